@@ -1,0 +1,152 @@
+//! The pure path, one core: messages of 200 bytes with four readings, from 1,000 devices.
+//!
+//! `decode_normalise_pack` goes from a record's text to spans; `pure_path` further, to the text of
+//! the items that are sent. Beside them stand the parts, and the bare JSON parsers on the same
+//! payloads, each of which only visits all members.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use divan::Bencher;
+use divan::counter::ItemsCount;
+use serde::Deserialize;
+use serde::de::{MapAccess, Visitor};
+use telemetry::{Decoder, Envelope, IdentityRules, Reading, pack};
+
+// The function's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const MESSAGES: usize = 5_000;
+const DEVICES: usize = 1_000;
+
+fn main() {
+    let payload = payloads()[0].len();
+    println!("{MESSAGES} messages of {payload} bytes and 4 readings, from {DEVICES} devices");
+    divan::main();
+}
+
+fn payloads() -> Vec<String> {
+    (0..MESSAGES)
+        .map(|number| {
+            format!(
+                concat!(
+                    r#"{{"ts":{ts},"temperature":{t:.2},"humidity":{h:.1},"pressure":{p},"battery":{b:.3},"#,
+                    r#""firmware":null,"location":null,"maintenance_due":null,"operator_note":null,"#,
+                    r#""calibrated_at":null,"spare":null}}"#,
+                ),
+                ts = 1_700_000_000_000_u64 + (number / DEVICES) as u64 * 10_000 + (number % DEVICES) as u64,
+                t = 20.0 + number as f64 / 1_000.0,
+                h = 40.0 + (number % 100) as f64 / 10.0,
+                p = 101_325 + number,
+                b = 3.7 - number as f64 / 10_000.0,
+            )
+        })
+        .collect()
+}
+
+fn records() -> Vec<String> {
+    let record = |(number, payload): (usize, &String)| {
+        let device = number % DEVICES;
+        format!(
+            r#"{{"payload":"{}","topic":"dt/plant-1/device-{device:04}/state","client":"device-{device:04}","principal":"a3b1c0d1e2f3a3b1c0d1e2f3a3b1c0d1e2f3a3b1c0d1e2f3a3b1c0d1e2f3abcd","received":{},"trace":"b5e0c1f0-1a2b-3c4d-5e6f-7a8b9c{number:06}"}}"#,
+            base64_simd::STANDARD.encode_to_string(payload),
+            1_700_000_000_250_u64 + (number / DEVICES) as u64 * 10_000,
+        )
+    };
+    payloads().iter().enumerate().map(record).collect()
+}
+
+fn decode_all(decoder: &mut Decoder, records: &[String]) -> Vec<Reading> {
+    let mut readings = Vec::with_capacity(4 * MESSAGES);
+    for record in records {
+        let envelope = Envelope::parse(record).expect("made above");
+        decoder.decode(&envelope, &mut readings).expect("made above");
+    }
+    readings
+}
+
+#[divan::bench(counters = [ItemsCount::new(MESSAGES)])]
+fn pure_path(bencher: Bencher<'_, '_>) {
+    let records = records();
+    let mut decoder = Decoder::new(IdentityRules::default());
+    bencher.bench_local(move || {
+        let spans = pack(decode_all(&mut decoder, &records));
+        spans.iter().map(|span| span.to_item(Some(30)).json.len()).sum::<usize>()
+    });
+}
+
+#[divan::bench(counters = [ItemsCount::new(MESSAGES)])]
+fn decode_normalise_pack(bencher: Bencher<'_, '_>) {
+    let records = records();
+    let mut decoder = Decoder::new(IdentityRules::default());
+    bencher.bench_local(move || pack(decode_all(&mut decoder, &records)));
+}
+
+#[divan::bench(counters = [ItemsCount::new(MESSAGES)])]
+fn part_decode(bencher: Bencher<'_, '_>) {
+    let records = records();
+    let mut decoder = Decoder::new(IdentityRules::default());
+    bencher.bench_local(move || decode_all(&mut decoder, &records));
+}
+
+#[divan::bench(counters = [ItemsCount::new(MESSAGES)])]
+fn part_pack(bencher: Bencher<'_, '_>) {
+    let readings = decode_all(&mut Decoder::default(), &records());
+    bencher.with_inputs(|| readings.clone()).bench_local_values(pack);
+}
+
+#[divan::bench(counters = [ItemsCount::new(MESSAGES)])]
+fn part_items(bencher: Bencher<'_, '_>) {
+    let spans = pack(decode_all(&mut Decoder::default(), &records()));
+    bencher.bench_local(|| spans.iter().map(|span| span.to_item(Some(30)).json.len()).sum::<usize>());
+}
+
+/// Visits every member as a name and an optional number.
+struct Members(usize);
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visit;
+        impl<'de> Visitor<'de> for Visit {
+            type Value = Members;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+                let mut members = 0;
+                while let Some((name, number)) = map.next_entry::<Cow<'de, str>, Option<f64>>()? {
+                    members += name.len() + usize::from(number.is_some());
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(Visit)
+    }
+}
+
+#[divan::bench(counters = [ItemsCount::new(MESSAGES)])]
+fn bare_serde_json(bencher: Bencher<'_, '_>) {
+    let payloads = payloads();
+    bencher.bench_local(|| payloads.iter().map(|p| serde_json::from_str::<Members>(p).expect("made above").0).sum::<usize>());
+}
+
+#[divan::bench(counters = [ItemsCount::new(MESSAGES)])]
+fn bare_sonic_rs(bencher: Bencher<'_, '_>) {
+    let payloads = payloads();
+    bencher.bench_local(|| payloads.iter().map(|p| sonic_rs::from_str::<Members>(p).expect("made above").0).sum::<usize>());
+}
+
+/// simd-json parses in place, so a copy is part of its price.
+#[divan::bench(counters = [ItemsCount::new(MESSAGES)])]
+fn bare_simd_json(bencher: Bencher<'_, '_>) {
+    let payloads = payloads();
+    let mut buffers = simd_json::Buffers::default();
+    bencher.bench_local(move || {
+        let visit = |payload: &String| {
+            let mut bytes = payload.clone().into_bytes();
+            simd_json::serde::from_slice_with_buffers::<Members>(&mut bytes, &mut buffers).expect("made above").0
+        };
+        payloads.iter().map(visit).sum::<usize>()
+    });
+}

@@ -1,0 +1,39 @@
+//! The bounds on what one message may hold.
+//!
+//! A message beyond a bound is refused whole, with the bound in the reason: what a device sends
+//! can make neither an item that DynamoDB refuses nor memory that grows with its wishes.
+
+/// Longest payload, in bytes: what AWS IoT Core accepts of one MQTT publish
+/// (AWS IoT Core quotas, "Maximum message payload size"). Kinesis, SQS and Kafka would allow more.
+pub const MAX_PAYLOAD_BYTES: usize = 128 * 1024;
+
+/// Longest site, device or stream, in bytes: the longest name of an AWS IoT thing.
+pub const MAX_TOPIC_LEVEL_BYTES: usize = 128;
+
+/// Longest metric name, in bytes, the dots that join nested names included.
+pub const MAX_NAME_BYTES: usize = 256;
+
+/// Longest text value, in bytes.
+pub const MAX_TEXT_BYTES: usize = 1024;
+
+/// Deepest nesting of objects and arrays.
+pub const MAX_DEPTH: usize = 16;
+
+/// Most samples in one message.
+pub const MAX_SAMPLES: usize = 10_000;
+
+/// Longest time that one span covers, in microseconds: 15 minutes. A range query starts this much
+/// earlier than its range, and finds every span that reaches into it.
+pub const MAX_SPAN_MICROS: i64 = 15 * 60 * 1_000_000;
+
+/// Largest span, in bytes of DynamoDB's JSON. The item itself is smaller than its JSON, so this
+/// keeps well below the 400 KB that an item may have, 25 of them below the 16 MB of one request,
+/// and several of them below the 6 MB of one stream event.
+pub const MAX_SPAN_JSON_BYTES: usize = 128 * 1024;
+
+/// Smallest magnitude, zero aside, that a DynamoDB number can have
+/// (Amazon DynamoDB, "Supported data types", Number).
+pub const MIN_NUMBER: f64 = 1e-130;
+
+/// DynamoDB's numbers end below this magnitude (largest: 9.9999999999999999999999999999999999999E+125).
+pub const MAX_NUMBER: f64 = 1e126;

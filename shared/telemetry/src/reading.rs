@@ -1,0 +1,223 @@
+//! What a reading is.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::limits::{MAX_NUMBER, MIN_NUMBER};
+use crate::time::Micros;
+
+/// A device as the broker knows it: `{site}/{device}`. The partition key of both tables.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeviceId(Arc<str>);
+
+impl DeviceId {
+    /// Wraps `{site}/{device}` as it is stored.
+    pub fn from_stored(id: impl Into<Arc<str>>) -> Self {
+        Self(id.into())
+    }
+
+    /// `{site}/{device}`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for DeviceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The name of a metric; nested names are joined by dots (`battery.level`).
+pub type Metric = Arc<str>;
+
+/// One decoded value, made canonical: two values that mean the same number are equal.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// A number that is no integer, or too large for 64 bits. Finite, and within DynamoDB's range.
+    Float(f64),
+    /// An integer of 64 bits, signed or unsigned: −2⁶³ to 2⁶⁴−1. All digits are kept.
+    Integer(i128),
+    /// A truth value.
+    Boolean(bool),
+    /// A text, at most [`MAX_TEXT_BYTES`](crate::limits::MAX_TEXT_BYTES) long.
+    Text(Arc<str>),
+}
+
+impl Value {
+    /// The canonical value of a float: an integer if it is one, so that a metric which is `22`
+    /// today and `22.0` tomorrow stays one metric (AWS IoT SQL writes `10.0` as `10`).
+    /// `None` for what a DynamoDB number cannot hold.
+    pub fn from_f64(number: f64) -> Option<Self> {
+        if number == 0.0 {
+            return Some(Self::Integer(0));
+        }
+        if !(MIN_NUMBER..MAX_NUMBER).contains(&number.abs()) {
+            return None;
+        }
+        // 2⁶⁴ is exact in a double; what lies below it and has no fraction casts exactly.
+        let fits = number.fract() == 0.0 && (-9_223_372_036_854_775_808.0..18_446_744_073_709_551_616.0).contains(&number);
+        #[expect(clippy::cast_possible_truncation, reason = "checked on the line above")]
+        Some(if fits { Self::Integer(number as i128) } else { Self::Float(number) })
+    }
+
+    /// A total order, used where two values claim one identity and nothing else decides.
+    pub fn canonical_cmp(&self, other: &Self) -> Ordering {
+        let rank = |value: &Self| match value {
+            Self::Boolean(_) => 0,
+            Self::Integer(_) => 1,
+            Self::Float(_) => 2,
+            Self::Text(_) => 3,
+        };
+        match (self, other) {
+            (Self::Float(a), Self::Float(b)) => a.total_cmp(b),
+            (Self::Integer(a), Self::Integer(b)) => a.cmp(b),
+            (Self::Boolean(a), Self::Boolean(b)) => a.cmp(b),
+            (Self::Text(a), Self::Text(b)) => a.cmp(b),
+            _ => rank(self).cmp(&rank(other)),
+        }
+    }
+}
+
+/// As a person writes it: `22.5`, `true`, text without quotes.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Float(number) => f.write_str(zmij::Buffer::new().format_finite(*number)),
+            Self::Integer(number) => number.fmt(f),
+            Self::Boolean(flag) => flag.fmt(f),
+            Self::Text(text) => f.write_str(text),
+        }
+    }
+}
+
+impl serde::Serialize for Value {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Float(number) => serializer.serialize_f64(*number),
+            Self::Integer(number) => serializer.serialize_i128(*number),
+            Self::Boolean(flag) => serializer.serialize_bool(*flag),
+            Self::Text(text) => serializer.serialize_str(text),
+        }
+    }
+}
+
+/// How far a value can be trusted (the three levels of OPC UA's status codes).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Quality {
+    /// As measured.
+    #[default]
+    Good,
+    /// Measured, with doubt.
+    Uncertain,
+    /// Not to be used; kept as evidence.
+    Bad,
+}
+
+/// Where a reading's time came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum TimeSource {
+    /// The device wrote it into the payload.
+    #[default]
+    Device,
+    /// The payload has none; it is the broker's arrival time.
+    Arrival,
+}
+
+/// Enums that are stored and printed as one word, and read back from it.
+macro_rules! words {
+    ($type:ident { $($variant:ident = $word:literal),+ }) => {
+        impl $type {
+            /// The word that is stored and printed.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+
+            /// The reverse of [`Self::as_str`].
+            pub fn from_word(word: &str) -> Option<Self> {
+                match word { $($word => Some(Self::$variant),)+ _ => None }
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+words!(Quality { Good = "good", Uncertain = "uncertain", Bad = "bad" });
+words!(TimeSource { Device = "device", Arrival = "arrival" });
+
+/// One value of one metric of one device at one time. Identified by device, metric and time:
+/// of two readings with the same identity, the one received later stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reading {
+    /// Who measured it.
+    pub device: DeviceId,
+    /// What was measured.
+    pub metric: Metric,
+    /// When it was measured.
+    pub at: Micros,
+    /// When the broker received the message.
+    pub received: Micros,
+    /// What was measured.
+    pub value: Value,
+    /// Unit of the value, where one is known.
+    pub unit: Option<Arc<str>>,
+    /// How far to trust it.
+    pub quality: Quality,
+    /// Where `at` came from.
+    pub time_source: TimeSource,
+}
+
+impl Reading {
+    /// Orders readings by time, then metric; two of one identity by which of them stands, that
+    /// one first. Where both were received in one millisecond their content decides, so that the
+    /// outcome does not depend on the order of arrival.
+    pub(crate) fn canonical_cmp(&self, other: &Self) -> Ordering {
+        self.at.cmp(&other.at).then_with(|| self.metric.cmp(&other.metric)).then_with(|| {
+            let latest_first = other.received.cmp(&self.received);
+            latest_first
+                .then_with(|| other.value.canonical_cmp(&self.value))
+                .then_with(|| other.unit.cmp(&self.unit))
+                .then_with(|| self.quality.cmp(&other.quality))
+                .then_with(|| self.time_source.cmp(&other.time_source))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_float_without_a_fraction_is_an_integer() {
+        let check = |number: f64, expected: Option<Value>| assert_eq!(Value::from_f64(number), expected, "{number}");
+        check(22.5, Some(Value::Float(22.5)));
+        check(22.0, Some(Value::Integer(22)));
+        check(-0.0, Some(Value::Integer(0)));
+        check(1e15, Some(Value::Integer(1_000_000_000_000_000)));
+        check(18_446_744_073_709_549_568.0, Some(Value::Integer(18_446_744_073_709_549_568)));
+        check(18_446_744_073_709_551_616.0, Some(Value::Float(18_446_744_073_709_551_616.0)));
+        check(-9_223_372_036_854_775_808.0, Some(Value::Integer(i64::MIN.into())));
+        check(1e125, Some(Value::Float(1e125)));
+        check(1e126, None);
+        check(1e-131, None);
+        check(f64::NAN, None);
+        check(f64::NEG_INFINITY, None);
+    }
+
+    #[test]
+    fn words_read_back() {
+        for quality in [Quality::Good, Quality::Uncertain, Quality::Bad] {
+            assert_eq!(Quality::from_word(quality.as_str()), Some(quality));
+        }
+        for source in [TimeSource::Device, TimeSource::Arrival] {
+            assert_eq!(TimeSource::from_word(source.as_str()), Some(source));
+        }
+        assert_eq!(Quality::from_word("fine"), None);
+    }
+}

@@ -1,0 +1,116 @@
+//! Why no reading could be made of a message.
+
+use thiserror::Error;
+
+use crate::limits::{MAX_DEPTH, MAX_NAME_BYTES, MAX_PAYLOAD_BYTES, MAX_SAMPLES, MAX_TEXT_BYTES, MAX_TOPIC_LEVEL_BYTES};
+
+/// The reason that a message is kept in quarantine. Its text is for the person who looks there;
+/// it never quotes what the device sent, so it may be logged and counted.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Reject {
+    /// The rule's JSON around the payload cannot be read.
+    #[error("the envelope is not the JSON object that the rule's SQL makes: {0}")]
+    Envelope(String),
+    /// The envelope lacks a field.
+    #[error("the envelope has no {0}; the rule's SQL must select it")]
+    EnvelopeField(&'static str),
+    /// The payload is not base64.
+    #[error("the envelope's payload is not base64; the rule's SQL must select encode(*, 'base64')")]
+    Base64,
+    /// The arrival time is not between 2000 and 2100.
+    #[error("the envelope's arrival time is not in milliseconds since 1970")]
+    Received,
+    /// The topic is none that telemetry comes on.
+    #[error("the topic is not dt/{{site}}/{{device}}/{{stream}}")]
+    Topic,
+    /// A level of the topic, or a `device_id`, cannot name a device.
+    #[error("the {0} is empty, longer than {MAX_TOPIC_LEVEL_BYTES} bytes, or has control characters, '/', '+' or '#'")]
+    Name(&'static str),
+    /// The client published for another device.
+    #[error("the client id is not the device in the topic; only a gateway may publish for another device")]
+    Client,
+    /// The topic takes its device from the payload, which names none.
+    #[error("topics like this one take the device from the payload's device_id, and there is none")]
+    NoDeviceId,
+    /// The array holds records of several devices.
+    #[error("the payload's records name different device_ids")]
+    ManyDevices,
+    /// Nothing was published.
+    #[error("the payload is empty")]
+    Empty,
+    /// More bytes than AWS IoT Core lets a device publish.
+    #[error("the payload has {0} bytes, more than the {MAX_PAYLOAD_BYTES} that AWS IoT Core accepts")]
+    TooLarge(usize),
+    /// Not text.
+    #[error("the payload is not JSON: byte {0} is not UTF-8")]
+    NotUtf8(usize),
+    /// The text stops in the middle.
+    #[error("the payload is cut short: its JSON does not end")]
+    CutShort,
+    /// `NaN` or `Infinity`.
+    #[error("the payload has NaN or Infinity at line {line}, column {column}; JSON has no such numbers")]
+    NotANumber {
+        /// Line, from 1.
+        line: usize,
+        /// Column in bytes, from 1.
+        column: usize,
+    },
+    /// Any other fault of the text.
+    #[error("the payload is not JSON: {what} at line {line}, column {column}")]
+    NotJson {
+        /// What the parser found.
+        what: String,
+        /// Line, from 1.
+        line: usize,
+        /// Column in bytes, from 1.
+        column: usize,
+    },
+    /// A JSON value that has no names.
+    #[error("the payload is {0}; an object with names, or an array of such objects, was expected")]
+    Shape(&'static str),
+    /// Too deep.
+    #[error("the payload is nested deeper than {MAX_DEPTH} levels")]
+    Depth,
+    /// Too many.
+    #[error("the payload has more than {MAX_SAMPLES} samples")]
+    Samples,
+    /// A metric without a name.
+    #[error("the payload has an empty metric name")]
+    EmptyName,
+    /// A name too long.
+    #[error("the payload has a metric name longer than {MAX_NAME_BYTES} bytes")]
+    LongName,
+    /// A text too long.
+    #[error("the payload has a text longer than {MAX_TEXT_BYTES} bytes")]
+    LongText,
+    /// A number that cannot be stored.
+    #[error("the payload has a number whose magnitude is outside 1e-130 to 1e126")]
+    NumberRange,
+    /// Only nulls, or nothing.
+    #[error("the payload has no value")]
+    NoValue,
+}
+
+impl Reject {
+    /// The kind of reason, as one stable word to count and filter by.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Envelope(_) | Self::EnvelopeField(_) | Self::Base64 | Self::Received => "envelope",
+            Self::Topic | Self::Name(_) => "topic",
+            Self::Client => "client",
+            Self::NoDeviceId | Self::ManyDevices => "device_id",
+            Self::Empty | Self::NoValue => "empty",
+            Self::NotUtf8(_) => "not_utf8",
+            Self::CutShort => "cut_short",
+            Self::NotANumber { .. } | Self::NotJson { .. } => "not_json",
+            Self::Shape(_) => "shape",
+            Self::TooLarge(_)
+            | Self::Depth
+            | Self::Samples
+            | Self::EmptyName
+            | Self::LongName
+            | Self::LongText
+            | Self::NumberRange => "limit",
+        }
+    }
+}

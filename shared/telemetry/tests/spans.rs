@@ -1,0 +1,214 @@
+//! Properties of packing: nothing lost, nothing invented, order kept, every item within DynamoDB's
+//! bounds, the same bytes for the same readings in whatever order they came.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use telemetry::attribute::{Attribute, Item};
+use telemetry::limits::{MAX_SPAN_JSON_BYTES, MAX_SPAN_MICROS};
+use telemetry::{DeviceId, Latest, Micros, Quality, Reading, Span, TimeSource, Value, latest, pack};
+
+const START: i64 = 1_700_000_000_000_000;
+/// What DynamoDB allows of one item (Amazon DynamoDB quotas), in bytes of its own counting.
+const MAX_ITEM_BYTES: usize = 400 * 1024;
+
+fn value() -> impl Strategy<Value = Value> {
+    let number = prop_oneof![any::<f64>(), -1000.0..1000.0];
+    prop_oneof![
+        number.prop_filter_map("not storable", Value::from_f64),
+        (i128::from(i64::MIN)..=i128::from(u64::MAX)).prop_map(Value::Integer),
+        any::<bool>().prop_map(Value::Boolean),
+        "\\PC{0,12}|[\u{0}-\u{1f}\"\\\\]{0,8}".prop_map(|text| Value::Text(text.into())),
+    ]
+}
+
+fn reading() -> impl Strategy<Value = Reading> {
+    let time = prop_oneof![0..50_i64, (0..200_i64).prop_map(|n| n * 10_000_000), 0..3 * MAX_SPAN_MICROS];
+    let unit = prop_oneof![4 => Just(None), 1 => Just(Some("Cel")), 1 => Just(Some("%RH"))];
+    let quality = prop_oneof![4 => Just(Quality::Good), 1 => Just(Quality::Bad), 1 => Just(Quality::Uncertain)];
+    let source = prop_oneof![Just(TimeSource::Device), Just(TimeSource::Arrival)];
+    ("[ab]", "[a-e]|b\\.[\"é]", time, -5..5_i64, value(), unit, quality, source).prop_map(
+        |(device, metric, after, delay, value, unit, quality, time_source)| Reading {
+            device: DeviceId::from_stored(format!("site/{device}")),
+            metric: metric.into(),
+            at: Micros(START + after),
+            received: Micros((START + after) / 1000 * 1000 + delay * 1000),
+            value,
+            unit: unit.map(Into::into),
+            quality,
+            time_source,
+        },
+    )
+}
+
+type Identity = (DeviceId, String, Micros);
+
+fn identity(reading: &Reading) -> Identity {
+    (reading.device.clone(), reading.metric.to_string(), reading.at)
+}
+
+fn read_back(spans: &[Span]) -> Vec<Span> {
+    let items = spans.iter().map(|span| serde_json::from_str::<Item>(&span.to_item(Some(30)).json).unwrap());
+    items.map(|item| Span::from_item(&item).unwrap()).collect()
+}
+
+/// Size of an item as DynamoDB counts it (Amazon DynamoDB, "Item sizes and formats").
+fn item_size(item: &Item) -> usize {
+    item.iter().map(|(name, attribute)| name.len() + attribute_size(attribute)).sum()
+}
+
+fn attribute_size(attribute: &Attribute) -> usize {
+    match attribute {
+        Attribute::S(text) => text.len(),
+        Attribute::N(digits) => digits.len().div_ceil(2) + 2,
+        Attribute::Bool(_) | Attribute::Null(_) => 1,
+        Attribute::L(list) => 3 + list.iter().map(|element| 1 + attribute_size(element)).sum::<usize>(),
+        Attribute::M(map) => 3 + map.len() + item_size(map),
+    }
+}
+
+proptest! {
+    #[test]
+    fn nothing_is_lost_and_nothing_invented(readings in prop::collection::vec(reading(), 0..200)) {
+        let mut expected: BTreeMap<Identity, Vec<Reading>> = BTreeMap::new();
+        for reading in &readings {
+            expected.entry(identity(reading)).or_default().push(reading.clone());
+        }
+        let spans = read_back(&pack(readings));
+        let unpacked: Vec<Reading> = spans.iter().flat_map(Span::readings).collect();
+        prop_assert_eq!(unpacked.len(), expected.len(), "each identity once");
+        for reading in unpacked {
+            let candidates = &expected[&identity(&reading)];
+            prop_assert!(candidates.contains(&reading), "{reading:?} is none of {candidates:?}");
+            prop_assert!(candidates.iter().all(|other| other.received <= reading.received), "the later received stands");
+        }
+    }
+
+    #[test]
+    fn the_order_of_the_input_does_not_matter(
+        readings in prop::collection::vec(reading(), 0..60),
+        shuffled in Just(()).prop_perturb(|(), rng| rng),
+    ) {
+        let items = |readings: &[Reading]| pack(readings.to_vec()).iter().map(|span| span.to_item(None)).collect::<Vec<_>>();
+        let mut other = readings.clone();
+        let mut rng = shuffled;
+        for index in (1..other.len()).rev() {
+            other.swap(index, (rng.next_u64() as usize) % (index + 1));
+        }
+        prop_assert_eq!(items(&readings), items(&other));
+    }
+
+    #[test]
+    fn spans_keep_order_and_bounds(readings in prop::collection::vec(reading(), 0..200)) {
+        let spans = pack(readings);
+        for span in &spans {
+            prop_assert!(span.last().0 - span.first().0 < MAX_SPAN_MICROS);
+            prop_assert_eq!(span.len(), span.readings().count());
+            let item = span.to_item(Some(30));
+            prop_assert!(item.json.len() <= MAX_SPAN_JSON_BYTES);
+            prop_assert!(item_size(&serde_json::from_str(&item.json).unwrap()) <= MAX_ITEM_BYTES);
+            let readings: Vec<Reading> = span.readings().collect();
+            for pair in readings.windows(2).filter(|pair| pair[0].metric == pair[1].metric) {
+                prop_assert!(pair[0].at < pair[1].at);
+            }
+        }
+        for pair in spans.windows(2) {
+            let is_ordered = pair[0].device() < pair[1].device()
+                || (pair[0].device() == pair[1].device() && pair[0].last() <= pair[1].first());
+            prop_assert!(is_ordered);
+        }
+    }
+
+    #[test]
+    fn the_latest_of_each_metric_is_the_newest(readings in prop::collection::vec(reading(), 1..100)) {
+        for Latest { device, metrics, first_seen, last_seen } in latest(&pack(readings.clone())) {
+            let of_device = readings.iter().filter(|reading| reading.device == device);
+            for (metric, found) in &metrics {
+                let newest = of_device.clone().filter(|reading| reading.metric == *metric).map(|reading| reading.at).max();
+                prop_assert_eq!(Some(found.at), newest);
+            }
+            for reading in of_device {
+                prop_assert!(metrics.contains_key(&reading.metric));
+            }
+            prop_assert!(first_seen <= last_seen);
+        }
+    }
+}
+
+fn long_text(number: i64) -> Reading {
+    Reading {
+        device: DeviceId::from_stored("site/device"),
+        metric: "log".into(),
+        at: Micros(START + number),
+        received: Micros(START),
+        value: Value::Text("\u{1}".repeat(1024).into()),
+        unit: None,
+        quality: Quality::Good,
+        time_source: TimeSource::Device,
+    }
+}
+
+#[test]
+fn readings_too_many_for_one_item_become_several() {
+    let readings: Vec<Reading> = (0..500).map(long_text).collect();
+    let spans = pack(readings.clone());
+    assert!(spans.len() > 10, "{}", spans.len());
+    for span in &spans {
+        assert!(span.to_item(Some(30)).json.len() <= MAX_SPAN_JSON_BYTES);
+    }
+    assert_eq!(spans.iter().flat_map(Span::readings).collect::<Vec<_>>(), readings);
+}
+
+#[test]
+fn an_item_looks_like_this() {
+    let reading = |metric: &str, after: i64, value: Value| Reading {
+        device: DeviceId::from_stored("plant-1/pump-7"),
+        metric: metric.into(),
+        at: Micros(START + after),
+        received: Micros(START + after + 200_000),
+        value,
+        unit: (metric == "temperature").then(|| "Cel".into()),
+        quality: Quality::Good,
+        time_source: TimeSource::Device,
+    };
+    let spans = pack(vec![
+        reading("temperature", 0, Value::Float(22.5)),
+        reading("running", 0, Value::Boolean(true)),
+        reading("temperature", 10_000_000, Value::Integer(23)),
+    ]);
+    let item = spans[0].to_item(Some(30));
+    assert_eq!(
+        item.json,
+        concat!(
+            r#"{"span":{"S":"1700000000000000#00b9525aa6e20bc5"},"expires":{"N":"1702592010"},"#,
+            r#""device":{"S":"plant-1/pump-7"},"version":{"N":"1"},"to":{"N":"1700000010000000"},"n":{"N":"3"},"#,
+            r#""times":{"L":[{"N":"0"},{"N":"10000000"}]},"delays":{"L":[{"N":"200000"},{"N":"200000"}]},"#,
+            r#""source":{"S":"device"},"metrics":{"M":{"running":{"M":{"values":{"L":[{"BOOL":true}]},"#,
+            r#""rows":{"L":[{"N":"0"}]}}},"temperature":{"M":{"values":{"L":[{"N":"22.5"},{"N":"23"}]},"#,
+            r#""unit":{"S":"Cel"}}}}}}"#,
+        )
+    );
+}
+
+#[test]
+fn what_is_no_span_is_refused_by_the_attribute_at_fault() {
+    let good: Item = serde_json::from_str(&pack(vec![long_text(0)])[0].to_item(None).json).unwrap();
+    let check = |name: &str, attribute: Option<Attribute>| {
+        let mut item = good.clone();
+        match attribute {
+            Some(attribute) => item.insert(name.to_owned(), attribute),
+            None => item.remove(name),
+        };
+        let error = Span::from_item(&item).unwrap_err().to_string();
+        assert!(error.contains(&format!("`{name}`")), "{name}: {error}");
+    };
+    for name in ["device", "span", "version", "times", "delays", "source", "metrics"] {
+        check(name, None);
+        check(name, Some(Attribute::Null(true)));
+    }
+    check("version", Some(Attribute::N("2".into())));
+    check("span", Some(Attribute::S("yesterday#1".into())));
+    check("delays", Some(Attribute::L(vec![])));
+    check("source", Some(Attribute::S("rumour".into())));
+    assert!(Span::from_item(&good).is_ok());
+}
