@@ -1,1 +1,14 @@
-//! x
+//! The harness of Tidegate's end-to-end tests and benches.
+//!
+//! - [`fake_aws`]: an in-process HTTP server that answers the part of DynamoDB, S3 and the IoT data plane that
+//!   the functions use, refuses what AWS refuses, and fails on command.
+//! - [`runtime_api`]: starts a Lambda binary under the Lambda Runtime API, sends it events and takes its answers.
+//! - [`process`]: CPU time and peak memory of a running process.
+//!
+//! What passes here has been seen to work against this fake only. Where the fake follows AWS's documentation and
+//! where it is a guess is said at each rule.
+
+pub mod fake_aws;
+pub mod process;
+pub mod runtime_api;
+mod server;

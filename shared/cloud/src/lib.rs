@@ -1,1 +1,39 @@
-//! x
+//! What touches AWS: configuration, clients, tables, objects, retries, metrics, the runtime's glue.
+//!
+//! The only crate that names an AWS SDK. A feature per service: a function links what it uses.
+
+#[cfg(feature = "dynamodb")]
+mod attribute;
+#[cfg(feature = "dynamodb")]
+mod body;
+pub mod clients;
+pub mod config;
+#[cfg(feature = "dynamodb")]
+pub mod devices;
+pub mod error;
+#[cfg(feature = "lambda")]
+pub mod lambda;
+pub mod metrics;
+#[cfg(feature = "s3")]
+pub mod quarantine;
+#[cfg(feature = "dynamodb")]
+pub mod readings;
+pub mod retry;
+
+pub use error::Error;
+
+/// The SDK crates, for whoever sets up what the pipeline does not: the local cloud and the tests.
+pub mod sdk {
+    #[cfg(feature = "cloudformation")]
+    pub use aws_sdk_cloudformation as cloudformation;
+    #[cfg(feature = "dynamodb")]
+    pub use aws_sdk_dynamodb as dynamodb;
+    #[cfg(feature = "iot")]
+    pub use aws_sdk_iot as iot;
+    #[cfg(feature = "kinesis")]
+    pub use aws_sdk_kinesis as kinesis;
+    #[cfg(feature = "s3")]
+    pub use aws_sdk_s3 as s3;
+    #[cfg(feature = "sqs")]
+    pub use aws_sdk_sqs as sqs;
+}

@@ -4,6 +4,12 @@
 //! the items that are sent. Beside them stand the parts, and the bare JSON parsers on the same
 //! payloads, each of which only visits all members.
 
+#![expect(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a bench prints, and ends where its input is wrong"
+)]
+
 use std::borrow::Cow;
 use std::fmt;
 
@@ -128,13 +134,17 @@ impl<'de> Deserialize<'de> for Members {
 #[divan::bench(counters = [ItemsCount::new(MESSAGES)])]
 fn bare_serde_json(bencher: Bencher<'_, '_>) {
     let payloads = payloads();
-    bencher.bench_local(|| payloads.iter().map(|p| serde_json::from_str::<Members>(p).expect("made above").0).sum::<usize>());
+    bencher.bench_local(|| {
+        payloads.iter().map(|p| serde_json::from_str::<Members>(p).expect("made above").0).sum::<usize>()
+    });
 }
 
 #[divan::bench(counters = [ItemsCount::new(MESSAGES)])]
 fn bare_sonic_rs(bencher: Bencher<'_, '_>) {
     let payloads = payloads();
-    bencher.bench_local(|| payloads.iter().map(|p| sonic_rs::from_str::<Members>(p).expect("made above").0).sum::<usize>());
+    bencher.bench_local(|| {
+        payloads.iter().map(|p| sonic_rs::from_str::<Members>(p).expect("made above").0).sum::<usize>()
+    });
 }
 
 /// simd-json parses in place, so a copy is part of its price.
@@ -145,7 +155,9 @@ fn bare_simd_json(bencher: Bencher<'_, '_>) {
     bencher.bench_local(move || {
         let visit = |payload: &String| {
             let mut bytes = payload.clone().into_bytes();
-            simd_json::serde::from_slice_with_buffers::<Members>(&mut bytes, &mut buffers).expect("made above").0
+            simd_json::serde::from_slice_with_buffers::<Members>(&mut bytes, &mut buffers)
+                .expect("made above")
+                .0
         };
         payloads.iter().map(visit).sum::<usize>()
     });

@@ -104,7 +104,11 @@ pub struct M<I>(pub I);
 #[derive(Debug, Clone, Copy)]
 pub struct V<'a>(pub &'a Value);
 
-fn tagged<T: Serialize + ?Sized, Z: Serializer>(serializer: Z, tag: &'static str, content: &T) -> Result<Z::Ok, Z::Error> {
+fn tagged<T: Serialize + ?Sized, Z: Serializer>(
+    serializer: Z,
+    tag: &'static str,
+    content: &T,
+) -> Result<Z::Ok, Z::Error> {
     let mut map = serializer.serialize_map(Some(1))?;
     map.serialize_entry(tag, content)?;
     map.end()

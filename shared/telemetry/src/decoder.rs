@@ -77,5 +77,7 @@ fn arrival_time(envelope: &Envelope<'_>) -> Micros {
 
 /// FNV-1a, 64 bits (Fowler, Noll, Vo; parameters of draft-eastlake-fnv).
 fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+    bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }

@@ -133,7 +133,10 @@ mod tests {
     fn says_what_is_wrong() {
         let check = |text: &str, expected: Reject| assert_eq!(Envelope::parse(text), Err(expected), "{text}");
         check(r#"{"topic":"dt/a/b/c","received":1795417200250}"#, Reject::EnvelopeField("payload"));
-        check(r#"{"payload":17,"topic":"dt/a/b/c","received":1795417200250}"#, Reject::EnvelopeField("payload"));
+        check(
+            r#"{"payload":17,"topic":"dt/a/b/c","received":1795417200250}"#,
+            Reject::EnvelopeField("payload"),
+        );
         check(r#"{"payload":"","received":1795417200250}"#, Reject::EnvelopeField("topic"));
         check(r#"{"payload":"","topic":"dt/a/b/c"}"#, Reject::EnvelopeField("received"));
         check(r#"{"payload":"","topic":"dt/a/b/c","received":12}"#, Reject::Received);

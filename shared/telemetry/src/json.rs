@@ -26,8 +26,20 @@ use crate::time::Micros;
 
 /// The names under which devices send a time, the most telling first; compared without case.
 pub const TIME_NAMES: [&str; 14] = [
-    "ts", "timestamp", "time", "at", "t", "datetime", "date_time", "time_stamp", "epoch", "measured_at",
-    "recorded_at", "created_at", "event_time", "eventtime",
+    "ts",
+    "timestamp",
+    "time",
+    "at",
+    "t",
+    "datetime",
+    "date_time",
+    "time_stamp",
+    "epoch",
+    "measured_at",
+    "recorded_at",
+    "created_at",
+    "event_time",
+    "eventtime",
 ];
 
 /// The names under which devices send their own identity; compared without case.
@@ -71,7 +83,9 @@ pub(crate) fn decode(bytes: &[u8], names: &mut Interner, payload: &mut Payload) 
     }
     let mut state = State { names, payload, path, depth: 0, record: 0, reject: None };
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let outcome = Node { state: &mut state, place: Place::Payload }.deserialize(&mut deserializer).and_then(|()| deserializer.end());
+    let outcome = Node { state: &mut state, place: Place::Payload }
+        .deserialize(&mut deserializer)
+        .and_then(|()| deserializer.end());
     let State { payload, path, reject, .. } = state;
     payload.path = path;
     match (outcome, reject) {
@@ -158,7 +172,11 @@ impl State<'_> {
 
     /// The members of an object. If the object may be a record, finds its time and gives it to its
     /// samples that have none yet.
-    fn read_object<'de, A: MapAccess<'de>>(&mut self, mut map: A, object: Object) -> Result<Option<Micros>, A::Error> {
+    fn read_object<'de, A: MapAccess<'de>>(
+        &mut self,
+        mut map: A,
+        object: Object,
+    ) -> Result<Option<Micros>, A::Error> {
         let first_sample = self.payload.samples.len();
         let mut time: Option<RecordTime> = None;
         let base = self.path.len();
@@ -209,7 +227,8 @@ impl State<'_> {
     }
 
     fn take_device_id<E: Error>(&mut self) -> Result<(), E> {
-        let Some(sample) = self.payload.samples.pop_if(|s| matches!(s.value, Value::Text(_) | Value::Integer(_)))
+        let Some(sample) =
+            self.payload.samples.pop_if(|s| matches!(s.value, Value::Text(_) | Value::Integer(_)))
         else {
             return Ok(());
         };
@@ -335,7 +354,8 @@ impl<'de> Visitor<'de> for Node<'_, '_> {
                 let index_at = state.path.len();
                 for index in 0_usize.. {
                     state.push_name(itoa::Buffer::new().format(index))?;
-                    let element = seq.next_element_seed(Node { state, place: Place::Element { index_at } })?;
+                    let element =
+                        seq.next_element_seed(Node { state, place: Place::Element { index_at } })?;
                     state.path.truncate(index_at);
                     if element.is_none() {
                         break;
@@ -426,7 +446,9 @@ mod tests {
 
     #[test]
     fn shapes() {
-        let check = |payload: &str, expected: &str| assert_eq!(show(payload.as_bytes()).as_deref(), Ok(expected), "{payload}");
+        let check = |payload: &str, expected: &str| {
+            assert_eq!(show(payload.as_bytes()).as_deref(), Ok(expected), "{payload}");
+        };
         check(r#"{"device_id": "sensor_1", "temperature": 22.5}"#, "temperature=22.5@-");
         check(r#"{"a": {"b": {"c": 1}, "d": 2}, "e": 3}"#, "a.b.c=1@- a.d=2@- e=3@-");
         check(r#"{"accel": [0.5, -1, 9.81]}"#, "accel.0=0.5@- accel.1=-1@- accel.2=9.81@-");
@@ -434,18 +456,29 @@ mod tests {
         check(r#"[{"ts": 1700000001, "a": 1}, {"a": 2}]"#, "a=1@1 a=2@-#1");
         check(r#"{"ts": 1700000001000, "values": {"a": 1, "b": {"c": true}}}"#, "a=1@1 b.c=true@1");
         check(r#"{"values": {"a": 1}, "rssi": -70, "ts": 1700000001000}"#, "a=1@1 rssi=-70@1");
-        check(r#"[{"ts": 1700000001000, "values": {"a": 1}}, {"ts": 1700000002000, "values": {"a": 2}}]"#, "a=1@1 a=2@2#1");
+        check(
+            r#"[{"ts": 1700000001000, "values": {"a": 1}}, {"ts": 1700000002000, "values": {"a": 2}}]"#,
+            "a=1@1 a=2@2#1",
+        );
         check(r#"{"values": [1, 2]}"#, "values.0=1@- values.1=2@-");
         check(r#"{"values": 7}"#, "values=7@-");
-        check(r#"{"ts": 1700000009, "log": [{"t": 1700000001, "a": 1}, {"a": 2, "t": 1700000002}]}"#, "log.a=1@1 log.a=2@2");
+        check(
+            r#"{"ts": 1700000009, "log": [{"t": 1700000001, "a": 1}, {"a": 2, "t": 1700000002}]}"#,
+            "log.a=1@1 log.a=2@2",
+        );
         check(r#"{"ts": 1700000009, "cells": [{"mv": 1}, {"mv": 2}]}"#, "cells.0.mv=1@9 cells.1.mv=2@9");
         check("\u{feff}{\"a\": 1}\0\0", "a=1@-");
-        check(r#"{"text": "a\nb", "empty": "", "no": null, "flag": false}"#, "text=a\nb@- empty=@- flag=false@-");
+        check(
+            r#"{"text": "a\nb", "empty": "", "no": null, "flag": false}"#,
+            "text=a\nb@- empty=@- flag=false@-",
+        );
     }
 
     #[test]
     fn times() {
-        let check = |payload: &str, expected: &str| assert_eq!(show(payload.as_bytes()).as_deref(), Ok(expected), "{payload}");
+        let check = |payload: &str, expected: &str| {
+            assert_eq!(show(payload.as_bytes()).as_deref(), Ok(expected), "{payload}");
+        };
         for name in TIME_NAMES {
             check(&format!(r#"{{"a": 1, "{name}": 1700000003}}"#), "a=1@3");
             check(&format!(r#"{{"a": 1, "{}": 1700000003}}"#, name.to_uppercase()), "a=1@3");
@@ -464,7 +497,9 @@ mod tests {
 
     #[test]
     fn numbers_keep_their_digits() {
-        let check = |payload: &str, expected: &str| assert_eq!(show(payload.as_bytes()).as_deref(), Ok(expected), "{payload}");
+        let check = |payload: &str, expected: &str| {
+            assert_eq!(show(payload.as_bytes()).as_deref(), Ok(expected), "{payload}");
+        };
         check(r#"{"a": 9007199254740993}"#, "a=9007199254740993@-");
         check(r#"{"a": 18446744073709551615}"#, "a=18446744073709551615@-");
         check(r#"{"a": -9223372036854775808}"#, "a=-9223372036854775808@-");
@@ -477,7 +512,12 @@ mod tests {
     #[test]
     fn rejects() {
         let check = |payload: &[u8], expected: Reject| {
-            assert_eq!(show(payload), Err(expected), "{}", String::from_utf8_lossy(&payload[..payload.len().min(80)]));
+            assert_eq!(
+                show(payload),
+                Err(expected),
+                "{}",
+                String::from_utf8_lossy(&payload[..payload.len().min(80)])
+            );
         };
         check(b"", Reject::Empty);
         check(b" \r\n", Reject::Empty);
@@ -513,7 +553,9 @@ mod tests {
 
     #[test]
     fn reasons_quote_nothing_of_the_payload() {
-        for payload in [r#"{"a": "secret" "b"}"#, r#"{"a": secret}"#, r#"{"secret"}"#, r#"["secret", {"#, "secret"] {
+        for payload in
+            [r#"{"a": "secret" "b"}"#, r#"{"a": secret}"#, r#"{"secret"}"#, r#"["secret", {"#, "secret"]
+        {
             let reason = show(payload.as_bytes()).unwrap_err().to_string();
             assert!(!reason.contains("secret"), "{reason}");
         }

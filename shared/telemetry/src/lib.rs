@@ -24,10 +24,10 @@
 
 pub mod attribute;
 mod decoder;
+mod device;
 mod envelope;
 mod interner;
 mod json;
-mod latest;
 pub mod limits;
 mod reading;
 mod reject;
@@ -37,12 +37,12 @@ mod time;
 mod topic;
 
 pub use decoder::Decoder;
+pub use device::{ByMetric, Latest, LatestAttribute, latest, latest_attribute};
 pub use envelope::Envelope;
 pub use json::TIME_NAMES;
-pub use latest::{Latest, latest};
 pub use reading::{DeviceId, Metric, Quality, Reading, TimeSource, Value};
 pub use reject::Reject;
 pub use scalar::Scalar;
-pub use span::{Span, SpanError, SpanItem, pack};
+pub use span::{Span, SpanError, SpanItem, pack, standing};
 pub use time::Micros;
 pub use topic::{ClientId, IdentityRules, TopicFilter, TopicFilterError};

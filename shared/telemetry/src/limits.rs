@@ -31,6 +31,9 @@ pub const MAX_SPAN_MICROS: i64 = 15 * 60 * 1_000_000;
 /// and several of them below the 6 MB of one stream event.
 pub const MAX_SPAN_JSON_BYTES: usize = 128 * 1024;
 
+/// Most that one device's latest values may take, in bytes of DynamoDB's JSON: again well below 400 KB.
+pub const MAX_LATEST_JSON_BYTES: usize = 256 * 1024;
+
 /// Smallest magnitude, zero aside, that a DynamoDB number can have
 /// (Amazon DynamoDB, "Supported data types", Number).
 pub const MIN_NUMBER: f64 = 1e-130;

@@ -57,7 +57,8 @@ impl Value {
             return None;
         }
         // 2⁶⁴ is exact in a double; what lies below it and has no fraction casts exactly.
-        let fits = number.fract() == 0.0 && (-9_223_372_036_854_775_808.0..18_446_744_073_709_551_616.0).contains(&number);
+        let fits = number.fract() == 0.0
+            && (-9_223_372_036_854_775_808.0..18_446_744_073_709_551_616.0).contains(&number);
         #[expect(clippy::cast_possible_truncation, reason = "checked on the line above")]
         Some(if fits { Self::Integer(number as i128) } else { Self::Float(number) })
     }
@@ -174,6 +175,12 @@ pub struct Reading {
 }
 
 impl Reading {
+    /// Whether this reading is to stand as the latest of its metric in place of `other`: it is newer
+    /// or, of the same time, was received later.
+    pub(crate) fn supersedes(&self, other: &Self) -> bool {
+        (self.at, self.received) > (other.at, other.received)
+    }
+
     /// Orders readings by time, then metric; two of one identity by which of them stands, that
     /// one first. Where both were received in one millisecond their content decides, so that the
     /// outcome does not depend on the order of arrival.
@@ -195,7 +202,8 @@ mod tests {
 
     #[test]
     fn a_float_without_a_fraction_is_an_integer() {
-        let check = |number: f64, expected: Option<Value>| assert_eq!(Value::from_f64(number), expected, "{number}");
+        let check =
+            |number: f64, expected: Option<Value>| assert_eq!(Value::from_f64(number), expected, "{number}");
         check(22.5, Some(Value::Float(22.5)));
         check(22.0, Some(Value::Integer(22)));
         check(-0.0, Some(Value::Integer(0)));

@@ -2,7 +2,9 @@
 
 use thiserror::Error;
 
-use crate::limits::{MAX_DEPTH, MAX_NAME_BYTES, MAX_PAYLOAD_BYTES, MAX_SAMPLES, MAX_TEXT_BYTES, MAX_TOPIC_LEVEL_BYTES};
+use crate::limits::{
+    MAX_DEPTH, MAX_NAME_BYTES, MAX_PAYLOAD_BYTES, MAX_SAMPLES, MAX_TEXT_BYTES, MAX_TOPIC_LEVEL_BYTES,
+};
 
 /// The reason that a message is kept in quarantine. Its text is for the person who looks there;
 /// it never quotes what the device sent, so it may be logged and counted.
@@ -24,7 +26,9 @@ pub enum Reject {
     #[error("the topic is not dt/{{site}}/{{device}}/{{stream}}")]
     Topic,
     /// A level of the topic, or a `device_id`, cannot name a device.
-    #[error("the {0} is empty, longer than {MAX_TOPIC_LEVEL_BYTES} bytes, or has control characters, '/', '+' or '#'")]
+    #[error(
+        "the {0} is empty, longer than {MAX_TOPIC_LEVEL_BYTES} bytes, or has control characters, '/', '+' or '#'"
+    )]
     Name(&'static str),
     /// The client published for another device.
     #[error("the client id is not the device in the topic; only a gateway may publish for another device")]

@@ -8,13 +8,14 @@ use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAcce
 /// Any JSON value, of which only texts and integers are kept. A text without escapes is borrowed
 /// (serde copies every `Option<Cow<str>>`). A field of an unexpected type reads as
 /// [`Scalar::Other`], where a typed field would make its whole record unreadable.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Scalar<'a> {
     /// A string.
     Text(Cow<'a, str>),
     /// An integer that fits `i64`.
     Integer(i64),
-    /// Anything else.
+    /// Anything else, or nothing.
+    #[default]
     Other,
 }
 
@@ -36,7 +37,7 @@ impl<'a> Scalar<'a> {
     }
 }
 
-impl<'de> Deserialize<'de> for Scalar<'de> {
+impl<'de: 'a, 'a> Deserialize<'de> for Scalar<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(ScalarVisitor)
     }

@@ -89,12 +89,17 @@ pub fn pack(readings: Vec<Reading>) -> Vec<Span> {
     groups.into_iter().flat_map(|(device, readings)| pack_device(&device, readings)).collect()
 }
 
-fn pack_device(device: &DeviceId, mut readings: Vec<Reading>) -> Vec<Span> {
+/// The readings of one device of which each identity stands once, ordered by time and metric.
+pub fn standing(mut readings: Vec<Reading>) -> Vec<Reading> {
     readings.sort_unstable_by(Reading::canonical_cmp);
     // The one that stands sorts first within its identity.
     readings.dedup_by(|next, kept| next.at == kept.at && next.metric == kept.metric);
+    readings
+}
+
+fn pack_device(device: &DeviceId, readings: Vec<Reading>) -> Vec<Span> {
     let mut spans: Vec<SpanBuilder> = Vec::new();
-    for reading in readings {
+    for reading in standing(readings) {
         match spans.last_mut() {
             Some(span) if span.has_room_for(&reading) => span.push(reading),
             _ => spans.push(SpanBuilder::start(device, reading)),
@@ -281,7 +286,12 @@ impl Span {
         }
         let device = DeviceId::from_stored(field("device")?.as_s().ok_or(SpanError("device"))?);
         let key = field("span")?.as_s().ok_or(SpanError("span"))?;
-        let first = key.split('#').next().and_then(|first| first.parse().ok()).map(Micros).ok_or(SpanError("span"))?;
+        let first = key
+            .split('#')
+            .next()
+            .and_then(|first| first.parse().ok())
+            .map(Micros)
+            .ok_or(SpanError("span"))?;
         let times = numbers(field("times")?).ok_or(SpanError("times"))?;
         let delays = numbers(field("delays")?).ok_or(SpanError("delays"))?;
         let sources = each(Some(field("source")?), times.len()).ok_or(SpanError("source"))?;
@@ -367,8 +377,12 @@ impl<'a> Serialize for ColumnAttribute<'a> {
             values: L(cells.iter().map(|cell| V(&cell.value))),
             rows: self.has_rows.then(|| L(cells.iter().map(row))),
             // An empty unit stands for none in a list; no reading has an empty unit.
-            unit: self.has_unit.then(|| Words { items: cells, word: |cell: &'a Cell| cell.unit.as_deref().unwrap_or("") }),
-            quality: self.has_quality.then(|| Words { items: cells, word: |cell: &Cell| cell.quality.as_str() }),
+            unit: self
+                .has_unit
+                .then_some(Words { items: cells, word: |cell: &'a Cell| cell.unit.as_deref().unwrap_or("") }),
+            quality: self
+                .has_quality
+                .then_some(Words { items: cells, word: |cell: &Cell| cell.quality.as_str() }),
         };
         Tagged { map: column }.serialize(serializer)
     }
@@ -401,7 +415,8 @@ fn cells_of(column: &Item, row_count: usize) -> Option<Vec<Cell>> {
     let cell = |index: usize| {
         let row = usize::try_from(rows[index]).ok().filter(|row| *row < row_count)?;
         let unit = units[index].map(|unit| unit.as_s()).map_or(Some(""), |unit| unit)?;
-        let quality = qualities[index].map_or(Some(Quality::Good), |word| Quality::from_word(word.as_s()?))?;
+        let quality =
+            qualities[index].map_or(Some(Quality::Good), |word| Quality::from_word(word.as_s()?))?;
         let unit = (!unit.is_empty()).then(|| Arc::from(unit));
         Some(Cell { row, value: values[index].as_value()?, unit, quality })
     };

@@ -48,7 +48,10 @@ impl Micros {
         EPOCH_UNITS.iter().find_map(|unit| {
             #[expect(clippy::cast_precision_loss, reason = "powers of ten up to a million are exact")]
             let micros = (count * unit.multiply as f64 / unit.divide as f64).round();
-            #[expect(clippy::cast_possible_truncation, reason = "a cast saturates, and is_plausible refuses that")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "a cast saturates, and is_plausible refuses that"
+            )]
             Some(Self(micros as i64)).filter(|at| at.is_plausible())
         })
     }
@@ -99,7 +102,9 @@ mod tests {
     #[test]
     fn epoch_units_are_told_apart_by_magnitude() {
         let at = Some(Micros(1_700_000_000_123_456));
-        let check = |count: i128, expected: Option<Micros>| assert_eq!(Micros::from_epoch(count), expected, "{count}");
+        let check = |count: i128, expected: Option<Micros>| {
+            assert_eq!(Micros::from_epoch(count), expected, "{count}");
+        };
         check(1_700_000_000, Some(Micros(1_700_000_000_000_000)));
         check(1_700_000_000_123, Some(Micros(1_700_000_000_123_000)));
         check(1_700_000_000_123_456, at);
@@ -118,8 +123,9 @@ mod tests {
 
     #[test]
     fn epoch_fractions_round_to_the_microsecond() {
-        let check =
-            |count: f64, expected: Option<i64>| assert_eq!(Micros::from_epoch_fraction(count), expected.map(Micros), "{count}");
+        let check = |count: f64, expected: Option<i64>| {
+            assert_eq!(Micros::from_epoch_fraction(count), expected.map(Micros), "{count}");
+        };
         check(1_700_000_000.123_456, Some(1_700_000_000_123_456));
         check(1_700_000_000_123.5, Some(1_700_000_000_123_500));
         check(22.5, None);
@@ -130,8 +136,9 @@ mod tests {
 
     #[test]
     fn rfc_3339_needs_a_zone() {
-        let check =
-            |text: &str, expected: Option<i64>| assert_eq!(Micros::from_rfc3339(text), expected.map(Micros), "{text}");
+        let check = |text: &str, expected: Option<i64>| {
+            assert_eq!(Micros::from_rfc3339(text), expected.map(Micros), "{text}");
+        };
         check("2026-11-23T07:00:00Z", Some(1_795_417_200_000_000));
         check("2026-11-23T08:00:00.250+01:00", Some(1_795_417_200_250_000));
         check("2026-11-23 07:00:00.000001Z", Some(1_795_417_200_000_001));

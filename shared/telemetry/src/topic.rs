@@ -54,7 +54,9 @@ impl IdentityRules {
         check_name(device, "device")?;
         check_name(stream, "stream")?;
         match client {
-            Some(client) if self.client_id == ClientId::Match && client != device && !is_no_client(client) => {
+            Some(client)
+                if self.client_id == ClientId::Match && client != device && !is_no_client(client) =>
+            {
                 Err(Reject::Client)
             }
             _ => Ok(Address { site, device: Some(device) }),
@@ -77,7 +79,10 @@ fn is_no_client(client: &str) -> bool {
 
 /// Basic Ingest topics are `$aws/rules/{rule}/{topic}`; AWS leaves the prefix out of `topic()`.
 fn without_basic_ingest(topic: &str) -> &str {
-    topic.strip_prefix("$aws/rules/").and_then(|rest| rest.split_once('/')).map_or(topic, |(_rule, topic)| topic)
+    topic
+        .strip_prefix("$aws/rules/")
+        .and_then(|rest| rest.split_once('/'))
+        .map_or(topic, |(_rule, topic)| topic)
 }
 
 /// A level of a topic, or a `device_id`, that may become part of a key.
@@ -151,7 +156,11 @@ mod tests {
         check("dt/plant-1/pump-7/state", None, Ok(("plant-1", Some("pump-7"))));
         check("dt/plant-1/pump-7/state", Some("N/A"), Ok(("plant-1", Some("pump-7"))));
         check("dt/plant-1/pump-7/state", Some("pump-8"), Err(Reject::Client));
-        check("$aws/rules/tidegate_dev_telemetry/dt/plant-1/pump-7/state", None, Ok(("plant-1", Some("pump-7"))));
+        check(
+            "$aws/rules/tidegate_dev_telemetry/dt/plant-1/pump-7/state",
+            None,
+            Ok(("plant-1", Some("pump-7"))),
+        );
         check("dt/plant-1/pump-7", None, Err(Reject::Topic));
         check("dt/plant-1/pump-7/state/extra", None, Err(Reject::Topic));
         check("dt", None, Err(Reject::Topic));

@@ -1,6 +1,8 @@
 //! Properties of packing: nothing lost, nothing invented, order kept, every item within DynamoDB's
 //! bounds, the same bytes for the same readings in whatever order they came.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
@@ -25,7 +27,8 @@ fn value() -> impl Strategy<Value = Value> {
 fn reading() -> impl Strategy<Value = Reading> {
     let time = prop_oneof![0..50_i64, (0..200_i64).prop_map(|n| n * 10_000_000), 0..3 * MAX_SPAN_MICROS];
     let unit = prop_oneof![4 => Just(None), 1 => Just(Some("Cel")), 1 => Just(Some("%RH"))];
-    let quality = prop_oneof![4 => Just(Quality::Good), 1 => Just(Quality::Bad), 1 => Just(Quality::Uncertain)];
+    let quality =
+        prop_oneof![4 => Just(Quality::Good), 1 => Just(Quality::Bad), 1 => Just(Quality::Uncertain)];
     let source = prop_oneof![Just(TimeSource::Device), Just(TimeSource::Arrival)];
     ("[ab]", "[a-e]|b\\.[\"é]", time, -5..5_i64, value(), unit, quality, source).prop_map(
         |(device, metric, after, delay, value, unit, quality, time_source)| Reading {

@@ -1,0 +1,218 @@
+//! Configuration: every environment variable that a function reads, in one registry.
+//!
+//! Read once at start, validated as a whole, never read again. The README's table is made from
+//! [`REGISTRY`], and a test compares the two and the template.
+
+use std::fmt;
+use std::str::FromStr;
+
+use telemetry::{ClientId, IdentityRules, TopicFilter};
+
+/// One environment variable.
+#[derive(Debug, Clone, Copy)]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// What holds if it is not set; `None`: it has to be.
+    pub default: Option<&'static str>,
+    /// What it sets, in a sentence.
+    pub meaning: &'static str,
+}
+
+const STAGE: Variable = Variable {
+    name: "TIDEGATE_STAGE",
+    default: Some("dev"),
+    meaning: "Stage of the deployment; a dimension of every metric.",
+};
+const READINGS_TABLE: Variable =
+    Variable { name: "TIDEGATE_READINGS_TABLE", default: None, meaning: "DynamoDB table of readings." };
+const DEVICES_TABLE: Variable = Variable {
+    name: "TIDEGATE_DEVICES_TABLE",
+    default: None,
+    meaning: "DynamoDB table of the devices' latest values.",
+};
+const BUCKET: Variable = Variable {
+    name: "TIDEGATE_BUCKET",
+    default: None,
+    meaning: "S3 bucket; messages nobody understands go below `quarantine/`.",
+};
+const RETENTION_DAYS: Variable = Variable {
+    name: "TIDEGATE_RETENTION_DAYS",
+    default: Some("30"),
+    meaning: "Days after its arrival that DynamoDB keeps a reading; `0` keeps it for ever.",
+};
+const CLIENT_ID: Variable = Variable {
+    name: "TIDEGATE_CLIENT_ID",
+    default: Some("match"),
+    meaning: "`match`: the MQTT client id must be the device in the topic. `any`: gateways publish for other devices.",
+};
+const PAYLOAD_IDENTITY_FILTER: Variable = Variable {
+    name: "TIDEGATE_PAYLOAD_IDENTITY_FILTER",
+    default: Some(""),
+    meaning: "Topic filter, such as `iot/#`, of messages whose payload names the device in `device_id`; empty: none.",
+};
+
+/// All variables, in the order of the README's table.
+pub const REGISTRY: [Variable; 7] =
+    [READINGS_TABLE, DEVICES_TABLE, BUCKET, RETENTION_DAYS, CLIENT_ID, PAYLOAD_IDENTITY_FILTER, STAGE];
+
+/// The README's table of [`REGISTRY`], in Markdown.
+pub fn markdown_table() -> String {
+    let row = |variable: &Variable| {
+        let default = match variable.default {
+            None => "required".to_owned(),
+            Some("") => "empty".to_owned(),
+            Some(default) => format!("`{default}`"),
+        };
+        format!("| `{}` | {default} | {} |\n", variable.name, variable.meaning)
+    };
+    let rows: String = REGISTRY.iter().map(row).collect();
+    format!("| variable | default | meaning |\n|---|---|---|\n{rows}")
+}
+
+/// What a function is configured with.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Stage of the deployment.
+    pub stage: String,
+    /// Name of the readings table.
+    pub readings_table: String,
+    /// Name of the devices table.
+    pub devices_table: String,
+    /// Name of the bucket.
+    pub bucket: String,
+    /// How long readings are kept, in days after their arrival; `None`: for ever.
+    pub retention_days: Option<u32>,
+    /// How devices are found.
+    pub identity: IdentityRules,
+}
+
+impl Config {
+    /// Reads all variables through `lookup`.
+    ///
+    /// # Errors
+    /// Every variable that is missing or not valid, not only the first.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut reader = Reader { lookup, problems: Vec::new() };
+        let config = Self {
+            stage: reader.read(STAGE),
+            readings_table: reader.read(READINGS_TABLE),
+            devices_table: reader.read(DEVICES_TABLE),
+            bucket: reader.read(BUCKET),
+            retention_days: Some(reader.read::<u32>(RETENTION_DAYS)).filter(|days| *days > 0),
+            identity: IdentityRules {
+                client_id: reader.read::<ClientIdSetting>(CLIENT_ID).0,
+                payload_identity: reader.read::<FilterSetting>(PAYLOAD_IDENTITY_FILTER).0,
+            },
+        };
+        if reader.problems.is_empty() { Ok(config) } else { Err(ConfigError(reader.problems)) }
+    }
+}
+
+/// Everything that is wrong with the environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError(Vec<String>);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the environment is not complete: {}", self.0.join("; "))
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+struct Reader<F> {
+    lookup: F,
+    problems: Vec<String>,
+}
+
+impl<F: Fn(&str) -> Option<String>> Reader<F> {
+    /// The variable's value. What is wrong is noted, and a stand-in returned that is never used.
+    fn read<T: FromStr<Err: fmt::Display> + Default>(&mut self, variable: Variable) -> T {
+        let set = (self.lookup)(variable.name).filter(|value| !value.is_empty());
+        let Some(value) = set.or(variable.default.map(str::to_owned)) else {
+            self.problems.push(format!("{} is not set", variable.name));
+            return T::default();
+        };
+        value.parse().unwrap_or_else(|error| {
+            self.problems.push(format!("{} is {value:?}: {error}", variable.name));
+            T::default()
+        })
+    }
+}
+
+#[derive(Default)]
+struct ClientIdSetting(ClientId);
+
+impl FromStr for ClientIdSetting {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "match" => Ok(Self(ClientId::Match)),
+            "any" => Ok(Self(ClientId::Any)),
+            _ => Err("must be `match` or `any`"),
+        }
+    }
+}
+
+#[derive(Default)]
+struct FilterSetting(Option<TopicFilter>);
+
+impl FromStr for FilterSetting {
+    type Err = telemetry::TopicFilterError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.is_empty() { Ok(Self(None)) } else { text.parse().map(|filter| Self(Some(filter))) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(set: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let lookup =
+            |name: &str| set.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+        Config::from_lookup(lookup)
+    }
+
+    const REQUIRED: [(&str, &str); 3] =
+        [("TIDEGATE_READINGS_TABLE", "r"), ("TIDEGATE_DEVICES_TABLE", "d"), ("TIDEGATE_BUCKET", "b")];
+
+    #[test]
+    fn what_is_not_set_has_its_default() {
+        let config = read(&REQUIRED).unwrap();
+        assert_eq!(config.retention_days, Some(30));
+        assert_eq!(config.identity.client_id, ClientId::Match);
+        assert!(config.identity.payload_identity.is_none());
+        assert_eq!(config.stage, "dev");
+    }
+
+    #[test]
+    fn what_is_set_counts() {
+        let set = [
+            ("TIDEGATE_RETENTION_DAYS", "0"),
+            ("TIDEGATE_CLIENT_ID", "any"),
+            ("TIDEGATE_PAYLOAD_IDENTITY_FILTER", "iot/#"),
+        ];
+        let config = read(&[&REQUIRED[..], &set[..]].concat()).unwrap();
+        assert_eq!(config.retention_days, None);
+        assert_eq!(config.identity.client_id, ClientId::Any);
+        assert!(config.identity.payload_identity.unwrap().matches("iot/x"));
+    }
+
+    #[test]
+    fn all_problems_are_reported_at_once() {
+        let set = [
+            ("TIDEGATE_READINGS_TABLE", ""),
+            ("TIDEGATE_RETENTION_DAYS", "a month"),
+            ("TIDEGATE_CLIENT_ID", "maybe"),
+            ("TIDEGATE_PAYLOAD_IDENTITY_FILTER", "iot/#/x"),
+        ];
+        let error = read(&set).unwrap_err().to_string();
+        for variable in REGISTRY.iter().filter(|variable| variable.name != "TIDEGATE_STAGE") {
+            assert!(error.contains(variable.name), "{} is missing in: {error}", variable.name);
+        }
+    }
+}

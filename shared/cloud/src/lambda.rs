@@ -1,0 +1,109 @@
+//! The glue between a handler and the Lambda runtime.
+
+use std::io::Write;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tracing::Level;
+use tracing_subscriber::fmt::format::FmtSpan;
+
+use crate::metrics::MetricLine;
+use crate::retry::Deadline;
+
+pub use lambda_runtime::Error as RuntimeError;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// What an invocation keeps of its time for the answer itself.
+const MARGIN: Duration = Duration::from_secs(1);
+
+/// What a handler is told beside the event.
+#[derive(Debug, Clone)]
+pub struct Invocation {
+    /// AWS's id of this invocation.
+    pub request_id: String,
+    /// When the handler has to be done.
+    pub deadline: Deadline,
+}
+
+/// An error that Lambda reports; its name is stable, so that alarms and searches can rely on it.
+pub trait ReportedError: std::error::Error {
+    /// The error's type in the report, such as `Tidegate.UnknownEvent`.
+    fn error_type(&self) -> &'static str;
+}
+
+/// Logs as JSON lines to standard output, from the level in `level` (the value of
+/// `AWS_LAMBDA_LOG_LEVEL`, which Lambda's logging configuration sets) upwards; `INFO` without one.
+pub fn init_logging(level: Option<&str>) {
+    let level = level.and_then(|level| level.parse().ok()).unwrap_or(Level::INFO);
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_max_level(level)
+        .with_span_events(FmtSpan::NONE)
+        .with_target(false)
+        .init();
+}
+
+/// Answers invocations with `handle` until Lambda ends the process. The handler gets the event's
+/// JSON as text: what it cannot read is for the handler to keep, not for the runtime to refuse.
+///
+/// # Errors
+/// If the Runtime API cannot be reached.
+pub async fn run<R, E>(handle: impl AsyncFn(&str, Invocation) -> Result<R, E>) -> Result<(), RuntimeError>
+where
+    R: Serialize,
+    E: ReportedError,
+{
+    let handle = &handle;
+    lambda_runtime::run(service_fn(async |event: LambdaEvent<Box<RawValue>>| {
+        let invocation = Invocation {
+            request_id: event.context.request_id.clone(),
+            deadline: Deadline::after(remaining(event.context.deadline, now_millis())),
+        };
+        // Boxed, or the type of the runtime's own future holds the whole of the handler's.
+        Box::pin(handle(event.payload.get(), invocation)).await.map_err(|error| Diagnostic {
+            error_type: error.error_type().to_owned(),
+            error_message: chain(&error),
+        })
+    }))
+    .await
+}
+
+/// What an invocation may use of the time until `deadline_millis`.
+fn remaining(deadline_millis: u64, now_millis: u64) -> Duration {
+    Duration::from_millis(deadline_millis.saturating_sub(now_millis)).saturating_sub(MARGIN)
+}
+
+fn now_millis() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis().try_into().unwrap_or(u64::MAX))
+}
+
+/// Writes a metric line to standard output, where CloudWatch finds it.
+pub fn emit(line: &MetricLine) {
+    // A closed standard output is nothing that an invocation could mend, or should fail for.
+    let _ = writeln!(std::io::stdout(), "{}", line.to_json(now_millis()));
+}
+
+/// An error and all that caused it, in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_margin_is_kept_for_the_answer() {
+        assert_eq!(remaining(61_000, 1_000), Duration::from_secs(59));
+        assert_eq!(remaining(1_500, 1_000), Duration::ZERO);
+        assert_eq!(remaining(1_000, 5_000), Duration::ZERO);
+    }
+}

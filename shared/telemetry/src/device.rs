@@ -1,0 +1,232 @@
+//! The present state of a device: the latest value of each metric.
+//!
+//! An item of the devices table, in DynamoDB's terms:
+//!
+//! | attribute | type | meaning |
+//! |---|---|---|
+//! | `device` | S, partition key | `{site}/{device}` |
+//! | `latest` | M | per metric a map of `value` (N, S or BOOL), `at` and `received` (N, µs since 1970), `source` (S), and `unit` and `quality` (S) where they say something |
+//! | `last_at` | N | time of the newest reading of any metric, µs since 1970 |
+//! | `first_seen`, `last_seen` | N | when the broker received the first and the last message, µs since 1970 |
+//! | `rev` | N | how often the item was written |
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde::ser::SerializeMap;
+
+use crate::attribute::{Attribute, Item, M, N, S, V};
+use crate::limits::MAX_LATEST_JSON_BYTES;
+use crate::reading::{DeviceId, Metric, Quality, Reading, TimeSource};
+use crate::span::Span;
+use crate::time::Micros;
+
+/// Readings by metric, each the latest of its metric.
+pub type ByMetric = BTreeMap<Metric, Reading>;
+
+/// What a batch says of one device's present state.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Latest {
+    /// The device.
+    pub device: DeviceId,
+    /// The newest reading of each metric, by its own time; of one time, the one received later.
+    pub metrics: ByMetric,
+    /// When the broker received the first message from this device.
+    pub first_seen: Micros,
+    /// When it received the last.
+    pub last_seen: Micros,
+}
+
+impl Latest {
+    /// Time of the oldest of these readings: all of them are newer than what is stored if this is.
+    pub fn oldest(&self) -> Micros {
+        self.metrics.values().map(|reading| reading.at).min().unwrap_or_default()
+    }
+
+    /// Time of the newest of these readings.
+    pub fn newest(&self) -> Micros {
+        self.metrics.values().map(|reading| reading.at).max().unwrap_or_default()
+    }
+
+    /// Takes over from `other` every metric that is newer there (or missing here), and the wider of
+    /// the times seen. Returns whether anything changed. Merging is associative, commutative and
+    /// idempotent, so neither order nor repetition of batches matters.
+    pub fn merge(&mut self, other: &Self) -> bool {
+        let before = (self.first_seen, self.last_seen);
+        self.first_seen = self.first_seen.min(other.first_seen);
+        self.last_seen = self.last_seen.max(other.last_seen);
+        let mut has_changed = before != (self.first_seen, self.last_seen);
+        for (metric, theirs) in &other.metrics {
+            let is_newer = self.metrics.get(metric).is_none_or(|ours| theirs.supersedes(ours));
+            if is_newer {
+                self.metrics.insert(metric.clone(), theirs.clone());
+                has_changed = true;
+            }
+        }
+        has_changed
+    }
+
+    /// Drops the metrics that have been silent longest until the rest fits an item: a device that
+    /// invents names may crowd out its own old ones, and nothing else.
+    pub fn trim(&mut self) {
+        let size = |metric: &Metric, reading: &Reading| {
+            serde_json::to_string(&LatestAttribute(reading)).map_or(0, |json| json.len())
+                + 6 * metric.len()
+                + 4
+        };
+        let mut bytes: usize = self.metrics.iter().map(|(metric, reading)| size(metric, reading)).sum();
+        if bytes <= MAX_LATEST_JSON_BYTES {
+            return;
+        }
+        let mut by_age: Vec<Metric> = self.metrics.keys().cloned().collect();
+        by_age.sort_by_key(|metric| self.metrics[metric].at);
+        for metric in &by_age {
+            if bytes <= MAX_LATEST_JSON_BYTES {
+                break;
+            }
+            bytes -= self.metrics.remove(metric).map_or(0, |reading| size(metric, &reading));
+        }
+    }
+
+    /// Reads an item of the devices table; `None` if it is none.
+    pub fn from_item(item: &Item) -> Option<Self> {
+        let device = DeviceId::from_stored(item.get("device")?.as_s()?);
+        let micros = |name: &str| item.get(name)?.as_i64().map(Micros);
+        let reading = |(metric, attribute): (&String, &Attribute)| {
+            let metric = Metric::from(metric.as_str());
+            Some((metric.clone(), read_latest(&device, metric, attribute.as_m()?)?))
+        };
+        let metrics = item.get("latest")?.as_m()?.iter().map(reading).collect::<Option<_>>()?;
+        let (first_seen, last_seen) = (micros("first_seen")?, micros("last_seen")?);
+        Some(Self { device, metrics, first_seen, last_seen })
+    }
+}
+
+fn read_latest(device: &DeviceId, metric: Metric, stored: &Item) -> Option<Reading> {
+    Some(Reading {
+        device: device.clone(),
+        metric,
+        at: Micros(stored.get("at")?.as_i64()?),
+        received: Micros(stored.get("received")?.as_i64()?),
+        value: stored.get("value")?.as_value()?,
+        unit: stored.get("unit").and_then(Attribute::as_s).map(Into::into),
+        quality: stored
+            .get("quality")
+            .map_or(Some(Quality::Good), |word| Quality::from_word(word.as_s()?))?,
+        time_source: TimeSource::from_word(stored.get("source")?.as_s()?)?,
+    })
+}
+
+/// Writes the map that `latest` holds for one metric.
+#[derive(Debug, Clone, Copy)]
+pub struct LatestAttribute<'a>(pub &'a Reading);
+
+impl Serialize for LatestAttribute<'_> {
+    fn serialize<Z: serde::Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
+        struct Members<'a>(&'a Reading);
+        impl Serialize for Members<'_> {
+            fn serialize<Z: serde::Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
+                let reading = self.0;
+                let mut map = serializer.serialize_map(None)?;
+                map.serialize_entry("value", &V(&reading.value))?;
+                map.serialize_entry("at", &N(reading.at.0))?;
+                map.serialize_entry("received", &N(reading.received.0))?;
+                map.serialize_entry("source", &S(reading.time_source.as_str()))?;
+                if let Some(unit) = &reading.unit {
+                    map.serialize_entry("unit", &S(unit))?;
+                }
+                if reading.quality != Quality::Good {
+                    map.serialize_entry("quality", &S(reading.quality.as_str()))?;
+                }
+                map.end()
+            }
+        }
+        let mut map = serializer.serialize_map(Some(1))?;
+        map.serialize_entry("M", &Members(self.0))?;
+        map.end()
+    }
+}
+
+/// Writes the whole of `latest`.
+pub fn latest_attribute(metrics: &ByMetric) -> impl Serialize + '_ {
+    M(metrics.iter().map(|(metric, reading)| (&**metric, LatestAttribute(reading))))
+}
+
+/// The latest values in spans as [`pack`](crate::pack) returns them: one entry per device, in order.
+pub fn latest(spans: &[Span]) -> Vec<Latest> {
+    spans.chunk_by(|a, b| a.device() == b.device()).map(latest_of_device).collect()
+}
+
+fn latest_of_device(spans: &[Span]) -> Latest {
+    let mut metrics = ByMetric::new();
+    let mut seen = spans[0].received();
+    for span in spans {
+        // Spans of one device are ordered by time, so a later span's reading is the newer one.
+        metrics.extend(span.latest().map(|reading| (reading.metric.clone(), reading)));
+        let (first, last) = span.received();
+        seen = (seen.0.min(first), seen.1.max(last));
+    }
+    Latest { device: spans[0].device().clone(), metrics, first_seen: seen.0, last_seen: seen.1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reading::Value;
+
+    fn latest_with(metrics: &[(&str, i64, i64)]) -> Latest {
+        let reading = |&(metric, at, received): &(&str, i64, i64)| Reading {
+            device: DeviceId::from_stored("s/d"),
+            metric: metric.into(),
+            at: Micros(at),
+            received: Micros(received),
+            value: Value::Integer(i128::from(at * 1_000 + received)),
+            unit: None,
+            quality: Quality::Good,
+            time_source: TimeSource::Device,
+        };
+        let metrics = metrics.iter().map(|entry| (entry.0.into(), reading(entry))).collect();
+        Latest { device: DeviceId::from_stored("s/d"), metrics, first_seen: Micros(1), last_seen: Micros(2) }
+    }
+
+    #[test]
+    fn an_older_reading_never_replaces_a_newer_one() {
+        let check = |stored: &[(&str, i64, i64)], new: &[(&str, i64, i64)], expected: &[(&str, i64, i64)]| {
+            let mut merged = latest_with(stored);
+            let has_changed = merged.merge(&latest_with(new));
+            assert_eq!(merged, latest_with(expected));
+            assert_eq!(has_changed, stored != expected);
+        };
+        check(&[("a", 10, 10)], &[("a", 11, 11)], &[("a", 11, 11)]);
+        check(&[("a", 10, 10)], &[("a", 9, 20)], &[("a", 10, 10)]);
+        check(&[("a", 10, 10)], &[("a", 10, 11)], &[("a", 10, 11)]);
+        check(&[("a", 10, 11)], &[("a", 10, 10)], &[("a", 10, 11)]);
+        check(&[("a", 10, 10)], &[("a", 10, 10)], &[("a", 10, 10)]);
+        check(&[("a", 10, 10)], &[("b", 5, 5)], &[("a", 10, 10), ("b", 5, 5)]);
+    }
+
+    #[test]
+    fn a_state_too_large_loses_what_was_silent_longest() {
+        let names: Vec<String> = (0..2_000).map(|number| format!("{number:0>200}")).collect();
+        let metrics: Vec<(&str, i64, i64)> =
+            names.iter().zip(0..).map(|(name, at)| (name.as_str(), at, at)).collect();
+        let mut state = latest_with(&metrics);
+        state.trim();
+        let json = serde_json::to_string(&latest_attribute(&state.metrics)).unwrap();
+        assert!(json.len() <= MAX_LATEST_JSON_BYTES, "{}", json.len());
+        assert!(state.metrics.len() > 100, "{}", state.metrics.len());
+        assert_eq!(state.newest(), Micros(1_999));
+        assert_eq!(state.oldest().0, 2_000 - i64::try_from(state.metrics.len()).unwrap());
+    }
+
+    #[test]
+    fn items_read_back() {
+        let state = latest_with(&[("a", 10, 10), ("b.c", 12, 13)]);
+        let latest = serde_json::to_string(&latest_attribute(&state.metrics)).unwrap();
+        let item = format!(
+            r#"{{"device":{{"S":"s/d"}},"first_seen":{{"N":"1"}},"last_seen":{{"N":"2"}},"latest":{latest}}}"#
+        );
+        assert_eq!(Latest::from_item(&serde_json::from_str(&item).unwrap()), Some(state));
+        assert_eq!(Latest::from_item(&Item::new()), None);
+    }
+}

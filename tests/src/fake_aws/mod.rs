@@ -1,0 +1,430 @@
+//! An in-process fake of the AWS services the functions call: DynamoDB (JSON 1.0), S3 (path style) and the IoT
+//! data plane, all on one port of 127.0.0.1. Signatures are not checked.
+//!
+//! It refuses what AWS refuses, counts what a test wants to know, and fails when told to ([`Handle::fail_next`] and
+//! its neighbours, at any time). With [`Storage::Discard`] it is fast enough to stand behind a bench.
+
+mod dynamodb;
+mod faults;
+mod item;
+mod partiql;
+mod s3;
+
+use std::borrow::Cow;
+use std::io;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{Method, Request, Response, StatusCode};
+
+use crate::server::{Dropped, Server};
+use faults::{FaultPlan, Picker};
+
+pub use dynamodb::Key;
+pub use faults::{Fault, Pick, StatementFault};
+pub use item::{Item, item_size};
+pub use s3::Object;
+
+/// What becomes of what is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// For benches: requests, items, bytes and write units are counted, nothing is kept. Puts are measured and
+    /// validated as in [`Storage::Keep`], but no tree is built; every statement succeeds unread, as one write unit
+    /// (right while the device's item stays below 1 KB); reads find nothing.
+    Discard,
+    /// For tests: items, objects and publishes are kept and can be read back.
+    Keep,
+}
+
+/// The calls that the fake answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// DynamoDB: up to 25 puts.
+    BatchWriteItem,
+    /// DynamoDB: up to 25 PartiQL statements.
+    BatchExecuteStatement,
+    /// DynamoDB: the items of one partition, by a range of the sort key.
+    Query,
+    /// DynamoDB: one item.
+    GetItem,
+    /// S3: write an object.
+    PutObject,
+    /// S3: read an object (GET or HEAD, `Range` too).
+    GetObject,
+    /// S3: list a bucket, version 2.
+    ListObjects,
+    /// IoT data plane: publish to a topic.
+    Publish,
+}
+
+impl Operation {
+    pub(crate) const COUNT: usize = 8;
+
+    pub(crate) const fn index(self) -> usize {
+        self as usize
+    }
+
+    fn of(request: &Request<Bytes>) -> Option<Self> {
+        if let Some(target) = request.headers().get("x-amz-target") {
+            return Self::of_target(target.to_str().ok()?);
+        }
+        let path = request.uri().path();
+        match *request.method() {
+            Method::POST if path.starts_with("/topics/") => Some(Self::Publish),
+            Method::PUT if s3::has_key(path) => Some(Self::PutObject),
+            Method::GET | Method::HEAD if s3::has_key(path) => Some(Self::GetObject),
+            Method::GET => Some(Self::ListObjects),
+            _ => None,
+        }
+    }
+
+    fn of_target(target: &str) -> Option<Self> {
+        match target.strip_prefix("DynamoDB_20120810.")? {
+            "BatchWriteItem" => Some(Self::BatchWriteItem),
+            "BatchExecuteStatement" => Some(Self::BatchExecuteStatement),
+            "Query" => Some(Self::Query),
+            "GetItem" => Some(Self::GetItem),
+            _ => None,
+        }
+    }
+
+    fn service(self) -> Service {
+        match self {
+            Self::BatchWriteItem | Self::BatchExecuteStatement | Self::Query | Self::GetItem => {
+                Service::DynamoDb
+            }
+            Self::PutObject | Self::GetObject | Self::ListObjects => Service::S3,
+            Self::Publish => Service::Iot,
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Service {
+    DynamoDb,
+    S3,
+    Iot,
+}
+
+/// What one operation has been asked and has done since the start or [`Handle::reset_counters`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Requests received, refused ones too.
+    pub requests: u64,
+    /// Requests refused: planned faults and what AWS would refuse.
+    pub refused: u64,
+    /// Items, objects or messages written, or read.
+    pub items: u64,
+    /// Items left unprocessed and statements failed, in requests that succeeded.
+    pub returned: u64,
+    /// DynamoDB write units: a put takes its size in KB (1,024 bytes) rounded up, over the larger of the old and the
+    /// new item; so does an update. A failed condition takes what the standing item takes, at least 1.
+    pub write_units: u64,
+    /// Bytes of request bodies.
+    pub bytes: u64,
+}
+
+/// A message published through the IoT data plane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// The topic, decoded.
+    pub topic: String,
+    /// 0 or 1.
+    pub qos: u8,
+    /// Whether the broker is to keep it for later subscribers.
+    pub retain: bool,
+    /// The message.
+    pub payload: Bytes,
+}
+
+/// The running fake. Dropping it ends the server.
+#[derive(Debug)]
+pub struct FakeAws {
+    handle: Handle,
+    server: Server,
+}
+
+impl FakeAws {
+    /// Starts it on a free port. DynamoDB tables have to be created ([`Handle::create_table`]); buckets do not.
+    ///
+    /// # Errors
+    /// When no port or thread can be had.
+    pub fn start(storage: Storage) -> io::Result<Self> {
+        let handle = Handle { storage, state: Arc::default() };
+        let answering = handle.clone();
+        let server = Server::start("fake-aws", move |request| answer(answering.clone(), request))?;
+        Ok(Self { handle, server })
+    }
+
+    /// The base URL, for `AWS_ENDPOINT_URL`: `http://127.0.0.1:<port>`.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.server.address())
+    }
+
+    /// A handle that can be moved to another task; `FakeAws` itself offers the same methods.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+}
+
+impl Deref for FakeAws {
+    type Target = Handle;
+
+    fn deref(&self) -> &Handle {
+        &self.handle
+    }
+}
+
+#[derive(Debug, Default)]
+struct State {
+    counters: [Counters; Operation::COUNT],
+    faults: FaultPlan,
+    tables: dynamodb::Tables,
+    objects: s3::Objects,
+    published: Vec<Published>,
+    serial: u64,
+}
+
+impl State {
+    fn count(&mut self, operation: Operation) -> &mut Counters {
+        &mut self.counters[operation.index()]
+    }
+}
+
+/// Plans faults and reads what happened, from any thread.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    storage: Storage,
+    state: Arc<Mutex<State>>,
+}
+
+impl Handle {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A handler that panicked has failed its test; the numbers are still good to print.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Creates a table with a string partition key and, if named, a string sort key. Calls that name another table
+    /// get `ResourceNotFoundException`.
+    pub fn create_table(&self, name: &str, partition: &str, sort: Option<&str>) {
+        self.lock().tables.create(name, partition, sort);
+    }
+
+    /// Fails the next `times` requests of `operation`. Calls queue up: the faults of the first call come first.
+    pub fn fail_next(&self, operation: Operation, fault: Fault, times: u64) {
+        self.lock().faults.fail_next(operation, fault, times);
+    }
+
+    /// Waits this long before each answer of `operation`.
+    pub fn set_latency(&self, operation: Operation, latency: Duration) {
+        self.lock().faults.set_latency(operation, latency);
+    }
+
+    /// Hands these puts of BatchWriteItem back as `UnprocessedItems`. As on AWS, a request of which nothing at all is
+    /// processed is answered with `ProvisionedThroughputExceededException` instead.
+    pub fn leave_unprocessed(&self, pick: Pick) {
+        self.lock().faults.unprocessed = Picker::new(pick);
+    }
+
+    /// Fails these statements of BatchExecuteStatement.
+    pub fn fail_statements(&self, pick: Pick, fault: StatementFault) {
+        let faults = &mut self.lock().faults;
+        faults.statements = Picker::new(pick);
+        faults.statement_fault = Some(fault);
+    }
+
+    /// Forgets all planned faults and latencies.
+    pub fn clear_faults(&self) {
+        self.lock().faults = FaultPlan::default();
+    }
+
+    /// What `operation` has done so far.
+    #[must_use]
+    pub fn counters(&self, operation: Operation) -> Counters {
+        self.lock().counters[operation.index()]
+    }
+
+    /// Sets all counters to zero.
+    pub fn reset_counters(&self) {
+        self.lock().counters = Default::default();
+    }
+
+    /// All items of a table in the order of their keys, as DynamoDB JSON (`{"device": {"S": "…"}, …}`). Empty under
+    /// [`Storage::Discard`] and for an unknown table.
+    #[must_use]
+    pub fn items(&self, table: &str) -> Vec<Item> {
+        self.lock().tables.items(table)
+    }
+
+    /// Writes an item without a request, to prepare a test. `Err` says what DynamoDB would not take.
+    ///
+    /// # Errors
+    /// When the table is unknown or the item is one that DynamoDB refuses.
+    pub fn put_item(&self, table: &str, item: Item) -> Result<(), String> {
+        self.lock().tables.put(table, item).map_err(|refusal| refusal.to_string())
+    }
+
+    /// One object of S3.
+    #[must_use]
+    pub fn object(&self, bucket: &str, key: &str) -> Option<Object> {
+        self.lock().objects.get(bucket, key).cloned()
+    }
+
+    /// The keys of a bucket, sorted.
+    #[must_use]
+    pub fn object_keys(&self, bucket: &str) -> Vec<String> {
+        self.lock().objects.keys(bucket)
+    }
+
+    /// The messages published so far, in order.
+    #[must_use]
+    pub fn published(&self) -> Vec<Published> {
+        self.lock().published.clone()
+    }
+
+    /// Counts the request in; returns how long to wait and the fault that is due.
+    fn receive(&self, operation: Operation, bytes: usize) -> (Duration, Option<Fault>, u64) {
+        let mut state = self.lock();
+        let fault = state.faults.take(operation);
+        let counters = state.count(operation);
+        counters.requests += 1;
+        counters.bytes += bytes as u64;
+        counters.refused += u64::from(fault.is_some());
+        state.serial += 1;
+        (state.faults.latency(operation), fault, state.serial)
+    }
+}
+
+/// An answer before the headers that all answers carry.
+#[derive(Debug)]
+struct Answer {
+    status: StatusCode,
+    content_type: Cow<'static, str>,
+    headers: Vec<(Cow<'static, str>, String)>,
+    body: Bytes,
+}
+
+impl Answer {
+    fn new(status: StatusCode, content_type: impl Into<Cow<'static, str>>, body: impl Into<Bytes>) -> Self {
+        Self { status, content_type: content_type.into(), headers: Vec::new(), body: body.into() }
+    }
+
+    fn with(mut self, header: impl Into<Cow<'static, str>>, value: impl Into<String>) -> Self {
+        self.headers.push((header.into(), value.into()));
+        self
+    }
+
+    fn into_response(self, serial: u64) -> Response<Full<Bytes>> {
+        let id = format!("FAKE{serial:048}");
+        let mut response = Response::builder()
+            .status(self.status)
+            .header("content-type", self.content_type.as_ref())
+            .header("x-amzn-requestid", &id)
+            .header("x-amz-request-id", &id);
+        for (name, value) in self.headers {
+            response = response.header(name.as_ref(), value);
+        }
+        // Only a header value with control characters cannot be sent; that is a bug of the test, and it shows.
+        response.body(Full::new(self.body)).unwrap_or_else(|_| {
+            let mut response = Response::new(Full::default());
+            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            response
+        })
+    }
+}
+
+async fn answer(handle: Handle, request: Request<Bytes>) -> Result<Response<Full<Bytes>>, Dropped> {
+    let Some(operation) = Operation::of(&request) else {
+        return Ok(unknown_operation(&request).into_response(0));
+    };
+    let (latency, fault, serial) = handle.receive(operation, request.body().len());
+    if !latency.is_zero() {
+        tokio::time::sleep(latency).await;
+    }
+    let answer = match fault {
+        Some(Fault::DropConnection) => return Err(Dropped),
+        Some(Fault::Throttle) => throttled(operation),
+        Some(Fault::InternalError) => failed(operation),
+        None => handle.perform(operation, &request),
+    };
+    Ok(answer.into_response(serial))
+}
+
+impl Handle {
+    fn perform(&self, operation: Operation, request: &Request<Bytes>) -> Answer {
+        let mut state = self.lock();
+        let answer = match operation.service() {
+            Service::DynamoDb => dynamodb::answer(&mut state, self.storage, operation, request.body()),
+            Service::S3 => s3::answer(&mut state, self.storage, operation, request),
+            Service::Iot => publish(&mut state, self.storage, request),
+        };
+        state.count(operation).refused += u64::from(answer.status.is_client_error());
+        answer
+    }
+}
+
+fn throttled(operation: Operation) -> Answer {
+    match operation.service() {
+        Service::DynamoDb => dynamodb::Refusal::throttled().into(),
+        Service::S3 => {
+            s3::error(StatusCode::SERVICE_UNAVAILABLE, "SlowDown", "Please reduce your request rate.")
+        }
+        Service::Iot => iot_error(StatusCode::TOO_MANY_REQUESTS, "ThrottlingException", "Rate exceeded"),
+    }
+}
+
+fn failed(operation: Operation) -> Answer {
+    let status = StatusCode::INTERNAL_SERVER_ERROR;
+    match operation.service() {
+        Service::DynamoDb => dynamodb::Refusal::internal().into(),
+        Service::S3 => {
+            s3::error(status, "InternalError", "We encountered an internal error. Please try again.")
+        }
+        Service::Iot => iot_error(status, "InternalFailureException", "Internal failure"),
+    }
+}
+
+fn unknown_operation(request: &Request<Bytes>) -> Answer {
+    let target = request.headers().get("x-amz-target").map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let message = format!("the fake does not answer {} {} {target:?}", request.method(), request.uri());
+    if target.is_some() {
+        return dynamodb::Refusal::unknown_operation(message).into();
+    }
+    s3::error(StatusCode::NOT_IMPLEMENTED, "NotImplemented", &message)
+}
+
+/// The largest MQTT payload that AWS IoT Core takes, in bytes ("AWS IoT Core message broker limits").
+const PAYLOAD_LIMIT: usize = 128 * 1024;
+/// The most slashes in a topic, `$aws/rules/<rule>/` aside (the same page).
+const TOPIC_SLASHES: usize = 7;
+
+fn publish(state: &mut State, storage: Storage, request: &Request<Bytes>) -> Answer {
+    let encoded = request.uri().path().trim_start_matches("/topics/");
+    let topic = s3::percent_decode(encoded);
+    let slashes = topic.matches('/').count() - if topic.starts_with("$aws/rules/") { 3 } else { 0 };
+    if topic.is_empty() || topic.contains(['#', '+']) || slashes > TOPIC_SLASHES {
+        return iot_error(StatusCode::BAD_REQUEST, "InvalidRequestException", "The topic is not valid");
+    }
+    if request.body().len() > PAYLOAD_LIMIT {
+        return iot_error(StatusCode::BAD_REQUEST, "InvalidRequestException", "The payload is too large");
+    }
+    state.count(Operation::Publish).items += 1;
+    if storage == Storage::Keep {
+        let query = s3::query(request);
+        let named = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+        let qos = u8::from(named("qos") == Some("1"));
+        let retain = named("retain") == Some("true");
+        state.published.push(Published { topic, qos, retain, payload: request.body().clone() });
+    }
+    Answer::new(StatusCode::OK, "application/json", r#"{"message":"OK","traceId":"fake"}"#)
+}
+
+fn iot_error(status: StatusCode, kind: &'static str, message: &str) -> Answer {
+    let body = serde_json::json!({ "message": message, "traceId": "fake" }).to_string();
+    Answer::new(status, "application/json", body).with("x-amzn-errortype", kind)
+}

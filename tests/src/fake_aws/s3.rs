@@ -1,0 +1,269 @@
+//! S3, path style: PutObject (with `If-None-Match: *` and aws-chunked bodies), GetObject (with `Range`), HEAD and
+//! ListObjectsV2. Every bucket exists.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::ops::Bound;
+
+use bytes::{Bytes, BytesMut};
+use hyper::{HeaderMap, Method, Request, StatusCode};
+
+use super::{Answer, Operation, State, Storage};
+
+/// The most keys in one page of a list (ListObjectsV2, `MaxKeys`).
+const PAGE: usize = 1_000;
+
+/// An object as it was put.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Object {
+    /// The content.
+    pub body: Bytes,
+    /// `content-type`, if any came along.
+    pub content_type: Option<String>,
+    /// `x-amz-meta-…`: user metadata by the rest of the name.
+    pub metadata: BTreeMap<String, String>,
+}
+
+impl Object {
+    fn of(request: &Request<Bytes>, body: Bytes) -> Self {
+        let text =
+            |value: &hyper::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let metadata = request
+            .headers()
+            .iter()
+            .filter_map(|(name, value)| {
+                Some((name.as_str().strip_prefix("x-amz-meta-")?.to_owned(), text(value)))
+            })
+            .collect();
+        Self { body, content_type: request.headers().get("content-type").map(text), metadata }
+    }
+
+    fn content_type(&self) -> String {
+        self.content_type.clone().unwrap_or_else(|| "binary/octet-stream".to_owned())
+    }
+
+    /// An opaque tag of the content. Not an MD5, which clients must not count on anyway.
+    fn etag(&self) -> String {
+        let start = 0xcbf2_9ce4_8422_2325_u64;
+        let hash = self
+            .body
+            .iter()
+            .fold(start, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
+        format!("\"{hash:016x}{:016x}\"", self.body.len())
+    }
+}
+
+/// Objects by bucket and key.
+#[derive(Debug, Default)]
+pub(super) struct Objects(BTreeMap<(String, String), Object>);
+
+impl Objects {
+    pub(super) fn get(&self, bucket: &str, key: &str) -> Option<&Object> {
+        self.0.get(&(bucket.to_owned(), key.to_owned()))
+    }
+
+    pub(super) fn keys(&self, bucket: &str) -> Vec<String> {
+        self.after(bucket, "").map(|(key, _)| key.to_owned()).collect()
+    }
+
+    /// Objects of a bucket whose keys come after `start`.
+    fn after<'a>(&'a self, bucket: &'a str, start: &str) -> impl Iterator<Item = (&'a str, &'a Object)> {
+        let from = (bucket.to_owned(), start.to_owned());
+        self.0
+            .range((Bound::Excluded(from), Bound::Unbounded))
+            .take_while(move |((its, _), _)| its == bucket)
+            .map(|((_, key), object)| (key.as_str(), object))
+    }
+}
+
+/// Whether a path names an object, not just a bucket.
+pub(super) fn has_key(path: &str) -> bool {
+    let (bucket, key) = split(path);
+    !bucket.is_empty() && !key.is_empty()
+}
+
+fn split(path: &str) -> (&str, &str) {
+    let path = path.trim_start_matches('/');
+    path.split_once('/').unwrap_or((path, ""))
+}
+
+pub(super) fn answer(
+    state: &mut State,
+    storage: Storage,
+    operation: Operation,
+    request: &Request<Bytes>,
+) -> Answer {
+    let (bucket, key) = split(request.uri().path());
+    let (bucket, key) = (percent_decode(bucket), percent_decode(key));
+    match operation {
+        Operation::PutObject => put(state, storage, request, bucket, key),
+        Operation::GetObject => get(state, request, &bucket, &key),
+        _ => list(state, &query(request), &bucket),
+    }
+}
+
+fn put(state: &mut State, storage: Storage, request: &Request<Bytes>, bucket: String, key: String) -> Answer {
+    let Some(body) = content(request) else {
+        return error(StatusCode::BAD_REQUEST, "IncompleteBody", "The aws-chunked body cannot be read");
+    };
+    let if_absent = request.headers().get("if-none-match").is_some_and(|value| value == "*");
+    if if_absent && state.objects.get(&bucket, &key).is_some() {
+        let message = "At least one of the pre-conditions you specified did not hold";
+        return error(StatusCode::PRECONDITION_FAILED, "PreconditionFailed", message);
+    }
+    state.count(Operation::PutObject).items += 1;
+    let answer = Answer::new(StatusCode::OK, "application/xml", Bytes::new());
+    if storage == Storage::Discard {
+        return answer.with("etag", "\"discarded\"");
+    }
+    let object = Object::of(request, body);
+    let etag = object.etag();
+    state.objects.0.insert((bucket, key), object);
+    answer.with("etag", etag)
+}
+
+fn get(state: &mut State, request: &Request<Bytes>, bucket: &str, key: &str) -> Answer {
+    let Some(object) = state.objects.get(bucket, key).cloned() else {
+        return error(StatusCode::NOT_FOUND, "NoSuchKey", "The specified key does not exist.");
+    };
+    state.count(Operation::GetObject).items += 1;
+    let size = object.body.len();
+    if request.method() == Method::HEAD {
+        let answer = Answer::new(StatusCode::OK, object.content_type(), Bytes::new());
+        return answer.with("content-length", size.to_string()).with("etag", object.etag());
+    }
+    let range = match range(request.headers(), size) {
+        Ok(range) => range,
+        Err(answer) => return *answer,
+    };
+    let body = object.body.slice(range.clone());
+    let status = if body.len() < size { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
+    let mut answer = Answer::new(status, object.content_type(), body).with("etag", object.etag());
+    if status == StatusCode::PARTIAL_CONTENT {
+        answer = answer.with("content-range", format!("bytes {}-{}/{size}", range.start, range.end - 1));
+    }
+    object
+        .metadata
+        .into_iter()
+        .fold(answer, |answer, (name, value)| answer.with(format!("x-amz-meta-{name}"), value))
+}
+
+/// The bytes asked for: `bytes=a-b`, `bytes=a-` or `bytes=-n`; all of them without a range.
+fn range(headers: &HeaderMap, size: usize) -> Result<std::ops::Range<usize>, Box<Answer>> {
+    let asked = headers.get("range").and_then(|value| value.to_str().ok()?.strip_prefix("bytes="));
+    let Some((first, last)) = asked.and_then(|range| range.split_once('-')) else { return Ok(0..size) };
+    let range = match (first.parse::<usize>().ok(), last.parse::<usize>().ok()) {
+        (Some(first), Some(last)) => first..size.min(last.saturating_add(1)),
+        (Some(first), None) => first..size,
+        (None, Some(count)) => size.saturating_sub(count)..size,
+        (None, None) => 0..size,
+    };
+    if range.is_empty() && size > 0 {
+        let message = "The requested range is not satisfiable";
+        return Err(Box::new(error(StatusCode::RANGE_NOT_SATISFIABLE, "InvalidRange", message)));
+    }
+    Ok(range)
+}
+
+fn list(state: &mut State, query: &[(String, String)], bucket: &str) -> Answer {
+    let named =
+        |name: &str| query.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.as_str());
+    if named("list-type") != "2" || !named("delimiter").is_empty() {
+        let message = "the fake lists with ListObjectsV2 and without a delimiter only";
+        return error(StatusCode::NOT_IMPLEMENTED, "NotImplemented", message);
+    }
+    let prefix = named("prefix");
+    let limit = named("max-keys").parse().unwrap_or(PAGE).min(PAGE);
+    let start = named("continuation-token").max(named("start-after"));
+    let mut found = state.objects.after(bucket, start).filter(|(key, _)| key.starts_with(prefix));
+    let page: Vec<_> = found.by_ref().take(limit).collect();
+    let truncated = found.next().is_some();
+    let xml = list_xml(bucket, prefix, &page, truncated);
+    let keys = page.len() as u64;
+    drop(found);
+    state.count(Operation::ListObjects).items += keys;
+    Answer::new(StatusCode::OK, "application/xml", xml)
+}
+
+/// One page; the continuation token is its last key.
+fn list_xml(bucket: &str, prefix: &str, page: &[(&str, &Object)], truncated: bool) -> String {
+    let mut xml = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
+         <Name>{}</Name><Prefix>{}</Prefix><KeyCount>{}</KeyCount><IsTruncated>{truncated}</IsTruncated>",
+        escape(bucket),
+        escape(prefix),
+        page.len(),
+    );
+    for (key, object) in page {
+        // Writing to a string cannot fail.
+        let _ = write!(
+            xml,
+            "<Contents><Key>{}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified><ETag>{}</ETag>\
+             <Size>{}</Size><StorageClass>STANDARD</StorageClass></Contents>",
+            escape(key),
+            escape(&object.etag()),
+            object.body.len(),
+        );
+    }
+    if let (true, Some((last, _))) = (truncated, page.last()) {
+        let _ = write!(xml, "<NextContinuationToken>{}</NextContinuationToken>", escape(last));
+    }
+    xml + "</ListBucketResult>"
+}
+
+/// An error as S3 writes it.
+pub(super) fn error(status: StatusCode, code: &str, message: &str) -> Answer {
+    let message = escape(message);
+    let body = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{message}</Message>\
+         <RequestId>FAKE</RequestId><HostId>fake</HostId></Error>"
+    );
+    Answer::new(status, "application/xml", body)
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+/// The object's bytes. SDKs send a streamed body as `aws-chunked`: `<hex size>[;signature]CRLF<bytes>CRLF…0CRLF` and
+/// trailers.
+fn content(request: &Request<Bytes>) -> Option<Bytes> {
+    let encoding = request.headers().get("content-encoding").and_then(|value| value.to_str().ok());
+    if !encoding.is_some_and(|encoding| encoding.contains("aws-chunked")) {
+        return Some(request.body().clone());
+    }
+    let mut rest = request.body().as_ref();
+    let mut content = BytesMut::new();
+    loop {
+        let line_end = rest.windows(2).position(|pair| pair == b"\r\n")?;
+        let line = std::str::from_utf8(&rest[..line_end]).ok()?;
+        let size = usize::from_str_radix(line.split(';').next()?, 16).ok()?;
+        if size == 0 {
+            return Some(content.freeze());
+        }
+        content.extend_from_slice(rest.get(line_end + 2..line_end + 2 + size)?);
+        rest = rest.get(line_end + 4 + size..)?;
+    }
+}
+
+/// The query string, decoded.
+pub(super) fn query(request: &Request<Bytes>) -> Vec<(String, String)> {
+    let pairs = request.uri().query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+    pairs
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(name, value)| (percent_decode(name), percent_decode(&value.replace('+', " "))))
+        .collect()
+}
+
+/// Decodes `%xx`; what is no such escape stays.
+pub(super) fn percent_decode(text: &str) -> String {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, tail)) = rest.split_first() {
+        let hex = tail.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
+        let escaped = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()).filter(|_| byte == b'%');
+        decoded.push(escaped.unwrap_or(byte));
+        rest = if escaped.is_some() { &tail[2..] } else { tail };
+    }
+    String::from_utf8_lossy(&decoded).into_owned()
+}
