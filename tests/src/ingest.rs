@@ -1,0 +1,181 @@
+//! The function `ingest` as a process, between the Runtime API's driver and the fake of AWS.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::Value;
+use telemetry::{Latest, Reading, Span, standing};
+
+use crate::fake_aws::{FakeAws, Item, Storage};
+use crate::runtime_api::{Function, Outcome};
+
+/// The readings table of the fake.
+pub const READINGS: &str = "readings";
+/// The devices table of the fake.
+pub const DEVICES: &str = "devices";
+/// The bucket of the fake.
+pub const BUCKET: &str = "bucket";
+/// How long a test waits for what normally takes milliseconds.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A running `ingest` and the fake that it writes to.
+#[derive(Debug)]
+pub struct Ingest {
+    /// The fake.
+    pub aws: FakeAws,
+    /// The process.
+    pub function: Function,
+}
+
+/// What an invocation counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// Messages in the event.
+    pub received: u64,
+    /// Messages stored.
+    pub stored: u64,
+    /// Messages quarantined.
+    pub quarantined: u64,
+    /// Messages handed back.
+    pub handed_back: u64,
+}
+
+impl Ingest {
+    /// Starts the debug binary beside an empty fake.
+    ///
+    /// # Errors
+    /// If either cannot be started; the binary has to be built before (`cargo build -p ingest`).
+    pub async fn start() -> io::Result<Self> {
+        let aws = FakeAws::start(Storage::Keep)?;
+        aws.create_table(READINGS, "device", Some("span"));
+        aws.create_table(DEVICES, "device", None);
+        let function = start_function(&aws, &[]).await?;
+        Ok(Self { aws, function })
+    }
+
+    /// Kills the process and starts another beside the same fake.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub async fn restart(&mut self) -> io::Result<()> {
+        self.function.kill();
+        self.function = start_function(&self.aws, &[]).await?;
+        Ok(())
+    }
+
+    /// Invokes with `event`; returns the answer's JSON, or the error's type.
+    ///
+    /// # Errors
+    /// If the harness fails, or the answer is not JSON.
+    pub async fn invoke(&mut self, event: &str, deadline: Duration) -> io::Result<Result<Value, String>> {
+        match self.function.invoke(event.to_owned(), deadline).await?.outcome {
+            Outcome::Response(answer) => Ok(Ok(serde_json::from_slice(&answer)?)),
+            Outcome::Error { error_type, .. } => Ok(Err(error_type)),
+        }
+    }
+
+    /// The counts of the invocation with this number, from 1, as its metrics have them.
+    ///
+    /// # Errors
+    /// If the invocation has written none.
+    pub async fn counts(&self, invocation: usize) -> io::Result<Counts> {
+        let until = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let lines = self.function.stdout();
+            let metrics = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            let mut metrics = metrics.filter(|line| line.get("_aws").is_some());
+            if let Some(line) = metrics.nth(invocation - 1) {
+                let count = |name: &str| line[name].as_u64().unwrap_or(u64::MAX);
+                return Ok(Counts {
+                    received: count("Received"),
+                    stored: count("Stored"),
+                    quarantined: count("Quarantined"),
+                    handed_back: count("HandedBack"),
+                });
+            }
+            if tokio::time::Instant::now() > until {
+                return Err(io::Error::other(format!("no metrics of invocation {invocation} in {lines:?}")));
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// All stored readings as a reader gets them: each identity once, by device, time and metric.
+    ///
+    /// # Errors
+    /// If an item is no span.
+    pub fn readings(&self) -> io::Result<Vec<Reading>> {
+        let mut readings = Vec::new();
+        for item in self.aws.items(READINGS) {
+            readings.extend(Span::from_item(&attributes(item)?).map_err(io::Error::other)?.readings());
+        }
+        readings.sort_by(|a, b| a.device.cmp(&b.device));
+        Ok(readings.chunk_by(|a, b| a.device == b.device).flat_map(|group| standing(group.to_vec())).collect())
+    }
+
+    /// The state of every device.
+    ///
+    /// # Errors
+    /// If an item is none.
+    pub fn devices(&self) -> io::Result<Vec<Latest>> {
+        let state = |item| Latest::from_item(&attributes(item)?).ok_or_else(|| io::Error::other("no device item"));
+        self.aws.items(DEVICES).into_iter().map(state).collect()
+    }
+
+    /// The lines of all quarantined messages.
+    ///
+    /// # Errors
+    /// If an object is not JSON lines.
+    pub fn quarantined(&self) -> io::Result<Vec<Value>> {
+        let mut lines = Vec::new();
+        for key in self.aws.object_keys(BUCKET) {
+            let object = self.aws.object(BUCKET, &key).ok_or_else(|| io::Error::other("listed, but not there"))?;
+            for line in object.body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+                lines.push(serde_json::from_slice(line)?);
+            }
+        }
+        Ok(lines)
+    }
+}
+
+fn attributes(item: Item) -> io::Result<telemetry::attribute::Item> {
+    Ok(serde_json::from_value(Value::Object(item))?)
+}
+
+async fn start_function(aws: &FakeAws, more: &[(&str, &str)]) -> io::Result<Function> {
+    let endpoint = aws.endpoint();
+    let environment = [&environment(&endpoint)[..], more].concat();
+    Function::start(binary("debug")?, &environment).await
+}
+
+/// The environment of the function beside an AWS at `endpoint`.
+#[must_use]
+pub fn environment(endpoint: &str) -> [(&'static str, &str); 7] {
+    [
+        ("AWS_ENDPOINT_URL", endpoint),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+        ("TIDEGATE_READINGS_TABLE", READINGS),
+        ("TIDEGATE_DEVICES_TABLE", DEVICES),
+        ("TIDEGATE_BUCKET", BUCKET),
+    ]
+}
+
+/// The built function, `debug` or `release`.
+///
+/// # Errors
+/// If it is not built; says how to.
+pub fn binary(profile: &str) -> io::Result<PathBuf> {
+    let this = std::env::current_exe()?;
+    // …/target/{profile}/deps/{test}
+    let target = this.ancestors().nth(3).ok_or_else(|| io::Error::other("not in a target folder"))?;
+    let binary = target.join(profile).join("ingest");
+    let flag = if profile == "release" { " --release" } else { "" };
+    if binary.exists() {
+        Ok(binary)
+    } else {
+        Err(io::Error::other(format!("{} is not built: cargo build -p ingest{flag}", binary.display())))
+    }
+}

@@ -1,0 +1,361 @@
+//! The function `ingest` as a process: every trigger, every kind of fault, nothing lost and nothing doubled.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tests::events::{RECEIVED, envelope, kafka, kinesis, sqs};
+use tests::fake_aws::{Fault, Operation, Pick, StatementFault};
+use tests::ingest::{Counts, Ingest, READINGS};
+
+const SECONDS: Duration = Duration::from_secs(1);
+const ENOUGH: Duration = Duration::from_secs(30);
+
+/// `count` messages of 20 devices, four readings each, all different.
+fn messages(count: i64) -> Vec<String> {
+    (0..count)
+        .map(|n| {
+            let payload = json!({"ts": RECEIVED - 1_000 + n, "seq": n, "temperature": 20.5, "ok": true, "mode": "auto"});
+            envelope(&format!("plant/pump-{}", n % 20), RECEIVED + n, payload.to_string().as_bytes())
+        })
+        .collect()
+}
+
+fn all_well() -> Result<Value, String> {
+    Ok(json!({"batchItemFailures": []}))
+}
+
+fn failed_ids(answer: &Result<Value, String>) -> BTreeSet<String> {
+    let failures = answer.as_ref().unwrap()["batchItemFailures"].as_array().unwrap();
+    failures.iter().map(|failure| failure["itemIdentifier"].as_str().unwrap().to_owned()).collect()
+}
+
+fn assert_adds_up(counts: Counts) {
+    assert_eq!(counts.received, counts.stored + counts.quarantined + counts.handed_back, "{counts:?}");
+}
+
+/// The `seq` of every stored reading of that metric, in order.
+fn stored_seqs(ingest: &Ingest) -> Vec<i64> {
+    let readings = ingest.readings().unwrap();
+    let seqs = readings.iter().filter(|reading| &*reading.metric == "seq");
+    let mut seqs: Vec<i64> = seqs.map(|reading| reading.value.to_string().parse().unwrap()).collect();
+    seqs.sort_unstable();
+    seqs
+}
+
+#[tokio::test]
+async fn every_trigger_stores_the_same_readings() {
+    let bodies = messages(60);
+    let mut outcomes = Vec::new();
+    for event in [sqs(&bodies), kinesis(&bodies), kafka(&bodies, true), kafka(&bodies, false)] {
+        let mut ingest = Ingest::start().await.unwrap();
+        assert_eq!(ingest.invoke(&event, ENOUGH).await.unwrap(), all_well());
+        let counts = ingest.counts(1).await.unwrap();
+        assert_eq!(counts, Counts { received: 60, stored: 60, quarantined: 0, handed_back: 0 });
+        outcomes.push((ingest.aws.items(READINGS), ingest.devices().unwrap()));
+    }
+    let mut ingest = Ingest::start().await.unwrap();
+    for body in &bodies {
+        assert_eq!(ingest.invoke(body, ENOUGH).await.unwrap(), all_well());
+    }
+    assert_eq!(ingest.readings().unwrap().len(), 240);
+    assert_eq!(ingest.devices().unwrap(), outcomes[0].1, "one by one through the rule");
+    assert!(outcomes.windows(2).all(|pair| pair[0] == pair[1]), "the same items whatever the trigger");
+    assert_eq!(outcomes[0].1.len(), 20);
+}
+
+#[tokio::test]
+async fn delivered_again_in_other_batches_and_orders_nothing_doubles() {
+    let bodies = messages(50);
+    let mut ingest = Ingest::start().await.unwrap();
+    assert_eq!(ingest.invoke(&sqs(&bodies), ENOUGH).await.unwrap(), all_well());
+    let (items, readings, devices) = (ingest.aws.items(READINGS), ingest.readings().unwrap(), ingest.devices().unwrap());
+    assert_eq!(ingest.invoke(&sqs(&bodies), ENOUGH).await.unwrap(), all_well());
+    assert_eq!(ingest.aws.items(READINGS), items, "the same batch makes the same items");
+    let reversed: Vec<String> = bodies.iter().rev().cloned().collect();
+    for part in [&reversed[..7], &reversed[5..30], &bodies[10..], &bodies[..1]] {
+        assert_eq!(ingest.invoke(&sqs(part), ENOUGH).await.unwrap(), all_well());
+    }
+    assert_eq!(ingest.readings().unwrap(), readings);
+    assert_eq!(ingest.devices().unwrap(), devices);
+}
+
+#[tokio::test]
+async fn a_duplicate_of_the_broker_is_one_reading() {
+    let payload = br#"{"ts": 1795417199000, "seq": 1}"#;
+    let mut ingest = Ingest::start().await.unwrap();
+    let bodies = [envelope("plant/a", RECEIVED, payload), envelope("plant/a", RECEIVED + 3_000, payload)];
+    assert_eq!(ingest.invoke(&sqs(&bodies), ENOUGH).await.unwrap(), all_well());
+    assert_eq!(ingest.invoke(&envelope("plant/a", RECEIVED + 9_000, payload), ENOUGH).await.unwrap(), all_well());
+    assert_eq!(stored_seqs(&ingest), [1]);
+}
+
+#[tokio::test]
+async fn poison_among_good_messages_harms_none_of_them() {
+    let bad: Vec<Vec<u8>> = vec![
+        b"".to_vec(),
+        b"\xff\xfe{".to_vec(),
+        br#"{"temperature": 22.5, "hum"#.to_vec(),
+        format!(r#"{{"a": {}"#, "[".repeat(128 * 1024 - 6)).into_bytes(),
+        "[".repeat(128 * 1024).into_bytes(),
+        format!(r#"{{"a": {}}}"#, "9".repeat(100_000)).into_bytes(),
+        br#"{"temperature": NaN}"#.to_vec(),
+        format!(r#"{{"{}": 1}}"#, "n".repeat(10 * 1024)).into_bytes(),
+        vec![b' '; 200 * 1024],
+        br#"{"temperature": null}"#.to_vec(),
+    ];
+    let mut bodies = messages(20);
+    bodies.extend(bad.iter().zip(0..).map(|(payload, n)| envelope("plant/bad", RECEIVED + 100 + n, payload)));
+    bodies.push(envelope("elsewhere", RECEIVED, br#"{"a": 1}"#));
+    bodies.push(json!({"topic": "dt/plant/a/state", "received": RECEIVED}).to_string());
+    bodies.push(json!({"payload": "not base64!", "topic": "dt/plant/a/state", "received": RECEIVED}).to_string());
+    bodies.push("no envelope at all".to_owned());
+    let bad_count = bodies.len() as u64 - 20;
+    let mut ingest = Ingest::start().await.unwrap();
+    assert_eq!(ingest.invoke(&sqs(&bodies), ENOUGH).await.unwrap(), all_well());
+    let counts = ingest.counts(1).await.unwrap();
+    assert_eq!(counts, Counts { received: 20 + bad_count, stored: 20, quarantined: bad_count, handed_back: 0 });
+    assert_eq!(stored_seqs(&ingest), (0..20).collect::<Vec<_>>());
+    let lines = ingest.quarantined().unwrap();
+    assert_eq!(lines.len() as u64, bad_count);
+    let kept: BTreeSet<Vec<u8>> = lines
+        .iter()
+        .filter_map(|line| base64_simd::STANDARD.decode_to_vec(line["payload"].as_str()?).ok())
+        .collect();
+    for payload in &bad {
+        assert!(kept.contains(payload), "{} bytes are not kept whole", payload.len());
+    }
+    for line in &lines {
+        assert!(line["reason"].as_str().unwrap().split(' ').count() > 3, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn throttled_for_the_whole_invocation_everything_is_handed_back() {
+    let bodies = messages(40);
+    let mut ingest = Ingest::start().await.unwrap();
+    ingest.aws.fail_next(Operation::BatchWriteItem, Fault::Throttle, u64::MAX);
+    let answer = ingest.invoke(&sqs(&bodies), 3 * SECONDS).await.unwrap();
+    assert_eq!(failed_ids(&answer).len(), 40);
+    let counts = ingest.counts(1).await.unwrap();
+    assert_eq!(counts, Counts { received: 40, stored: 0, quarantined: 0, handed_back: 40 });
+    assert!(ingest.aws.counters(Operation::BatchWriteItem).requests > 3, "it has tried again meanwhile");
+    assert_eq!(ingest.aws.counters(Operation::BatchExecuteStatement).requests, 0, "no state without its readings");
+    ingest.aws.clear_faults();
+    assert_eq!(ingest.invoke(&sqs(&bodies), ENOUGH).await.unwrap(), all_well());
+    assert_eq!(stored_seqs(&ingest), (0..40).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_throttled_rule_invocation_fails_so_that_lambda_invokes_again() {
+    let mut ingest = Ingest::start().await.unwrap();
+    ingest.aws.fail_next(Operation::BatchWriteItem, Fault::Throttle, u64::MAX);
+    let message = &messages(1)[0];
+    assert_eq!(ingest.invoke(message, 2 * SECONDS).await.unwrap(), Err("Tidegate.NotStored".to_owned()));
+    assert_adds_up(ingest.counts(1).await.unwrap());
+    ingest.aws.clear_faults();
+    assert_eq!(ingest.invoke(message, ENOUGH).await.unwrap(), all_well());
+    assert_eq!(stored_seqs(&ingest), [0]);
+}
+
+#[tokio::test]
+async fn what_is_left_unprocessed_is_pooled_and_written() {
+    // 300 devices, so 300 spans: 12 requests if nothing is left.
+    let payload = |n: i64| json!({"ts": RECEIVED, "seq": n}).to_string();
+    let bodies: Vec<String> =
+        (0..300).map(|n| envelope(&format!("plant/d-{n}"), RECEIVED, payload(n).as_bytes())).collect();
+    let mut ingest = Ingest::start().await.unwrap();
+    ingest.aws.leave_unprocessed(Pick::EveryKth(10));
+    assert_eq!(ingest.invoke(&sqs(&bodies), ENOUGH).await.unwrap(), all_well());
+    assert_eq!(stored_seqs(&ingest), (0..300).collect::<Vec<_>>());
+    let requests = ingest.aws.counters(Operation::BatchWriteItem).requests;
+    // 12 and, for the 30 + 3 that are left: 2 and 1. One by one it would be 45.
+    assert!(requests <= 16, "{requests} requests");
+}
+
+#[tokio::test]
+async fn faults_that_pass_are_survived() {
+    let bodies = messages(50);
+    let mut ingest = Ingest::start().await.unwrap();
+    for operation in [Operation::BatchWriteItem, Operation::BatchExecuteStatement, Operation::PutObject] {
+        ingest.aws.fail_next(operation, Fault::Throttle, 1);
+        ingest.aws.fail_next(operation, Fault::InternalError, 1);
+        ingest.aws.fail_next(operation, Fault::DropConnection, 1);
+    }
+    ingest.aws.fail_statements(Pick::EveryKth(3), StatementFault::Throttling);
+    let all: Vec<String> = bodies.iter().cloned().chain(["broken".to_owned()]).collect();
+    assert_eq!(ingest.invoke(&sqs(&all), ENOUGH).await.unwrap(), all_well());
+    assert_eq!(stored_seqs(&ingest), (0..50).collect::<Vec<_>>());
+    assert_eq!(ingest.quarantined().unwrap().len(), 1);
+    assert_eq!(ingest.devices().unwrap().len(), 20);
+}
+
+#[tokio::test]
+async fn s3_refusing_hands_back_the_bad_messages_only() {
+    let mut bodies = messages(10);
+    bodies.insert(3, envelope("plant/bad", RECEIVED, b"{"));
+    let mut ingest = Ingest::start().await.unwrap();
+    ingest.aws.fail_next(Operation::PutObject, Fault::Throttle, u64::MAX);
+    let answer = ingest.invoke(&sqs(&bodies), 3 * SECONDS).await.unwrap();
+    assert_eq!(failed_ids(&answer), BTreeSet::from(["m-3".to_owned()]));
+    assert_eq!(ingest.counts(1).await.unwrap(), Counts { received: 11, stored: 10, quarantined: 0, handed_back: 1 });
+}
+
+#[tokio::test]
+async fn streams_are_told_the_lowest_failed_position() {
+    // A table that is missing is a fault that no retry mends: every reading fails, the bad messages do not.
+    let mut bodies = messages(6);
+    bodies[0] = envelope("plant/bad", RECEIVED, b"{");
+    bodies[1] = envelope("plant/bad", RECEIVED + 1, b"{");
+    let check = async |event: String, expected: Value| {
+        let mut ingest = Ingest::start().await.unwrap();
+        ingest.aws.fail_next(Operation::BatchWriteItem, Fault::Throttle, u64::MAX);
+        let answer = ingest.invoke(&event, 2 * SECONDS).await.unwrap().unwrap();
+        assert_eq!(answer, json!({"batchItemFailures": expected}));
+        let counts = ingest.counts(1).await.unwrap();
+        assert_eq!(counts, Counts { received: 6, stored: 0, quarantined: 2, handed_back: 4 });
+    };
+    let third = "49590338271490256608559692538361571095921575989136000102";
+    check(kinesis(&bodies), json!([{"itemIdentifier": third}])).await;
+    // Records alternate between the partitions, so the bad ones are the first of each.
+    let failures = json!([
+        {"itemIdentifier": {"partition": "telemetry-0", "offset": 16}},
+        {"itemIdentifier": {"partition": "telemetry-1", "offset": 16}}
+    ]);
+    check(kafka(&bodies, true), failures.clone()).await;
+    check(kafka(&bodies, false), failures).await;
+}
+
+#[tokio::test]
+async fn killed_in_the_middle_and_delivered_again_nothing_is_lost_or_doubled() {
+    let bodies = messages(200);
+    let mut ingest = Ingest::start().await.unwrap();
+    ingest.aws.set_latency(Operation::BatchExecuteStatement, 60 * SECONDS);
+    let outcome = ingest.invoke(&sqs(&bodies), SECONDS).await.unwrap();
+    assert_eq!(outcome, Err("Sandbox.Timedout".to_owned()), "killed between the readings and the state");
+    ingest.aws.clear_faults();
+    ingest.restart().await.unwrap();
+    let mut other = bodies.clone();
+    other.rotate_left(77);
+    assert_eq!(ingest.invoke(&sqs(&other[..150]), ENOUGH).await.unwrap(), all_well());
+    assert_eq!(ingest.invoke(&sqs(&other[120..]), ENOUGH).await.unwrap(), all_well());
+    assert_eq!(stored_seqs(&ingest), (0..200).collect::<Vec<_>>());
+    assert_eq!(ingest.devices().unwrap().len(), 20);
+}
+
+/// The latest value and time of each metric of the only device, as `metric=value@seconds`.
+fn state(ingest: &Ingest) -> String {
+    let devices = ingest.devices().unwrap();
+    assert_eq!(devices.len(), 1);
+    let word = |(metric, reading): (&std::sync::Arc<str>, &telemetry::Reading)| {
+        format!("{metric}={}@{}", reading.value, reading.at.0 / 1_000_000 - RECEIVED / 1_000)
+    };
+    devices[0].metrics.iter().map(word).collect::<Vec<_>>().join(" ")
+}
+
+fn at(second: i64, values: &str) -> String {
+    let payload = format!(r#"{{"ts": {}, {values}}}"#, RECEIVED / 1_000 + second);
+    envelope("plant/a", RECEIVED + second * 1_000, payload.as_bytes())
+}
+
+#[tokio::test]
+async fn the_latest_values_go_by_event_time() {
+    let mut ingest = Ingest::start().await.unwrap();
+    let mut check = async |bodies: &[String], expected: &str| {
+        assert_eq!(ingest.invoke(&sqs(bodies), ENOUGH).await.unwrap(), all_well());
+        assert_eq!(state(&ingest), expected);
+    };
+    check(&[at(10, r#""a": 1"#)], "a=1@10").await;
+    check(&[at(20, r#""a": 2"#), at(15, r#""a": 3"#)], "a=2@20").await;
+    check(&[at(12, r#""a": 4"#)], "a=2@20").await;
+    check(&[at(20, r#""b.c": 5"#)], "a=2@20 b.c=5@20").await;
+    check(&[at(30, r#""a": 6"#), at(5, r#""quo\"te": 7"#)], "a=6@30 b.c=5@20 quo\"te=7@5").await;
+    check(&[at(31, r#""a": 8, "b.c": 9"#)], "a=8@31 b.c=9@31 quo\"te=7@5").await;
+    check(&[at(31, r#""a": 8, "b.c": 9"#)], "a=8@31 b.c=9@31 quo\"te=7@5").await;
+}
+
+#[tokio::test]
+async fn one_write_for_a_device_and_invocation() {
+    let mut ingest = Ingest::start().await.unwrap();
+    for round in 0..3 {
+        let bodies: Vec<String> = (0..100)
+            .map(|n| {
+                let payload = json!({"ts": RECEIVED + 1_000 * round + n, "x": n}).to_string();
+                envelope(&format!("plant/d-{}", n % 50), RECEIVED + 1_000 * round + n, payload.as_bytes())
+            })
+            .collect();
+        ingest.aws.reset_counters();
+        assert_eq!(ingest.invoke(&sqs(&bodies), ENOUGH).await.unwrap(), all_well());
+        let statements = ingest.aws.counters(Operation::BatchExecuteStatement);
+        assert_eq!(statements.items, 50, "round {round}: {statements:?}");
+        // New devices are the exception path: the update that finds nothing, then the insert.
+        assert_eq!(statements.requests, if round == 0 { 4 } else { 2 });
+    }
+}
+
+#[tokio::test]
+async fn a_device_with_more_metrics_than_a_statement_holds_is_kept_up_to_date() {
+    let mut ingest = Ingest::start().await.unwrap();
+    for round in 0..3 {
+        let values: Vec<String> = (0..400).map(|n| format!(r#""metric_with_a_long_name_{n:04}": {}"#, n + round)).collect();
+        let body = at(round, &values.join(", "));
+        assert_eq!(ingest.invoke(&sqs(&[body]), ENOUGH).await.unwrap(), all_well());
+        let devices = ingest.devices().unwrap();
+        assert_eq!(devices[0].metrics.len(), 400);
+        assert_eq!(devices[0].metrics["metric_with_a_long_name_0399"].value.to_string(), (399 + round).to_string());
+    }
+}
+
+#[tokio::test]
+async fn a_device_that_invents_names_is_bounded_and_harms_nobody() {
+    let mut ingest = Ingest::start().await.unwrap();
+    for round in 0..12 {
+        let values: Vec<String> = (0..200).map(|n| format!(r#""{:0>240}": {n}"#, round * 200 + n)).collect();
+        let bodies = [at(round, &values.join(", ")), envelope("plant/good", RECEIVED + round, b"{\"x\": 1}")];
+        assert_eq!(ingest.invoke(&sqs(&bodies), ENOUGH).await.unwrap(), all_well(), "round {round}");
+    }
+    let devices = ingest.devices().unwrap();
+    assert_eq!(devices.len(), 2);
+    assert!(devices[0].metrics.keys().any(|name| name.ends_with("2399")), "the newest names are there");
+    assert!(devices[0].metrics.len() < 2_400, "the oldest have gone: {}", devices[0].metrics.len());
+    assert_eq!(ingest.readings().unwrap().len(), 12 * 201);
+}
+
+#[tokio::test]
+async fn an_event_of_unknown_shape_fails_the_invocation() {
+    let mut ingest = Ingest::start().await.unwrap();
+    for event in ["{}", "[]", r#"{"temperature": 22.5}"#, r#"{"Records": [{"s3": {}}]}"#, r#"{"detail-type": "x"}"#] {
+        assert_eq!(ingest.invoke(event, ENOUGH).await.unwrap(), Err("Tidegate.UnknownEvent".to_owned()), "{event}");
+    }
+    assert_eq!(ingest.invoke(&messages(1)[0], ENOUGH).await.unwrap(), all_well(), "and the next one is served");
+}
+
+#[tokio::test]
+async fn what_devices_send_never_reaches_the_log() {
+    let secret = "s3cr3t-w0rd";
+    let payloads = [format!(r#"{{"{secret}": 1}}"#), format!(r#"{{"a": "{secret}"}}"#), secret.to_owned(), format!(r#"{{"{secret}" x"#)];
+    let mut bodies: Vec<String> = payloads.iter().map(|payload| envelope("plant/a", RECEIVED, payload.as_bytes())).collect();
+    bodies.push(secret.to_owned());
+    let mut ingest = Ingest::start().await.unwrap();
+    ingest.aws.fail_next(Operation::BatchWriteItem, Fault::Throttle, 2);
+    assert_eq!(ingest.invoke(&sqs(&bodies), ENOUGH).await.unwrap(), all_well());
+    assert_adds_up(ingest.counts(1).await.unwrap());
+    ingest.aws.fail_next(Operation::BatchWriteItem, Fault::Throttle, u64::MAX);
+    ingest.invoke(&sqs(&bodies), 2 * SECONDS).await.unwrap().unwrap();
+    assert_adds_up(ingest.counts(2).await.unwrap());
+    let log = [ingest.function.stdout(), ingest.function.stderr()].concat().join("\n");
+    assert!(log.contains("a request to AWS failed"), "the log is not empty: {log}");
+    assert!(!log.contains(secret), "{log}");
+}
+
+#[tokio::test]
+async fn without_its_configuration_the_function_says_all_that_is_missing() {
+    let binary = tests::ingest::binary("debug").unwrap();
+    let environment = [("TIDEGATE_BUCKET", "b"), ("TIDEGATE_CLIENT_ID", "maybe")];
+    let error = tests::runtime_api::Function::start(binary, &environment).await.unwrap_err().to_string();
+    for name in ["TIDEGATE_READINGS_TABLE", "TIDEGATE_DEVICES_TABLE", "TIDEGATE_CLIENT_ID"] {
+        assert!(error.contains(name), "{name} is missing in: {error}");
+    }
+}
