@@ -98,7 +98,8 @@ pub fn kafka(bodies: &[String], is_msk: bool) -> String {
         "records": { "telemetry-0": first, "telemetry-1": second },
     });
     if is_msk {
-        event["eventSourceArn"] = json!("arn:aws:kafka:us-east-1:123456789012:cluster/demo/e9f754c6-d29a-4430-a7db-958a19fd2c54-4");
+        event["eventSourceArn"] =
+            json!("arn:aws:kafka:us-east-1:123456789012:cluster/demo/e9f754c6-d29a-4430-a7db-958a19fd2c54-4");
     }
     event.to_string()
 }

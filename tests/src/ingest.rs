@@ -111,7 +111,10 @@ impl Ingest {
             readings.extend(Span::from_item(&attributes(item)?).map_err(io::Error::other)?.readings());
         }
         readings.sort_by(|a, b| a.device.cmp(&b.device));
-        Ok(readings.chunk_by(|a, b| a.device == b.device).flat_map(|group| standing(group.to_vec())).collect())
+        Ok(readings
+            .chunk_by(|a, b| a.device == b.device)
+            .flat_map(|group| standing(group.to_vec()))
+            .collect())
     }
 
     /// The state of every device.
@@ -119,7 +122,8 @@ impl Ingest {
     /// # Errors
     /// If an item is none.
     pub fn devices(&self) -> io::Result<Vec<Latest>> {
-        let state = |item| Latest::from_item(&attributes(item)?).ok_or_else(|| io::Error::other("no device item"));
+        let state =
+            |item| Latest::from_item(&attributes(item)?).ok_or_else(|| io::Error::other("no device item"));
         self.aws.items(DEVICES).into_iter().map(state).collect()
     }
 
@@ -130,7 +134,8 @@ impl Ingest {
     pub fn quarantined(&self) -> io::Result<Vec<Value>> {
         let mut lines = Vec::new();
         for key in self.aws.object_keys(BUCKET) {
-            let object = self.aws.object(BUCKET, &key).ok_or_else(|| io::Error::other("listed, but not there"))?;
+            let object =
+                self.aws.object(BUCKET, &key).ok_or_else(|| io::Error::other("listed, but not there"))?;
             for line in object.body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
                 lines.push(serde_json::from_slice(line)?);
             }

@@ -15,3 +15,4 @@ pub mod ingest;
 pub mod process;
 pub mod runtime_api;
 mod server;
+mod tls;

@@ -16,9 +16,11 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
 /// How long requests that are under way may take once the server is dropped.
 const GRACE: Duration = Duration::from_millis(250);
@@ -53,6 +55,15 @@ impl Server {
         H: Fn(Request<Bytes>) -> F + Send + Sync + 'static,
         F: Future<Output = Result<Response<Full<Bytes>>, Dropped>> + Send + 'static,
     {
+        Self::start_with(name, None, handler)
+    }
+
+    /// As [`Server::start`], over TLS where an acceptor is given.
+    pub(crate) fn start_with<H, F>(name: &str, tls: Option<TlsAcceptor>, handler: H) -> io::Result<Self>
+    where
+        H: Fn(Request<Bytes>) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<Response<Full<Bytes>>, Dropped>> + Send + 'static,
+    {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
@@ -61,7 +72,7 @@ impl Server {
         let handler: Handler = Arc::new(move |request| Box::pin(handler(request)));
         let thread = thread::Builder::new()
             .name(name.to_owned())
-            .spawn(move || runtime.block_on(accept(listener, handler, stopped)))?;
+            .spawn(move || runtime.block_on(accept(listener, tls, handler, stopped)))?;
         Ok(Self { address, stop, thread: Some(thread) })
     }
 
@@ -81,7 +92,12 @@ impl Drop for Server {
     }
 }
 
-async fn accept(listener: TcpListener, handler: Handler, mut stopped: watch::Receiver<bool>) {
+async fn accept(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    handler: Handler,
+    mut stopped: watch::Receiver<bool>,
+) {
     // Fails only outside of a runtime or on a blocking socket, and this is neither.
     let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
     let mut connections = JoinSet::new();
@@ -89,7 +105,7 @@ async fn accept(listener: TcpListener, handler: Handler, mut stopped: watch::Rec
         tokio::select! {
             _ = stopped.changed() => break,
             accepted = listener.accept() => if let Ok((stream, _)) = accepted {
-                connections.spawn(connection(stream, Arc::clone(&handler), stopped.clone()));
+                connections.spawn(connection(stream, tls.clone(), Arc::clone(&handler), stopped.clone()));
             },
             Some(_) = connections.join_next() => {}
         }
@@ -98,9 +114,30 @@ async fn accept(listener: TcpListener, handler: Handler, mut stopped: watch::Rec
     let _ = tokio::time::timeout(GRACE, finished).await;
 }
 
-async fn connection(stream: TcpStream, handler: Handler, mut stopped: watch::Receiver<bool>) {
+async fn connection(
+    stream: TcpStream,
+    tls: Option<TlsAcceptor>,
+    handler: Handler,
+    stopped: watch::Receiver<bool>,
+) {
     // Without it an answer waits for the client's delayed acknowledgement, up to 40 ms.
     let _ = stream.set_nodelay(true);
+    match tls {
+        None => serve(stream, handler, stopped).await,
+        // A failed handshake is the client's to see.
+        Some(tls) => {
+            if let Ok(stream) = tls.accept(stream).await {
+                serve(stream, handler, stopped).await;
+            }
+        }
+    }
+}
+
+async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    handler: Handler,
+    mut stopped: watch::Receiver<bool>,
+) {
     let service = service_fn(|request| async { handler(collect(request).await?).await });
     let mut connection = pin!(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
     // A connection's error is the client's to see.

@@ -71,7 +71,8 @@ async fn delivered_again_in_other_batches_and_orders_nothing_doubles() {
     let bodies = messages(50);
     let mut ingest = Ingest::start().await.unwrap();
     assert_eq!(ingest.invoke(&sqs(&bodies), ENOUGH).await.unwrap(), all_well());
-    let (items, readings, devices) = (ingest.aws.items(READINGS), ingest.readings().unwrap(), ingest.devices().unwrap());
+    let (items, readings, devices) =
+        (ingest.aws.items(READINGS), ingest.readings().unwrap(), ingest.devices().unwrap());
     assert_eq!(ingest.invoke(&sqs(&bodies), ENOUGH).await.unwrap(), all_well());
     assert_eq!(ingest.aws.items(READINGS), items, "the same batch makes the same items");
     let reversed: Vec<String> = bodies.iter().rev().cloned().collect();
@@ -88,7 +89,10 @@ async fn a_duplicate_of_the_broker_is_one_reading() {
     let mut ingest = Ingest::start().await.unwrap();
     let bodies = [envelope("plant/a", RECEIVED, payload), envelope("plant/a", RECEIVED + 3_000, payload)];
     assert_eq!(ingest.invoke(&sqs(&bodies), ENOUGH).await.unwrap(), all_well());
-    assert_eq!(ingest.invoke(&envelope("plant/a", RECEIVED + 9_000, payload), ENOUGH).await.unwrap(), all_well());
+    assert_eq!(
+        ingest.invoke(&envelope("plant/a", RECEIVED + 9_000, payload), ENOUGH).await.unwrap(),
+        all_well()
+    );
     assert_eq!(stored_seqs(&ingest), [1]);
 }
 
@@ -110,13 +114,18 @@ async fn poison_among_good_messages_harms_none_of_them() {
     bodies.extend(bad.iter().zip(0..).map(|(payload, n)| envelope("plant/bad", RECEIVED + 100 + n, payload)));
     bodies.push(envelope("elsewhere", RECEIVED, br#"{"a": 1}"#));
     bodies.push(json!({"topic": "dt/plant/a/state", "received": RECEIVED}).to_string());
-    bodies.push(json!({"payload": "not base64!", "topic": "dt/plant/a/state", "received": RECEIVED}).to_string());
+    bodies.push(
+        json!({"payload": "not base64!", "topic": "dt/plant/a/state", "received": RECEIVED}).to_string(),
+    );
     bodies.push("no envelope at all".to_owned());
     let bad_count = bodies.len() as u64 - 20;
     let mut ingest = Ingest::start().await.unwrap();
     assert_eq!(ingest.invoke(&sqs(&bodies), ENOUGH).await.unwrap(), all_well());
     let counts = ingest.counts(1).await.unwrap();
-    assert_eq!(counts, Counts { received: 20 + bad_count, stored: 20, quarantined: bad_count, handed_back: 0 });
+    assert_eq!(
+        counts,
+        Counts { received: 20 + bad_count, stored: 20, quarantined: bad_count, handed_back: 0 }
+    );
     assert_eq!(stored_seqs(&ingest), (0..20).collect::<Vec<_>>());
     let lines = ingest.quarantined().unwrap();
     assert_eq!(lines.len() as u64, bad_count);
@@ -142,7 +151,11 @@ async fn throttled_for_the_whole_invocation_everything_is_handed_back() {
     let counts = ingest.counts(1).await.unwrap();
     assert_eq!(counts, Counts { received: 40, stored: 0, quarantined: 0, handed_back: 40 });
     assert!(ingest.aws.counters(Operation::BatchWriteItem).requests > 3, "it has tried again meanwhile");
-    assert_eq!(ingest.aws.counters(Operation::BatchExecuteStatement).requests, 0, "no state without its readings");
+    assert_eq!(
+        ingest.aws.counters(Operation::BatchExecuteStatement).requests,
+        0,
+        "no state without its readings"
+    );
     ingest.aws.clear_faults();
     assert_eq!(ingest.invoke(&sqs(&bodies), ENOUGH).await.unwrap(), all_well());
     assert_eq!(stored_seqs(&ingest), (0..40).collect::<Vec<_>>());
@@ -200,7 +213,10 @@ async fn s3_refusing_hands_back_the_bad_messages_only() {
     ingest.aws.fail_next(Operation::PutObject, Fault::Throttle, u64::MAX);
     let answer = ingest.invoke(&sqs(&bodies), 3 * SECONDS).await.unwrap();
     assert_eq!(failed_ids(&answer), BTreeSet::from(["m-3".to_owned()]));
-    assert_eq!(ingest.counts(1).await.unwrap(), Counts { received: 11, stored: 10, quarantined: 0, handed_back: 1 });
+    assert_eq!(
+        ingest.counts(1).await.unwrap(),
+        Counts { received: 11, stored: 10, quarantined: 0, handed_back: 1 }
+    );
 }
 
 #[tokio::test]
@@ -299,12 +315,16 @@ async fn one_write_for_a_device_and_invocation() {
 async fn a_device_with_more_metrics_than_a_statement_holds_is_kept_up_to_date() {
     let mut ingest = Ingest::start().await.unwrap();
     for round in 0..3 {
-        let values: Vec<String> = (0..400).map(|n| format!(r#""metric_with_a_long_name_{n:04}": {}"#, n + round)).collect();
+        let values: Vec<String> =
+            (0..400).map(|n| format!(r#""metric_with_a_long_name_{n:04}": {}"#, n + round)).collect();
         let body = at(round, &values.join(", "));
         assert_eq!(ingest.invoke(&sqs(&[body]), ENOUGH).await.unwrap(), all_well());
         let devices = ingest.devices().unwrap();
         assert_eq!(devices[0].metrics.len(), 400);
-        assert_eq!(devices[0].metrics["metric_with_a_long_name_0399"].value.to_string(), (399 + round).to_string());
+        assert_eq!(
+            devices[0].metrics["metric_with_a_long_name_0399"].value.to_string(),
+            (399 + round).to_string()
+        );
     }
 }
 
@@ -326,17 +346,33 @@ async fn a_device_that_invents_names_is_bounded_and_harms_nobody() {
 #[tokio::test]
 async fn an_event_of_unknown_shape_fails_the_invocation() {
     let mut ingest = Ingest::start().await.unwrap();
-    for event in ["{}", "[]", r#"{"temperature": 22.5}"#, r#"{"Records": [{"s3": {}}]}"#, r#"{"detail-type": "x"}"#] {
-        assert_eq!(ingest.invoke(event, ENOUGH).await.unwrap(), Err("Tidegate.UnknownEvent".to_owned()), "{event}");
+    for event in
+        ["{}", "[]", r#"{"temperature": 22.5}"#, r#"{"Records": [{"s3": {}}]}"#, r#"{"detail-type": "x"}"#]
+    {
+        assert_eq!(
+            ingest.invoke(event, ENOUGH).await.unwrap(),
+            Err("Tidegate.UnknownEvent".to_owned()),
+            "{event}"
+        );
     }
-    assert_eq!(ingest.invoke(&messages(1)[0], ENOUGH).await.unwrap(), all_well(), "and the next one is served");
+    assert_eq!(
+        ingest.invoke(&messages(1)[0], ENOUGH).await.unwrap(),
+        all_well(),
+        "and the next one is served"
+    );
 }
 
 #[tokio::test]
 async fn what_devices_send_never_reaches_the_log() {
     let secret = "s3cr3t-w0rd";
-    let payloads = [format!(r#"{{"{secret}": 1}}"#), format!(r#"{{"a": "{secret}"}}"#), secret.to_owned(), format!(r#"{{"{secret}" x"#)];
-    let mut bodies: Vec<String> = payloads.iter().map(|payload| envelope("plant/a", RECEIVED, payload.as_bytes())).collect();
+    let payloads = [
+        format!(r#"{{"{secret}": 1}}"#),
+        format!(r#"{{"a": "{secret}"}}"#),
+        secret.to_owned(),
+        format!(r#"{{"{secret}" x"#),
+    ];
+    let mut bodies: Vec<String> =
+        payloads.iter().map(|payload| envelope("plant/a", RECEIVED, payload.as_bytes())).collect();
     bodies.push(secret.to_owned());
     let mut ingest = Ingest::start().await.unwrap();
     ingest.aws.fail_next(Operation::BatchWriteItem, Fault::Throttle, 2);

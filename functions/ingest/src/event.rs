@@ -55,7 +55,7 @@ pub struct Record<'a> {
     /// Where it stands.
     pub position: Position<'a>,
     /// The envelope's text; where there is none that can be read, what stands in its place and why.
-    pub envelope: Result<Cow<'a, str>, Unreadable<'a>>,
+    pub envelope: Result<Cow<'a, str>, Unreadable>,
     /// When the source got it.
     pub arrived: Arrived<'a>,
 }
@@ -84,9 +84,9 @@ impl Arrived<'_> {
 
 /// A record that holds no text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unreadable<'a> {
-    /// The record as the event has it.
-    pub record: &'a str,
+pub struct Unreadable {
+    /// What it holds, in base64; empty if it holds nothing.
+    pub record: String,
     /// What is wrong with it.
     pub reason: &'static str,
 }
@@ -115,7 +115,8 @@ pub enum UnknownEvent {
 }
 
 impl<'a> Event<'a> {
-    /// Takes an event's JSON apart. Each record is read by itself: what is wrong with one stays with it.
+    /// Takes an event's JSON apart, in one pass. The fields of a record are read leniently: what is
+    /// wrong with one record stays with it.
     ///
     /// # Errors
     /// If it is none of the known shapes.
@@ -142,9 +143,9 @@ impl<'a> Event<'a> {
 #[derive(Deserialize)]
 struct EventFields<'a> {
     #[serde(rename = "Records", borrow)]
-    records: Option<Vec<&'a RawValue>>,
+    records: Option<Vec<BatchRecord<'a>>>,
     #[serde(rename = "records", borrow)]
-    partitions: Option<BTreeMap<Cow<'a, str>, Vec<&'a RawValue>>>,
+    partitions: Option<BTreeMap<Cow<'a, str>, Vec<KafkaRecord<'a>>>>,
     #[serde(borrow)]
     payload: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -152,22 +153,17 @@ struct EventFields<'a> {
 }
 
 /// SQS and Kinesis both send `Records`.
-fn batch(records: Vec<&RawValue>) -> Result<Event<'_>, UnknownEvent> {
-    let mut source = Source::Sqs;
+fn batch(records: Vec<BatchRecord<'_>>) -> Result<Event<'_>, UnknownEvent> {
+    let is_kinesis = records.iter().any(|record| record.kinesis.is_some());
     let mut parsed = Vec::with_capacity(records.len());
-    for (index, raw) in records.into_iter().enumerate() {
-        let fields: BatchRecord<'_> =
-            serde_json::from_str(raw.get()).map_err(|_| UnknownEvent::NoPosition(index))?;
-        let record = match fields {
-            BatchRecord { kinesis: Some(kinesis), .. } => {
-                source = Source::Kinesis;
-                kinesis_record(raw.get(), kinesis)
-            }
-            sqs => sqs_record(raw.get(), sqs),
+    for (index, BatchRecord { message_id, body, attributes, kinesis }) in records.into_iter().enumerate() {
+        let record = match kinesis {
+            Some(kinesis) => kinesis_record(kinesis),
+            None => sqs_record(message_id, body, attributes),
         };
         parsed.push(record.ok_or(UnknownEvent::NoPosition(index))?);
     }
-    Ok(Event { source, records: parsed })
+    Ok(Event { source: if is_kinesis { Source::Kinesis } else { Source::Sqs }, records: parsed })
 }
 
 #[derive(Deserialize)]
@@ -180,15 +176,18 @@ struct BatchRecord<'a> {
     #[serde(borrow)]
     attributes: Option<&'a RawValue>,
     #[serde(borrow)]
-    kinesis: Option<&'a RawValue>,
+    kinesis: Option<KinesisRecord<'a>>,
 }
 
-fn sqs_record<'a>(raw: &'a str, fields: BatchRecord<'a>) -> Option<Record<'a>> {
-    let message_id = fields.message_id.text().filter(|id| !id.is_empty())?;
-    let envelope =
-        fields.body.text().ok_or(Unreadable { record: raw, reason: "the SQS message has no body" });
-    let arrived = fields.attributes.map_or(Arrived::At(None), |raw| Arrived::SqsAttributes(raw.get()));
-    Some(Record { position: Position::Sqs(message_id), envelope, arrived })
+fn sqs_record<'a>(
+    message_id: Scalar<'a>,
+    body: Scalar<'a>,
+    attributes: Option<&'a RawValue>,
+) -> Option<Record<'a>> {
+    let message_id = message_id.text().filter(|id| !id.is_empty())?;
+    let no_body = || Unreadable { record: String::new(), reason: "the SQS message has no body" };
+    let arrived = attributes.map_or(Arrived::At(None), |raw| Arrived::SqsAttributes(raw.get()));
+    Some(Record { position: Position::Sqs(message_id), envelope: body.text().ok_or_else(no_body), arrived })
 }
 
 #[derive(Deserialize)]
@@ -209,29 +208,27 @@ struct KinesisRecord<'a> {
     approximate_arrival_timestamp: Option<f64>,
 }
 
-fn kinesis_record<'a>(raw: &'a str, kinesis: &'a RawValue) -> Option<Record<'a>> {
-    let fields: KinesisRecord<'a> = serde_json::from_str(kinesis.get()).ok()?;
+fn kinesis_record(fields: KinesisRecord<'_>) -> Option<Record<'_>> {
     let sequence_number = fields.sequence_number.text().filter(|number| !number.is_empty())?;
     Some(Record {
         position: Position::Kinesis(sequence_number),
-        envelope: decode_data(raw, fields.data),
+        envelope: decode_data(fields.data),
         arrived: Arrived::At(fields.approximate_arrival_timestamp.and_then(Micros::from_epoch_fraction)),
     })
 }
 
-fn kafka<'a>(partitions: BTreeMap<Cow<'a, str>, Vec<&'a RawValue>>) -> Result<Event<'a>, UnknownEvent> {
+fn kafka<'a>(partitions: BTreeMap<Cow<'a, str>, Vec<KafkaRecord<'a>>>) -> Result<Event<'a>, UnknownEvent> {
     let mut records = Vec::new();
-    for (partition, raw_records) in partitions {
-        for raw in raw_records {
-            let fields: Result<KafkaRecord<'_>, _> = serde_json::from_str(raw.get());
-            let fields = fields.map_err(|_| UnknownEvent::NoPosition(records.len()))?;
-            let offset = fields.offset.integer().ok_or(UnknownEvent::NoPosition(records.len()))?;
-            records.push(Record {
-                position: Position::Kafka(partition.clone(), offset),
-                envelope: decode_data(raw.get(), fields.value),
-                arrived: Arrived::At(fields.timestamp.integer().and_then(Micros::from_millis)),
-            });
-        }
+    for (partition, fields) in partitions
+        .into_iter()
+        .flat_map(|(name, records)| records.into_iter().map(move |record| (name.clone(), record)))
+    {
+        let offset = fields.offset.integer().ok_or(UnknownEvent::NoPosition(records.len()))?;
+        records.push(Record {
+            position: Position::Kafka(partition, offset),
+            envelope: decode_data(fields.value),
+            arrived: Arrived::At(fields.timestamp.integer().and_then(Micros::from_millis)),
+        });
     }
     Ok(Event { source: Source::Kafka, records })
 }
@@ -247,14 +244,18 @@ struct KafkaRecord<'a> {
 }
 
 /// Kinesis and Kafka carry bytes, in base64.
-fn decode_data<'a>(record: &'a str, data: Scalar<'a>) -> Result<Cow<'a, str>, Unreadable<'a>> {
-    let because = |reason: &'static str| Unreadable { record, reason };
-    let data = data.text().ok_or(because("the record has no data"))?;
-    let bytes = base64_simd::STANDARD.decode_to_vec(data.as_bytes());
-    let bytes = bytes.map_err(|_| because("the record's data is not base64"))?;
-    let text = String::from_utf8(bytes)
-        .map_err(|_| because("the record's data is not text; an envelope is JSON"))?;
-    Ok(Cow::Owned(text))
+fn decode_data(data: Scalar<'_>) -> Result<Cow<'_, str>, Unreadable> {
+    let Some(data) = data.text() else {
+        return Err(Unreadable { record: String::new(), reason: "the record has no data" });
+    };
+    let Ok(bytes) = base64_simd::STANDARD.decode_to_vec(data.as_bytes()) else {
+        let record = base64_simd::STANDARD.encode_to_string(data.as_bytes());
+        return Err(Unreadable { record, reason: "the record's data is not base64" });
+    };
+    String::from_utf8(bytes).map(Cow::Owned).map_err(|_| Unreadable {
+        record: data.into_owned(),
+        reason: "the record's data is not text; an envelope is JSON",
+    })
 }
 
 #[cfg(test)]
@@ -318,7 +319,8 @@ mod tests {
         check(r#"{"Records": 5}"#, UnknownEvent::Shape);
         check(r#"{"records": []}"#, UnknownEvent::Shape);
         check(r#"{"Records": [{"eventSource": "aws:s3", "s3": {}}]}"#, UnknownEvent::NoPosition(0));
-        check(r#"{"Records": [{"messageId": "a", "body": ""}, 5]}"#, UnknownEvent::NoPosition(1));
+        check(r#"{"Records": [{"messageId": "a", "body": ""}, {}]}"#, UnknownEvent::NoPosition(1));
+        check(r#"{"Records": [{"messageId": "a", "body": ""}, 5]}"#, UnknownEvent::Shape);
         check(r#"{"Records": [{"messageId": "", "body": ""}]}"#, UnknownEvent::NoPosition(0));
         check(r#"{"records": {"t-0": [{"value": "e30="}]}}"#, UnknownEvent::NoPosition(0));
     }

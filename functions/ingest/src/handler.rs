@@ -11,10 +11,10 @@ use cloud::metrics::MetricLine;
 use cloud::quarantine::Quarantine;
 use cloud::readings::Readings;
 use cloud::retry::Deadline;
-use telemetry::{Decoder, DeviceId, Span, latest};
+use telemetry::{Decoder, DeviceId, Latest, SpanItem};
 use thiserror::Error;
 
-use crate::event::{Event, Position, Source, UnknownEvent};
+use crate::event::{Event, Source, UnknownEvent};
 use crate::plan::{Fate, Plan, QuarantineObject};
 use crate::response::Response;
 
@@ -70,68 +70,53 @@ impl ReportedError for HandlerError {
 /// If the event is of no known shape, or the one message of a direct invocation could not be stored.
 pub async fn handle(event: &str, invocation: &Invocation, deps: &Deps) -> Result<Response, HandlerError> {
     let event = Event::parse(event)?;
-    let plan = Plan::new(&event, &mut deps.decoder.borrow_mut());
-    let done = carry_out(&plan, deps, invocation.deadline).await;
-    let counts = Counts::of(&plan, &done);
-    report(&counts, &plan, &done, event.source, &deps.stage, &invocation.request_id);
-    let positions = event.records.iter().map(|record| &record.position);
-    let failed: Vec<&Position<'_>> = positions
-        .zip(&plan.fates)
-        .filter(|(_, fate)| done.has_failed(fate))
-        .map(|(position, _)| position)
-        .collect();
-    if event.source == Source::Rule && !failed.is_empty() {
+    let Plan { items, updates, objects, fates, readings } =
+        Plan::new(event.records, &mut deps.decoder.borrow_mut(), deps.retention_days);
+    let ((failed_devices, mut errors), (failed_days, object_errors)) = tokio::join!(
+        store(items, updates, deps, invocation.deadline),
+        quarantine(objects, deps, invocation.deadline)
+    );
+    errors.extend(object_errors);
+    let has_failed = |fate: &Fate| match fate {
+        Fate::Stored(device) => failed_devices.contains(device),
+        Fate::Quarantined(day) => failed_days.contains(day),
+    };
+    let counts = Counts::of(fates.iter().map(|(_, fate)| (fate, has_failed(fate))));
+    report(&counts, readings, &errors, event.source, &deps.stage, &invocation.request_id);
+    if event.source == Source::Rule && counts.handed_back > 0 {
         return Err(HandlerError::NotStored);
     }
-    Ok(Response::hand_back(failed.into_iter()))
+    let failed = fates.iter().filter(|(_, fate)| has_failed(fate)).map(|(position, _)| position);
+    Ok(Response::hand_back(failed))
 }
 
-/// What could not be done.
-#[derive(Debug, Default)]
-struct Done {
-    failed_devices: HashSet<DeviceId>,
-    failed_objects: HashSet<usize>,
-    errors: Vec<CloudError>,
-}
-
-impl Done {
-    fn has_failed(&self, fate: &Fate) -> bool {
-        match fate {
-            Fate::Stored(device) => self.failed_devices.contains(device),
-            Fate::Quarantined(object) => self.failed_objects.contains(object),
-        }
-    }
-}
-
-async fn carry_out(plan: &Plan, deps: &Deps, deadline: Deadline) -> Done {
-    let ((failed_devices, mut errors), (failed_objects, object_errors)) =
-        tokio::join!(store(&plan.spans, deps, deadline), quarantine(&plan.objects, deps, deadline));
-    errors.extend(object_errors);
-    Done { failed_devices, failed_objects, errors }
-}
-
-/// Writes the spans, then the present state of every device whose spans are all written: what the
-/// devices table shows can always be found among the readings.
-async fn store(spans: &[Span], deps: &Deps, deadline: Deadline) -> (HashSet<DeviceId>, Vec<CloudError>) {
-    let items = spans.iter().map(|span| span.to_item(deps.retention_days)).collect();
+/// Writes the items, then the present state of every device whose items are all written: what the
+/// devices table shows can always be found among the readings. Returns the devices that failed.
+async fn store(
+    items: Vec<SpanItem>,
+    mut updates: Vec<Latest>,
+    deps: &Deps,
+    deadline: Deadline,
+) -> (HashSet<DeviceId>, Vec<CloudError>) {
     let written = deps.readings.put(items, deadline).await;
     let mut failed: HashSet<DeviceId> = written.left.into_iter().map(|item| item.device).collect();
-    let updates = latest(spans).into_iter().filter(|latest| !failed.contains(&latest.device)).collect();
+    updates.retain(|update| !failed.contains(&update.device));
     let updated = deps.devices.update(updates, deadline).await;
     failed.extend(updated.left);
     (failed, written.error.into_iter().chain(updated.error).collect())
 }
 
+/// Writes the objects; returns the days of those that failed.
 async fn quarantine(
-    objects: &[QuarantineObject],
+    objects: Vec<QuarantineObject>,
     deps: &Deps,
     deadline: Deadline,
-) -> (HashSet<usize>, Vec<CloudError>) {
+) -> (HashSet<String>, Vec<CloudError>) {
     let mut failed = HashSet::new();
     let mut errors = Vec::new();
-    for (index, object) in objects.iter().enumerate() {
-        if let Err(error) = deps.quarantine.put(&object.key, object.lines.clone(), deadline).await {
-            failed.insert(index);
+    for object in objects {
+        if let Err(error) = deps.quarantine.put(&object.key, object.lines, deadline).await {
+            failed.insert(object.day);
             errors.push(error);
         }
     }
@@ -148,11 +133,13 @@ struct Counts {
 }
 
 impl Counts {
-    fn of(plan: &Plan, done: &Done) -> Self {
-        let mut counts = Self { received: plan.fates.len(), stored: 0, quarantined: 0, handed_back: 0 };
-        for fate in &plan.fates {
+    /// From each message's fate and whether it failed.
+    fn of<'a>(fates: impl Iterator<Item = (&'a Fate, bool)>) -> Self {
+        let mut counts = Self { received: 0, stored: 0, quarantined: 0, handed_back: 0 };
+        for (fate, has_failed) in fates {
+            counts.received += 1;
             *match fate {
-                fate if done.has_failed(fate) => &mut counts.handed_back,
+                _ if has_failed => &mut counts.handed_back,
                 Fate::Stored(_) => &mut counts.stored,
                 Fate::Quarantined(_) => &mut counts.quarantined,
             } += 1;
@@ -162,8 +149,15 @@ impl Counts {
 }
 
 /// The one place where an invocation's counts and errors go out.
-fn report(counts: &Counts, plan: &Plan, done: &Done, source: Source, stage: &str, request_id: &str) {
-    for error in &done.errors {
+fn report(
+    counts: &Counts,
+    readings: usize,
+    errors: &[CloudError],
+    source: Source,
+    stage: &str,
+    request_id: &str,
+) {
+    for error in errors {
         tracing::warn!(request_id, error = chain(error), "a request to AWS failed");
     }
     let dimensions = vec![
@@ -176,8 +170,7 @@ fn report(counts: &Counts, plan: &Plan, done: &Done, source: Source, stage: &str
         .count("Stored", counts.stored)
         .count("Quarantined", counts.quarantined)
         .count("HandedBack", counts.handed_back)
-        .count("Readings", plan.readings)
-        .property("request_id", request_id)
-        .property("spans", plan.spans.len());
+        .count("Readings", readings)
+        .property("request_id", request_id);
     emit(&line);
 }

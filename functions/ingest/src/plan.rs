@@ -6,19 +6,25 @@ use std::fmt::Write as _;
 use cloud::quarantine::PREFIX;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use telemetry::{Decoder, DeviceId, Envelope, Micros, Reading, Span, pack};
+use telemetry::{Decoder, DeviceId, Envelope, Latest, Micros, Reading, SpanItem, latest, pack};
 
-use crate::event::{Arrived, Event, Record, Unreadable};
+use crate::event::{Position, Record, Unreadable};
 
-/// The plan for one event.
+/// How many readings room is made for at first: most devices send a few metrics at a time.
+const READINGS_PER_MESSAGE: usize = 4;
+
+/// The plan for one event. Holds what is to be written and no more: texts and readings are let go
+/// while it is made, so that a full event is in memory only once.
 #[derive(Debug)]
-pub struct Plan {
+pub struct Plan<'a> {
     /// What is to be written to the readings table.
-    pub spans: Vec<Span>,
+    pub items: Vec<SpanItem>,
+    /// What is to be written to the devices table once a device's items are.
+    pub updates: Vec<Latest>,
     /// What is to be written to the quarantine, one object for each day.
     pub objects: Vec<QuarantineObject>,
-    /// What each record waits for, in the event's order.
-    pub fates: Vec<Fate>,
+    /// Each record's place in its source and what it waits for, in the event's order.
+    pub fates: Vec<(Position<'a>, Fate)>,
     /// Readings decoded.
     pub readings: usize,
 }
@@ -26,49 +32,44 @@ pub struct Plan {
 /// What has to succeed for a record to be done with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fate {
-    /// The spans and the state of its device are written.
+    /// The items and the state of its device are written.
     Stored(DeviceId),
-    /// The object with this index is written.
-    Quarantined(usize),
+    /// The object of this day is written.
+    Quarantined(String),
 }
 
 /// Messages kept whole: one line of JSON for each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuarantineObject {
-    /// `quarantine/day=2026-11-23/{digest of the lines}.jsonl`.
+    /// The messages' day, as `2026-11-23`; `unknown` where no time is known.
+    pub day: String,
+    /// `quarantine/day={day}/{digest of the lines}.jsonl`.
     pub key: String,
     /// The lines.
     pub lines: String,
 }
 
-impl Plan {
-    /// Decodes every record of an event.
-    pub fn new(event: &Event<'_>, decoder: &mut Decoder) -> Self {
-        let mut readings = Vec::new();
+impl<'a> Plan<'a> {
+    /// Decodes every record of an event. Readings are to be kept for `retention_days` after they
+    /// arrived; `None`: for ever.
+    pub fn new(records: Vec<Record<'a>>, decoder: &mut Decoder, retention_days: Option<u32>) -> Self {
+        let mut readings = Vec::with_capacity(READINGS_PER_MESSAGE * records.len());
         let mut days = Days::default();
-        let mut pending = Vec::with_capacity(event.records.len());
-        for record in &event.records {
+        let mut fates = Vec::with_capacity(records.len());
+        for record in records {
             let before = readings.len();
-            pending.push(match decode(record, decoder, &mut readings) {
-                Ok(()) => Pending::Stored(readings[before].device.clone()),
-                Err((day, line)) => Pending::Quarantined(days.add(day, line)),
-            });
+            let fate = match decode(&record, decoder, &mut readings) {
+                Ok(()) => Fate::Stored(readings[before].device.clone()),
+                Err((day, line)) => Fate::Quarantined(days.add(day, line)),
+            };
+            fates.push((record.position, fate));
         }
-        let object_of: Vec<String> = days.0.keys().cloned().collect();
-        let fate = |pending: Pending| match pending {
-            Pending::Stored(device) => Fate::Stored(device),
-            Pending::Quarantined(day) => {
-                Fate::Quarantined(object_of.iter().position(|known| *known == day).unwrap_or(0))
-            }
-        };
-        let fates = pending.into_iter().map(fate).collect();
-        Self { readings: readings.len(), spans: pack(readings), objects: days.into_objects(), fates }
+        let decoded = readings.len();
+        let spans = pack(readings);
+        let updates = latest(&spans);
+        let items = spans.into_iter().map(|span| span.to_item(retention_days)).collect();
+        Self { items, updates, objects: days.into_objects(), fates, readings: decoded }
     }
-}
-
-enum Pending {
-    Stored(DeviceId),
-    Quarantined(String),
 }
 
 /// The readings of one record; or the day and the line under which it goes to quarantine.
@@ -79,7 +80,7 @@ fn decode(
 ) -> Result<(), (String, Line)> {
     let text = match &record.envelope {
         Ok(text) => text,
-        Err(unreadable) => return Err(quarantine_record(unreadable, record.arrived)),
+        Err(unreadable) => return Err(unreadable_line(unreadable, record)),
     };
     let envelope = Envelope::parse(text).map_err(|reject| {
         let line = QuarantineLine {
@@ -106,14 +107,15 @@ fn decode(
     })
 }
 
-fn quarantine_record(unreadable: &Unreadable<'_>, arrived: Arrived<'_>) -> (String, Line) {
+fn unreadable_line(unreadable: &Unreadable, record: &Record<'_>) -> (String, Line) {
     let line = QuarantineLine {
         reason: unreadable.reason,
         code: "record",
-        record: Some(base64_simd::STANDARD.encode_to_string(unreadable.record.as_bytes())),
+        record: Some(unreadable.record.clone()),
         ..QuarantineLine::default()
     };
-    (day_of(arrived.at()), line.finish(unreadable.record))
+    // Records that hold nothing are told apart by where they stand.
+    (day_of(record.arrived.at()), line.finish(&format!("{:?} {}", record.position, unreadable.record)))
 }
 
 /// The partition. Never today's date: the same message again has to come to the same place.
@@ -184,10 +186,8 @@ impl Days {
                 text.push_str(&line);
                 text.push('\n');
             }
-            QuarantineObject {
-                key: format!("{PREFIX}day={day}/{}.jsonl", hex_digest(text.as_bytes())),
-                lines: text,
-            }
+            let key = format!("{PREFIX}day={day}/{}.jsonl", hex_digest(text.as_bytes()));
+            QuarantineObject { day, key, lines: text }
         };
         self.0.into_iter().map(object).collect()
     }
@@ -195,8 +195,10 @@ impl Days {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use telemetry::IdentityRules;
+
+    use super::*;
+    use crate::event::Event;
 
     fn envelope(device: &str, received: i64, payload: &str) -> String {
         let payload = base64_simd::STANDARD.encode_to_string(payload);
@@ -210,8 +212,12 @@ mod tests {
         serde_json::json!({"Records": bodies.iter().enumerate().map(record).collect::<Vec<_>>()}).to_string()
     }
 
-    fn plan(bodies: &[String]) -> Plan {
-        Plan::new(&Event::parse(&sqs(bodies)).unwrap(), &mut Decoder::new(IdentityRules::default()))
+    /// The plan for an SQS event, as what is written and what becomes of each record.
+    fn plan(bodies: &[String]) -> (Vec<SpanItem>, Vec<QuarantineObject>, Vec<Fate>) {
+        let text = sqs(bodies);
+        let records = Event::parse(&text).unwrap().records;
+        let plan = Plan::new(records, &mut Decoder::new(IdentityRules::default()), None);
+        (plan.items, plan.objects, plan.fates.into_iter().map(|(_, fate)| fate).collect())
     }
 
     const RECEIVED: i64 = 1_795_417_200_250;
@@ -225,21 +231,24 @@ mod tests {
             "no envelope".to_owned(),
             envelope("b", RECEIVED, r#"{"x": 2, "y": 3}"#),
         ];
-        let plan = plan(&bodies);
+        let (items, objects, fates) = plan(&bodies);
         let device = |name: &str| Fate::Stored(DeviceId::from_stored(format!("site/{name}")));
-        let quarantined = Fate::Quarantined;
-        assert_eq!(plan.fates, [device("a"), quarantined(1), quarantined(0), quarantined(1), device("b")]);
-        assert_eq!((plan.spans.len(), plan.readings), (2, 3));
-        assert_eq!(plan.objects.len(), 2);
-        assert!(plan.objects[0].key.starts_with("quarantine/day=2026-11-22/"), "{}", plan.objects[0].key);
-        assert!(plan.objects[1].key.starts_with("quarantine/day=2026-11-23/"), "{}", plan.objects[1].key);
-        assert_eq!(plan.objects[1].lines.lines().count(), 2);
+        let quarantined = |day: &str| Fate::Quarantined(day.to_owned());
+        let (yesterday, today) = (quarantined("2026-11-22"), quarantined("2026-11-23"));
+        assert_eq!(fates, [device("a"), today.clone(), yesterday, today, device("b")]);
+        assert_eq!(items.len(), 2);
+        let lines = |object: &QuarantineObject| (object.day.clone(), object.lines.lines().count());
+        assert_eq!(
+            objects.iter().map(lines).collect::<Vec<_>>(),
+            [("2026-11-22".into(), 1), ("2026-11-23".into(), 2)]
+        );
+        assert!(objects[0].key.starts_with("quarantine/day=2026-11-22/"), "{}", objects[0].key);
     }
 
     #[test]
     fn a_quarantined_message_is_kept_whole() {
-        let plan = plan(&[envelope("a", RECEIVED, "\u{1f4a5} {")]);
-        let line: serde_json::Value = serde_json::from_str(&plan.objects[0].lines).unwrap();
+        let (_, objects, _) = plan(&[envelope("a", RECEIVED, "\u{1f4a5} {")]);
+        let line: serde_json::Value = serde_json::from_str(&objects[0].lines).unwrap();
         let payload = base64_simd::STANDARD.decode_to_vec(line["payload"].as_str().unwrap()).unwrap();
         assert_eq!(payload, "\u{1f4a5} {".as_bytes());
         assert_eq!(line["topic"], "dt/site/a/state");
@@ -251,15 +260,11 @@ mod tests {
 
     #[test]
     fn a_record_without_an_envelope_is_kept_whole() {
-        let plan = plan(&["no envelope".to_owned()]);
-        let line: serde_json::Value = serde_json::from_str(&plan.objects[0].lines).unwrap();
+        let (_, objects, _) = plan(&["no envelope".to_owned()]);
+        let line: serde_json::Value = serde_json::from_str(&objects[0].lines).unwrap();
         let record = base64_simd::STANDARD.decode_to_vec(line["record"].as_str().unwrap()).unwrap();
         assert_eq!(record, b"no envelope");
-        assert!(
-            plan.objects[0].key.contains("day=2026-11-23"),
-            "from the queue's own time: {}",
-            plan.objects[0].key
-        );
+        assert_eq!(objects[0].day, "2026-11-23", "from the queue's own time");
     }
 
     #[test]
@@ -269,8 +274,8 @@ mod tests {
             .collect();
         bodies.extend((0..5).map(|n| envelope("a", RECEIVED + n, "broken")));
         let written = |bodies: &[String]| {
-            let plan = plan(bodies);
-            (plan.spans.iter().map(|span| span.to_item(None)).collect::<Vec<_>>(), plan.objects)
+            let (items, objects, _) = plan(bodies);
+            (items, objects)
         };
         let mut other: Vec<String> = bodies.iter().rev().cloned().collect();
         other.extend_from_slice(&bodies[3..9]);

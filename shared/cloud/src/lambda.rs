@@ -1,11 +1,16 @@
 //! The glue between a handler and the Lambda runtime.
 
+use std::cell::Cell;
 use std::io::Write;
+use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use bytes::Bytes;
+use lambda_runtime::tower::Layer;
+use lambda_runtime::{Diagnostic, LambdaEvent, LambdaInvocation, Runtime, Service, service_fn};
 use serde::Serialize;
-use serde_json::value::RawValue;
+use serde::de::IgnoredAny;
 use tracing::Level;
 use tracing_subscriber::fmt::format::FmtSpan;
 
@@ -58,19 +63,56 @@ where
     R: Serialize,
     E: ReportedError,
 {
-    let handle = &handle;
-    lambda_runtime::run(service_fn(async |event: LambdaEvent<Box<RawValue>>| {
+    let taken = Rc::new(Cell::new(Bytes::new()));
+    let (handle, body) = (&handle, &taken);
+    let service = service_fn(async |event: LambdaEvent<IgnoredAny>| {
         let invocation = Invocation {
             request_id: event.context.request_id.clone(),
             deadline: Deadline::after(remaining(event.context.deadline, now_millis())),
         };
+        let body = body.take();
+        // Lambda sends JSON, which is UTF-8; anything else reads as an event of no known shape.
+        let event = std::str::from_utf8(&body).unwrap_or_default();
         // Boxed, or the type of the runtime's own future holds the whole of the handler's.
-        Box::pin(handle(event.payload.get(), invocation)).await.map_err(|error| Diagnostic {
+        Box::pin(handle(event, invocation)).await.map_err(|error| Diagnostic {
             error_type: error.error_type().to_owned(),
             error_message: chain(&error),
         })
-    }))
-    .await
+    });
+    Runtime::new(service).layer(TakeBody(Rc::clone(&taken))).run().await
+}
+
+/// Takes the event's bytes as they came, and leaves `null` for the runtime to deserialize: an event
+/// of 6 MB is neither scanned nor copied before the handler reads it. The runtime serves one
+/// invocation at a time, so there is one body at a time.
+struct TakeBody(Rc<Cell<Bytes>>);
+
+impl<S> Layer<S> for TakeBody {
+    type Service = TakeBodyService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        TakeBodyService { inner, taken: Rc::clone(&self.0) }
+    }
+}
+
+struct TakeBodyService<S> {
+    inner: S,
+    taken: Rc<Cell<Bytes>>,
+}
+
+impl<S: Service<LambdaInvocation>> Service<LambdaInvocation> for TakeBodyService<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut invocation: LambdaInvocation) -> Self::Future {
+        self.taken.set(std::mem::replace(&mut invocation.body, Bytes::from_static(b"null")));
+        self.inner.call(invocation)
+    }
 }
 
 /// What an invocation may use of the time until `deadline_millis`.

@@ -13,6 +13,7 @@ mod s3;
 use std::borrow::Cow;
 use std::io;
 use std::ops::Deref;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use http_body_util::Full;
 use hyper::{Method, Request, Response, StatusCode};
 
 use crate::server::{Dropped, Server};
+use crate::tls::Authority;
 use faults::{FaultPlan, Picker};
 
 pub use dynamodb::Key;
@@ -145,6 +147,7 @@ pub struct Published {
 pub struct FakeAws {
     handle: Handle,
     server: Server,
+    authority: Option<Authority>,
 }
 
 impl FakeAws {
@@ -156,13 +159,33 @@ impl FakeAws {
         let handle = Handle { storage, state: Arc::default() };
         let answering = handle.clone();
         let server = Server::start("fake-aws", move |request| answer(answering.clone(), request))?;
-        Ok(Self { handle, server })
+        Ok(Self { handle, server, authority: None })
     }
 
-    /// The base URL, for `AWS_ENDPOINT_URL`: `http://127.0.0.1:<port>`.
+    /// As [`FakeAws::start`], over TLS with a certificate of its own authority.
+    ///
+    /// # Errors
+    /// As [`FakeAws::start`], and when no certificate can be made.
+    pub fn start_tls(storage: Storage) -> io::Result<Self> {
+        let (authority, acceptor) = Authority::new()?;
+        let handle = Handle { storage, state: Arc::default() };
+        let answering = handle.clone();
+        let answer = move |request| answer(answering.clone(), request);
+        let server = Server::start_with("fake-aws", Some(acceptor), answer)?;
+        Ok(Self { handle, server, authority: Some(authority) })
+    }
+
+    /// The base URL, for `AWS_ENDPOINT_URL`: `http://127.0.0.1:<port>`, or `https`.
     #[must_use]
     pub fn endpoint(&self) -> String {
-        format!("http://{}", self.server.address())
+        let scheme = if self.authority.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.server.address())
+    }
+
+    /// Over TLS, the file of root certificates to trust, for `SSL_CERT_FILE`.
+    #[must_use]
+    pub fn certificate_bundle(&self) -> Option<&Path> {
+        self.authority.as_ref().map(Authority::bundle)
     }
 
     /// A handle that can be moved to another task; `FakeAws` itself offers the same methods.
