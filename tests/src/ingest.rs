@@ -47,10 +47,18 @@ impl Ingest {
     /// # Errors
     /// If either cannot be started; the binary has to be built before (`cargo build -p ingest`).
     pub async fn start() -> io::Result<Self> {
+        Self::start_with(&[]).await
+    }
+
+    /// As [`Ingest::start`], with more environment variables.
+    ///
+    /// # Errors
+    /// As [`Ingest::start`].
+    pub async fn start_with(more: &[(&str, &str)]) -> io::Result<Self> {
         let aws = FakeAws::start(Storage::Keep)?;
         aws.create_table(READINGS, "device", Some("span"));
         aws.create_table(DEVICES, "device", None);
-        let function = start_function(&aws, &[]).await?;
+        let function = start_function(&aws, more).await?;
         Ok(Self { aws, function })
     }
 
@@ -156,7 +164,7 @@ async fn start_function(aws: &FakeAws, more: &[(&str, &str)]) -> io::Result<Func
 
 /// The environment of the function beside an AWS at `endpoint`.
 #[must_use]
-pub fn environment(endpoint: &str) -> [(&'static str, &str); 7] {
+pub fn environment(endpoint: &str) -> [(&'static str, &str); 8] {
     [
         ("AWS_ENDPOINT_URL", endpoint),
         ("AWS_REGION", "us-east-1"),
@@ -165,6 +173,8 @@ pub fn environment(endpoint: &str) -> [(&'static str, &str); 7] {
         ("TIDEGATE_READINGS_TABLE", READINGS),
         ("TIDEGATE_DEVICES_TABLE", DEVICES),
         ("TIDEGATE_BUCKET", BUCKET),
+        // As the template sets it.
+        ("MIMALLOC_ALLOW_THP", "0"),
     ]
 }
 

@@ -4,7 +4,7 @@
 //! `TIDEGATE_CLOUD=.local/cloud/cloud.json cargo nextest run -p tests` does as well. Each test has
 //! devices of its own, so the tests share the one stack.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -34,7 +34,8 @@ struct Stack {
 impl Stack {
     async fn open() -> Self {
         #[expect(clippy::disallowed_methods, reason = "where the local cloud is can only come from outside")]
-        let path = std::env::var("TIDEGATE_CLOUD").expect("run `make test`, or `make up` and set TIDEGATE_CLOUD");
+        let path =
+            std::env::var("TIDEGATE_CLOUD").expect("run `make test`, or `make up` and set TIDEGATE_CLOUD");
         // Relative to the checkout: a test runs in its package's folder.
         let cloud = Cloud::read(&checkout().join(path)).unwrap();
         let clients = cloud.clients().await;
@@ -44,7 +45,8 @@ impl Stack {
     /// Registers and connects a device whose name no other test and no other run uses.
     async fn connect(&self, name: &str) -> (String, Connection) {
         let name = format!("{name}-{}", now().0);
-        let device = register(&self.clients.iot, &self.outputs["DevicePolicyName"], "lab", &name).await.unwrap();
+        let device =
+            register(&self.clients.iot, &self.outputs["DevicePolicyName"], "lab", &name).await.unwrap();
         let connection = Connection::open(&self.cloud.broker().unwrap(), &device).await.unwrap();
         (format!("lab/{name}"), connection)
     }
@@ -74,7 +76,8 @@ impl Stack {
         let region = sqs::config::Region::new(self.cloud.region.clone());
         let credentials = sqs::config::Credentials::new("test", "test", None, None, "local cloud");
         let credentials = sqs::config::SharedCredentialsProvider::new(credentials);
-        let config = config.region(region).credentials_provider(credentials).endpoint_url(&self.cloud.endpoint);
+        let config =
+            config.region(region).credentials_provider(credentials).endpoint_url(&self.cloud.endpoint);
         sqs::Client::new(&config.build())
     }
 
@@ -83,17 +86,20 @@ impl Stack {
         let region = kinesis::config::Region::new(self.cloud.region.clone());
         let credentials = kinesis::config::Credentials::new("test", "test", None, None, "local cloud");
         let credentials = kinesis::config::SharedCredentialsProvider::new(credentials);
-        let config = config.region(region).credentials_provider(credentials).endpoint_url(&self.cloud.endpoint);
+        let config =
+            config.region(region).credentials_provider(credentials).endpoint_url(&self.cloud.endpoint);
         kinesis::Client::new(&config.build())
     }
 
     /// The quarantined messages of a client.
     async fn quarantined(&self, client: &str) -> Vec<Value> {
         let bucket = &self.outputs["BucketName"];
-        let list = self.clients.s3.list_objects_v2().bucket(bucket).prefix("quarantine/").send().await.unwrap();
+        let list =
+            self.clients.s3.list_objects_v2().bucket(bucket).prefix("quarantine/").send().await.unwrap();
         let mut lines = BTreeMap::new();
         for object in list.contents() {
-            let get = self.clients.s3.get_object().bucket(bucket).key(object.key().unwrap()).send().await.unwrap();
+            let get =
+                self.clients.s3.get_object().bucket(bucket).key(object.key().unwrap()).send().await.unwrap();
             let bytes = get.body.collect().await.unwrap().into_bytes();
             for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
                 let line: Value = serde_json::from_slice(line).unwrap();
@@ -136,8 +142,8 @@ async fn telemetry_over_mutual_tls_becomes_readings() {
     connection.close().await;
     let readings = stack.wait_for_seqs(&device, &(0..30).collect::<Vec<_>>()).await;
     assert_eq!(readings.len(), 90);
-    let temperatures = readings.iter().filter(|reading| &*reading.metric == "temperature");
-    assert_eq!(temperatures.last().unwrap().value.to_string(), "27.25");
+    let mut temperatures = readings.iter().filter(|reading| &*reading.metric == "temperature");
+    assert_eq!(temperatures.next_back().unwrap().value.to_string(), "27.25");
     let devices = Devices::new(stack.clients.dynamodb.clone(), &stack.outputs["DevicesTableName"]);
     let states = devices.list(Deadline::after(PATIENCE)).await.unwrap();
     let state = states.iter().find(|state| state.device.as_str() == device).unwrap();
@@ -214,7 +220,8 @@ async fn delivered_twice_nothing_doubles() {
     // … and as the queue delivers again, in other batches and another order.
     let queue = stack.sqs().await;
     let received = now().0 / 1_000;
-    let bodies: Vec<String> = (4..8).map(|seq| envelope(&device, received + seq, payload(seq).as_bytes())).collect();
+    let bodies: Vec<String> =
+        (4..8).map(|seq| envelope(&device, received + seq, payload(seq).as_bytes())).collect();
     for body in bodies.iter().chain(bodies.iter().rev()) {
         let send = queue.send_message().queue_url(&stack.outputs["TelemetryQueueUrl"]).message_body(body);
         send.send().await.unwrap();
@@ -231,8 +238,11 @@ async fn a_device_cannot_connect_without_its_certificate_key() {
     let stack = Stack::open().await;
     let mut broker = stack.cloud.broker().unwrap();
     let name = format!("stranger-{}", now().0);
-    let mut device = register(&stack.clients.iot, &stack.outputs["DevicePolicyName"], "lab", &name).await.unwrap();
-    let other = register(&stack.clients.iot, &stack.outputs["DevicePolicyName"], "lab", &format!("{name}-2")).await.unwrap();
+    let mut device =
+        register(&stack.clients.iot, &stack.outputs["DevicePolicyName"], "lab", &name).await.unwrap();
+    let other = register(&stack.clients.iot, &stack.outputs["DevicePolicyName"], "lab", &format!("{name}-2"))
+        .await
+        .unwrap();
     device.key = other.key;
     assert!(Connection::open(&broker, &device).await.is_err(), "another device's key");
     // A client trusts only the broker's own authority.
@@ -249,10 +259,12 @@ async fn records_of_a_kinesis_stream_become_readings() {
     let device = format!("lab/stream-{}", now().0);
     let stream = stack.kinesis().await;
     let received = now().0 / 1_000;
-    let mut bodies: Vec<String> = (0..20).map(|seq| envelope(&device, received + seq, payload(seq).as_bytes())).collect();
+    let mut bodies: Vec<String> =
+        (0..20).map(|seq| envelope(&device, received + seq, payload(seq).as_bytes())).collect();
     bodies.insert(7, "poison".to_owned());
     for body in &bodies {
-        let put = stream.put_record().stream_name(&stack.outputs["TelemetryStreamName"]).partition_key("device");
+        let put =
+            stream.put_record().stream_name(&stack.outputs["TelemetryStreamName"]).partition_key("device");
         put.data(kinesis::primitives::Blob::new(body.as_bytes())).send().await.unwrap();
     }
     stack.wait_for_seqs(&device, &(0..20).collect::<Vec<_>>()).await;
@@ -264,10 +276,28 @@ fn deploy_with_kinesis(cloud: &Cloud) {
     let template = cloud.ca.parent().unwrap().join("build/template.yaml");
     let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
     let output = Command::new(sam)
-        .args(["deploy", "--stack-name", "tidegate-kinesis", "--resolve-s3", "--capabilities", "CAPABILITY_IAM"])
-        .args(["--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar", "--template-file"])
+        .args([
+            "deploy",
+            "--stack-name",
+            "tidegate-kinesis",
+            "--resolve-s3",
+            "--capabilities",
+            "CAPABILITY_IAM",
+        ])
+        .args([
+            "--no-confirm-changeset",
+            "--no-fail-on-empty-changeset",
+            "--no-progressbar",
+            "--template-file",
+        ])
         .arg(template)
-        .args(["--parameter-overrides", "Stage=kinesis", "Buffer=kinesis", "OnAws=false", "BatchWindowSeconds=1"])
+        .args([
+            "--parameter-overrides",
+            "Stage=kinesis",
+            "Buffer=kinesis",
+            "OnAws=false",
+            "BatchWindowSeconds=1",
+        ])
         .arg(format!("Architecture={architecture}"))
         .current_dir(checkout())
         .envs([("AWS_ENDPOINT_URL", cloud.endpoint.as_str()), ("AWS_DEFAULT_REGION", cloud.region.as_str())])

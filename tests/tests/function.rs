@@ -363,6 +363,36 @@ async fn an_event_of_unknown_shape_fails_the_invocation() {
 }
 
 #[tokio::test]
+async fn a_device_id_in_the_payload_counts_only_where_it_was_opted_into() {
+    let message = |topic: &str, payload: &str| {
+        let payload = base64_simd::STANDARD.encode_to_string(payload);
+        json!({"payload": payload, "topic": topic, "client": "whoever", "received": RECEIVED}).to_string()
+    };
+    let bodies = [
+        message("iot/old/topic", r#"{"device_id": "sensor_1", "temperature": 22.5}"#),
+        message("iot/old/topic", r#"{"temperature": 22.5}"#),
+        message("iot/old/topic", r#"{"device_id": "../a/b", "temperature": 22.5}"#),
+        message("dt/plant/pump/state", r#"{"device_id": "pump", "temperature": 22.5}"#),
+    ];
+    let mut ingest = Ingest::start_with(&[("TIDEGATE_PAYLOAD_IDENTITY_FILTER", "iot/#")]).await.unwrap();
+    assert_eq!(ingest.invoke(&sqs(&bodies), ENOUGH).await.unwrap(), all_well());
+    let devices: Vec<String> =
+        ingest.devices().unwrap().iter().map(|state| state.device.to_string()).collect();
+    assert_eq!(devices, ["iot/sensor_1"], "and no other site can be claimed");
+    assert_eq!(ingest.readings().unwrap().len(), 1, "the id itself is no reading");
+    let mut codes: Vec<String> =
+        ingest.quarantined().unwrap().iter().map(|line| line["code"].as_str().unwrap().to_owned()).collect();
+    codes.sort();
+    assert_eq!(codes, ["client", "device_id", "topic"]);
+    let mut ingest = Ingest::start().await.unwrap();
+    assert_eq!(ingest.invoke(&sqs(&bodies), ENOUGH).await.unwrap(), all_well());
+    assert_eq!(
+        ingest.counts(1).await.unwrap(),
+        Counts { received: 4, stored: 0, quarantined: 4, handed_back: 0 }
+    );
+}
+
+#[tokio::test]
 async fn what_devices_send_never_reaches_the_log() {
     let secret = "s3cr3t-w0rd";
     let payloads = [

@@ -1,1 +1,19 @@
-#![allow(missing_docs)]
+//! The `tidegate` command: the local cloud, the demo, and what operators ask of a deployment.
+//!
+//! A library too, so that the end-to-end tests find the local cloud ([`local::Cloud`]) and connect
+//! devices to it ([`fleet`]) as the demo does.
+
+pub mod aws;
+pub mod console;
+pub mod decode;
+pub mod demo;
+mod error;
+pub mod fleet;
+pub mod hints;
+pub mod local;
+pub mod query;
+mod table;
+mod target;
+
+pub use error::{Error, Kind, Result};
+pub use target::Target;

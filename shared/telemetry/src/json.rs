@@ -114,7 +114,15 @@ fn explain(error: &serde_json::Error, text: &str) -> Reject {
     if starts_with("nan") || starts_with("inf") {
         return Reject::NotANumber { line, column };
     }
-    Reject::NotJson { what: if error.is_data() { "unexpected value" } else { what }.to_owned(), line, column }
+    let what = match what {
+        "expected value" | "expected ident" => "no JSON value begins",
+        "unexpected end of hex escape" | "lone leading surrogate in hex escape" => {
+            "half a surrogate pair stands"
+        }
+        _ if error.is_data() => "an unexpected value stands",
+        what => what,
+    };
+    Reject::NotJson { what: what.to_owned(), line, column }
 }
 
 struct State<'s> {
@@ -160,7 +168,8 @@ impl State<'_> {
 
     fn push_sample<E: Error>(&mut self, value: Value) -> Result<(), E> {
         if self.path.is_empty() {
-            return Err(self.stop(Reject::Shape("one bare value")));
+            let shape = if self.depth == 0 { "one bare value" } else { "an array of bare values" };
+            return Err(self.stop(Reject::Shape(shape)));
         }
         if self.payload.samples.len() == MAX_SAMPLES {
             return Err(self.stop(Reject::Samples));
@@ -528,7 +537,7 @@ mod tests {
         check(br#"{"ts": 1700000000}"#, Reject::NoValue);
         check(b"55.49", Reject::Shape("one bare value"));
         check(b"\"text\"", Reject::Shape("one bare value"));
-        check(b"[1, 2]", Reject::Shape("one bare value"));
+        check(b"[1, 2]", Reject::Shape("an array of bare values"));
         check(b"[[{}]]", Reject::Shape("an array of arrays"));
         check(b"{\"a\": \xff}", Reject::NotUtf8(6));
         check(br#"{"a": 1, "b"#, Reject::CutShort);
@@ -537,7 +546,10 @@ mod tests {
         check(b"{\"a\":\n -Infinity}", Reject::NotANumber { line: 2, column: 3 });
         check(br#"{"a": 1} x"#, Reject::NotJson { what: "trailing characters".into(), line: 1, column: 10 });
         check(b"{a: 1}", Reject::NotJson { what: "key must be a string".into(), line: 1, column: 2 });
-        check(b"temperature=22.5", Reject::NotJson { what: "expected ident".into(), line: 1, column: 2 });
+        check(
+            b"temperature=22.5",
+            Reject::NotJson { what: "no JSON value begins".into(), line: 1, column: 2 },
+        );
         check(br#"{"a": 1e400}"#, Reject::NumberRange);
         check(br#"{"a": 1e200}"#, Reject::NumberRange);
         check(format!(r#"{{"a": {}}}"#, "9".repeat(1_000_000)).as_bytes(), Reject::NumberRange);

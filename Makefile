@@ -1,0 +1,45 @@
+# What there is to do. `make` alone lists it.
+
+.DEFAULT_GOAL := help
+TIDEGATE := $(or $(CARGO_TARGET_DIR),target)/debug/tidegate
+
+.PHONY: help setup demo up down test bench check clean tools command
+
+help:  ## list these targets
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup: tools  ## install the pinned tools of the local cloud below .local/
+	@infra/local/install.sh
+
+demo: setup command  ## let a fleet publish to a local cloud, and account for every message
+	@$(TIDEGATE) demo $(ARGS)
+
+up: setup command  ## start a local cloud and deploy the stack to it (again: deploy what changed)
+	@$(TIDEGATE) up $(ARGS)
+
+down: command  ## end the local cloud
+	@$(TIDEGATE) down $(ARGS)
+
+test: setup command  ## run all checks and all tests, end to end on a local cloud of their own
+	@infra/local/test.sh all
+
+bench: tools  ## measure
+	@cargo build --release --package ingest
+	@cargo bench --package telemetry --bench messages
+	@cargo bench --package tests --bench whole_function
+
+check: setup  ## formatting, lints, licences, template
+	@infra/local/test.sh check
+
+clean: command  ## end the local cloud, and remove what was built and installed
+	@$(TIDEGATE) down
+	@cargo clean
+	@rm -rf .local .aws-sam
+
+# Whatever is missing is said before anything long begins.
+tools:
+	@command -v cargo >/dev/null || { echo "error: there is no cargo on the PATH; install Rust as https://rustup.rs says" >&2; exit 1; }
+	@command -v cc >/dev/null || { echo "error: there is no C compiler (cc) on the PATH; install one (on Debian and Ubuntu: apt install gcc)" >&2; exit 1; }
+
+command: tools
+	@cargo build --package tidegate || { echo "error: the command could not be built; cargo says why above" >&2; exit 1; }

@@ -1,0 +1,113 @@
+//! `tidegate decode`: what a payload would become, offline.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use serde::Serialize;
+use telemetry::{Decoder, Envelope, IdentityRules, Micros, Reject};
+
+use crate::console::print;
+use crate::error::{Context as _, Error, Result};
+use crate::query::{Line, json_lines};
+
+/// What `decode` is asked.
+#[derive(Debug)]
+pub struct Question {
+    /// The topic that it would be published on.
+    pub topic: String,
+    /// The client id; `None`: the broker knows none, as of a publish over HTTPS.
+    pub client: Option<String>,
+    /// When the broker would receive it.
+    pub received: Micros,
+    /// How devices are found.
+    pub rules: IdentityRules,
+}
+
+/// Reads the payload from the file `path`, or from standard input if it is `-`; prints its
+/// readings, or why there are none. Returns whether there are any.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn decode(question: Question, path: &Path) -> Result<bool> {
+    let (text, is_accepted) = render(question, &read(path)?)?;
+    print(&text)?;
+    Ok(is_accepted)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    if path == Path::new("-") {
+        let mut bytes = Vec::new();
+        std::io::stdin().read_to_end(&mut bytes).or_problem(|| "cannot read standard input")?;
+        return Ok(bytes);
+    }
+    std::fs::read(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Error::problem(format!("there is no file {}", path.display())),
+        _ => Error::problem(format!("cannot read {}", path.display())).caused_by(error),
+    })
+}
+
+fn render(question: Question, payload: &[u8]) -> Result<(String, bool)> {
+    let topic = question.topic;
+    let envelope = Envelope {
+        payload: base64_simd::STANDARD.encode_to_string(payload).into(),
+        topic: topic.as_str().into(),
+        client: question.client.map(Into::into),
+        principal: None,
+        received: question.received,
+        trace: None,
+    };
+    let mut readings = Vec::new();
+    match Decoder::new(question.rules).decode(&envelope, &mut readings) {
+        Ok(()) => Ok((json_lines(readings.iter().map(Line::of))?, true)),
+        Err(reject) => Ok((json_lines([Rejected::new(&reject, &topic)])?, false)),
+    }
+}
+
+#[derive(Serialize)]
+struct Rejected<'a> {
+    rejected: String,
+    code: &'static str,
+    topic: &'a str,
+}
+
+impl<'a> Rejected<'a> {
+    fn new(reject: &Reject, topic: &'a str) -> Self {
+        Self { rejected: reject.to_string(), code: reject.code(), topic }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn question(topic: &str) -> Question {
+        Question {
+            topic: topic.into(),
+            client: None,
+            received: Micros(1_795_417_200_250_000),
+            rules: IdentityRules::default(),
+        }
+    }
+
+    #[test]
+    fn readings_are_lines() {
+        let (text, is_accepted) =
+            render(question("dt/plant-1/pump-7/state"), br#"{"a": 1, "b": true}"#).unwrap();
+        assert!(is_accepted);
+        assert_eq!(
+            text.lines().next().unwrap(),
+            r#"{"device":"plant-1/pump-7","metric":"a","at":"2026-11-23T07:00:00.25Z","value":1,"unit":null,"time_source":"arrival","quality":"good"}"#
+        );
+        assert_eq!(text.lines().count(), 2);
+    }
+
+    #[test]
+    fn a_refusal_is_a_line_too() {
+        let (text, is_accepted) = render(question("elsewhere"), b"{}").unwrap();
+        assert!(!is_accepted);
+        assert_eq!(
+            text,
+            "{\"rejected\":\"the topic is not dt/{site}/{device}/{stream}\",\"code\":\"topic\",\"topic\":\"elsewhere\"}\n"
+        );
+    }
+}

@@ -1,0 +1,42 @@
+//! Questions to MiniStack itself, which no AWS client asks.
+
+use std::time::Duration;
+
+use http_body_util::{BodyExt as _, Empty};
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::error::{Context as _, Error, Result};
+
+/// MiniStack answers at once, or not at all.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// `GET http://127.0.0.1:{port}{path}`, if it is answered with 200.
+pub(crate) async fn get(port: u16, path: &str) -> Result<Bytes> {
+    let sentence = || format!("the local cloud did not answer {path}");
+    match timeout(PATIENCE, exchange(port, path)).await {
+        Ok(answer) => answer.or_problem(sentence),
+        Err(_) => Err(Error::problem(sentence())),
+    }
+}
+
+async fn exchange(port: u16, path: &str) -> Result<Bytes, Box<dyn std::error::Error + Send + Sync>> {
+    let stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let request =
+        Request::get(path).header("host", format!("127.0.0.1:{port}")).body(Empty::<Bytes>::new())?;
+    let answer = async {
+        let response = sender.send_request(request).await?;
+        let status = response.status();
+        let body = response.into_body().collect().await?.to_bytes();
+        if status == 200 { Ok(body) } else { Err(format!("status {status}").into()) }
+    };
+    tokio::select! {
+        answer = answer => answer,
+        // The connection only ends before the answer if it broke.
+        Err(error) = connection => Err(error.into()),
+    }
+}

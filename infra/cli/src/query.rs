@@ -1,0 +1,361 @@
+//! `tidegate query` and `tidegate devices`: what is stored.
+
+use std::str::FromStr;
+
+use cloud::devices::Devices;
+use cloud::readings::Readings;
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use telemetry::{DeviceId, Latest, Micros, Quality, Reading, TimeSource, Value};
+
+use crate::aws::patience;
+use crate::console::{note, print};
+use crate::error::{Context as _, Error, Result};
+use crate::table::Table;
+use crate::target::{Source, TableOf, Target};
+
+/// A point in time as the user writes it: `2026-11-23T07:00:00Z`, or `-15m` from now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// A time.
+    At(Micros),
+    /// So much before now.
+    Ago(SignedDuration),
+}
+
+impl When {
+    fn micros(self, now: Timestamp) -> Micros {
+        match self {
+            Self::At(at) => at,
+            Self::Ago(ago) => Micros(now.saturating_sub(ago).unwrap_or(now).as_microsecond()),
+        }
+    }
+}
+
+impl FromStr for When {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const EXPECTED: &str =
+            "expected a time such as 2026-11-23T07:00:00Z, `now`, or a time ago such as -15m, -2h or -1d";
+        if text == "now" {
+            return Ok(Self::Ago(SignedDuration::ZERO));
+        }
+        let Some(ago) = text.strip_prefix('-') else {
+            return Micros::from_rfc3339(text).map(Self::At).ok_or(EXPECTED);
+        };
+        let (number, unit) = ago.split_at(ago.find(|c: char| !c.is_ascii_digit()).unwrap_or(ago.len()));
+        let seconds = match unit {
+            "s" => 1,
+            "m" => 60,
+            "h" => 3_600,
+            "d" => 86_400,
+            _ => return Err(EXPECTED),
+        };
+        let number: i64 = number.parse().map_err(|_| EXPECTED)?;
+        number
+            .checked_mul(seconds)
+            .map(|seconds| Self::Ago(SignedDuration::from_secs(seconds)))
+            .ok_or(EXPECTED)
+    }
+}
+
+/// How readings are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    Table,
+    /// One object a line.
+    Json,
+    /// For spreadsheets.
+    Csv,
+}
+
+/// What `query` is asked.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// `{site}/{device}`.
+    pub device: String,
+    /// The first time.
+    pub from: When,
+    /// The last time.
+    pub to: When,
+    /// One metric; `None`: all.
+    pub metric: Option<String>,
+    /// The newest so many; `None`: all.
+    pub limit: Option<usize>,
+    /// How the answer is printed.
+    pub format: Format,
+}
+
+/// Prints readings of a device.
+///
+/// # Errors
+/// If they cannot be read, or the device is not known.
+pub async fn query(target: &Target, question: &Question) -> Result<()> {
+    if question.device.split('/').filter(|level| !level.is_empty()).count() != 2 {
+        return Err(Error::problem(format!(
+            "a device is named {{site}}/{{device}}, and {:?} is not",
+            question.device
+        )));
+    }
+    let now = Timestamp::now();
+    let (from, to) = (question.from.micros(now), question.to.micros(now));
+    let source = target.open(TableOf::Readings).await?;
+    let readings = Readings::new(source.clients.dynamodb.clone(), source.readings()?);
+    let device = DeviceId::from_stored(question.device.as_str());
+    let mut found = readings
+        .query(&device, from, to, patience())
+        .await
+        .or_problem(|| "cannot read the readings table")?;
+    if found.is_empty() {
+        check_device(&source, &device, from, to).await?;
+    }
+    if let Some(metric) = &question.metric {
+        found.retain(|reading| *reading.metric == **metric);
+    }
+    let newest = found.len().saturating_sub(question.limit.unwrap_or(usize::MAX));
+    print(&render(&found[newest..], question.format)?)
+}
+
+/// Says why there is no reading: an error if nobody knows the device.
+async fn check_device(source: &Source, device: &DeviceId, from: Micros, to: Micros) -> Result<()> {
+    let nothing = format!("the device {device} has no readings from {from} to {to}");
+    let Some(table) = source.known_devices() else {
+        note(&nothing);
+        return Ok(());
+    };
+    let known = list(source, table).await?;
+    match known.iter().find(|latest| latest.device == *device) {
+        Some(latest) => {
+            note(&format!(
+                "{nothing}; it was last seen at {}, its newest reading is of {}",
+                latest.last_seen,
+                latest.newest()
+            ));
+            Ok(())
+        }
+        None => Err(Error::negative(format!(
+            "there is no device {device}; `tidegate devices` lists the {} that there are",
+            known.len()
+        ))),
+    }
+}
+
+/// Prints all devices with their latest values: a table, or one object a line.
+///
+/// # Errors
+/// If they cannot be read.
+pub async fn devices(target: &Target, as_json: bool) -> Result<()> {
+    let source = target.open(TableOf::Devices).await?;
+    let devices = list(&source, source.devices()?).await?;
+    if devices.is_empty() {
+        note("no device has been heard yet");
+    }
+    print(&if as_json { device_lines(&devices)? } else { device_table(&devices) })
+}
+
+async fn list(source: &Source, table: &str) -> Result<Vec<Latest>> {
+    let devices = Devices::new(source.clients.dynamodb.clone(), table);
+    let mut devices = devices.list(patience()).await.or_problem(|| "cannot read the devices table")?;
+    devices.sort_by(|a, b| a.device.cmp(&b.device));
+    Ok(devices)
+}
+
+fn device_table(devices: &[Latest]) -> String {
+    let mut table = Table::new(["device", "last seen", "metric", "value", "at"]);
+    for latest in devices {
+        let mut name = (latest.device.to_string(), latest.last_seen.to_string());
+        for reading in latest.metrics.values() {
+            let (device, last_seen) = std::mem::take(&mut name);
+            table.push([
+                device,
+                last_seen,
+                reading.metric.to_string(),
+                value_with_unit(reading),
+                reading.at.to_string(),
+            ]);
+        }
+    }
+    table.render()
+}
+
+fn value_with_unit(reading: &Reading) -> String {
+    reading
+        .unit
+        .as_ref()
+        .map_or_else(|| reading.value.to_string(), |unit| format!("{} {unit}", reading.value))
+}
+
+fn device_lines(devices: &[Latest]) -> Result<String> {
+    #[derive(Serialize)]
+    struct Device<'a> {
+        device: &'a str,
+        first_seen: String,
+        last_seen: String,
+        latest: Vec<Line<'a>>,
+    }
+    let lines = devices.iter().map(|latest| Device {
+        device: latest.device.as_str(),
+        first_seen: latest.first_seen.to_string(),
+        last_seen: latest.last_seen.to_string(),
+        latest: latest.metrics.values().map(Line::of).collect(),
+    });
+    json_lines(lines)
+}
+
+/// A reading as `query` and `decode` print it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Line<'a> {
+    device: &'a str,
+    metric: &'a str,
+    at: String,
+    value: &'a Value,
+    unit: Option<&'a str>,
+    time_source: &'static str,
+    quality: &'static str,
+}
+
+impl<'a> Line<'a> {
+    pub(crate) fn of(reading: &'a Reading) -> Self {
+        Self {
+            device: reading.device.as_str(),
+            metric: &reading.metric,
+            at: reading.at.to_string(),
+            value: &reading.value,
+            unit: reading.unit.as_deref(),
+            time_source: TimeSource::as_str(reading.time_source),
+            quality: Quality::as_str(reading.quality),
+        }
+    }
+}
+
+/// One object a line.
+pub(crate) fn json_lines<T: Serialize>(objects: impl IntoIterator<Item = T>) -> Result<String> {
+    let mut text = String::new();
+    for object in objects {
+        text.push_str(&serde_json::to_string(&object).or_problem(|| "cannot write JSON")?);
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+fn render(readings: &[Reading], format: Format) -> Result<String> {
+    match format {
+        Format::Json => json_lines(readings.iter().map(Line::of)),
+        Format::Csv => Ok(csv(readings)),
+        Format::Table => {
+            let mut table = Table::new(["at", "metric", "value", "unit", "time from", "quality"]);
+            for reading in readings {
+                let unit = reading.unit.as_deref().unwrap_or_default().to_owned();
+                let (source, quality) = (reading.time_source.to_string(), reading.quality.to_string());
+                table.push([
+                    reading.at.to_string(),
+                    reading.metric.to_string(),
+                    reading.value.to_string(),
+                    unit,
+                    source,
+                    quality,
+                ]);
+            }
+            Ok(table.render())
+        }
+    }
+}
+
+/// RFC 4180, with the names of [`Line`] as the header.
+fn csv(readings: &[Reading]) -> String {
+    let mut text = "device,metric,at,value,unit,time_source,quality\r\n".to_owned();
+    for reading in readings {
+        let line = Line::of(reading);
+        let value = line.value.to_string();
+        let fields = [
+            line.device,
+            line.metric,
+            &line.at,
+            &value,
+            line.unit.unwrap_or_default(),
+            line.time_source,
+            line.quality,
+        ];
+        text.push_str(&fields.map(csv_field).join(","));
+        text.push_str("\r\n");
+    }
+    text
+}
+
+fn csv_field(field: &str) -> String {
+    if field.contains(['"', ',', '\r', '\n']) {
+        format!("\"{}\"", field.replace('"', "\"\""))
+    } else {
+        field.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reading(metric: &str, value: Value) -> Reading {
+        Reading {
+            device: DeviceId::from_stored("plant-1/pump-7"),
+            metric: metric.into(),
+            at: Micros(1_795_417_200_250_000),
+            received: Micros(1_795_417_200_251_000),
+            value,
+            unit: None,
+            quality: Quality::Good,
+            time_source: TimeSource::Device,
+        }
+    }
+
+    #[test]
+    fn times_are_read_as_people_write_them() {
+        let check =
+            |text: &str, expected: Option<When>| assert_eq!(text.parse::<When>().ok(), expected, "{text}");
+        check("2026-11-23T07:00:00.25Z", Some(When::At(Micros(1_795_417_200_250_000))));
+        check("-15m", Some(When::Ago(SignedDuration::from_mins(15))));
+        check("-1d", Some(When::Ago(SignedDuration::from_hours(24))));
+        check("now", Some(When::Ago(SignedDuration::ZERO)));
+        check("15m", None);
+        check("-m", None);
+        check("-15", None);
+        check("-15é", None);
+        check("-99999999999999999999s", None);
+        check("-9223372036854775807d", None);
+        check("yesterday", None);
+        let now = Timestamp::from_second(1_795_417_200).unwrap();
+        assert_eq!(When::Ago(SignedDuration::from_mins(1)).micros(now), Micros(1_795_417_140_000_000));
+    }
+
+    #[test]
+    fn a_line_has_just_these_members() {
+        let reading = reading("temperature", Value::Float(22.5));
+        assert_eq!(
+            json_lines([Line::of(&reading)]).unwrap(),
+            "{\"device\":\"plant-1/pump-7\",\"metric\":\"temperature\",\"at\":\"2026-11-23T07:00:00.25Z\",\"value\":22.5,\
+             \"unit\":null,\"time_source\":\"device\",\"quality\":\"good\"}\n"
+        );
+    }
+
+    #[test]
+    fn csv_quotes_what_it_must() {
+        let readings = [reading("note", Value::Text("a, \"b\"".into())), reading("n", Value::Integer(7))];
+        assert_eq!(
+            csv(&readings),
+            "device,metric,at,value,unit,time_source,quality\r\n\
+             plant-1/pump-7,note,2026-11-23T07:00:00.25Z,\"a, \"\"b\"\"\",,device,good\r\n\
+             plant-1/pump-7,n,2026-11-23T07:00:00.25Z,7,,device,good\r\n"
+        );
+    }
+
+    #[test]
+    fn a_device_is_named_once_in_its_rows() {
+        let metrics = ["a", "b"].map(|name| (name.into(), reading(name, Value::Integer(1)))).into();
+        let device = DeviceId::from_stored("plant-1/pump-7");
+        let seen = Micros(1_795_417_200_000_000);
+        let table = device_table(&[Latest { device, metrics, first_seen: seen, last_seen: seen }]);
+        assert_eq!(table.matches("plant-1/pump-7").count(), 1);
+        assert_eq!(table.lines().count(), 3);
+    }
+}
