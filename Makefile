@@ -20,7 +20,7 @@ up: setup command  ## start a local cloud and deploy the stack to it (again: dep
 down: command  ## end the local cloud
 	@$(TIDEGATE) down $(ARGS)
 
-test: setup command  ## run all checks and all tests, end to end on a local cloud of their own
+test: setup  ## run all checks and all tests, end to end on a local cloud of their own
 	@infra/local/test.sh all
 
 bench: tools  ## measure

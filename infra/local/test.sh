@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # All checks (`test.sh check`), or all checks and tests (`test.sh all`), as `make check` and `make test` run them.
-# Needs what `make setup` installs; `all` needs the command, built. Installs cargo-nextest and cargo-deny below
+# Needs what `make setup` installs. Installs cargo-nextest and cargo-deny below
 # .local/ if there are none, or none recent enough, on the PATH.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -56,7 +56,8 @@ end_cloud() {
 
 run_tests() {
     need cargo-nextest 0.9.143 0.9.151
-    say "building the tests"
+    say "building the command, the functions and the tests"
+    cargo build --workspace
     cargo nextest run --workspace --no-run
     say "a local cloud for the tests"
     trap end_cloud EXIT
