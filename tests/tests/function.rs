@@ -162,6 +162,42 @@ async fn throttled_for_the_whole_invocation_everything_is_handed_back() {
 }
 
 #[tokio::test]
+async fn what_hangs_is_handed_back_before_lambda_ends_the_function() {
+    let bodies = messages(40);
+    for (hanging, stored) in [(Operation::BatchWriteItem, 0), (Operation::BatchExecuteStatement, 40)] {
+        let mut ingest = Ingest::start().await.unwrap();
+        ingest.aws.set_latency(hanging, 60 * SECONDS);
+        let answer = ingest.invoke(&sqs(&bodies), 3 * SECONDS).await.unwrap();
+        assert_eq!(failed_ids(&answer).len(), 40, "{hanging:?}");
+        assert_eq!(stored_seqs(&ingest).len(), stored);
+    }
+}
+
+#[tokio::test]
+async fn two_writers_of_one_device_lose_nothing() {
+    // Every update is overtaken once or more, as if another function wrote the same devices all the time.
+    let mut ingest = Ingest::start().await.unwrap();
+    assert_eq!(ingest.invoke(&sqs(&messages(20)), ENOUGH).await.unwrap(), all_well());
+    ingest.aws.fail_statements(Pick::EveryKth(2), StatementFault::ConditionalCheckFailed);
+    let bodies: Vec<String> = messages(60).split_off(20);
+    assert_eq!(ingest.invoke(&sqs(&bodies), ENOUGH).await.unwrap(), all_well());
+    let latest: BTreeSet<String> =
+        ingest.devices().unwrap().iter().map(|state| state.metrics["seq"].value.to_string()).collect();
+    assert_eq!(latest, (40..60).map(|seq| seq.to_string()).collect());
+}
+
+#[tokio::test]
+async fn a_message_of_thousands_of_metrics_is_stored_whole() {
+    let values: Vec<String> = (0..9_000).map(|n| format!(r#""m{n:04}": {n}"#)).collect();
+    let mut ingest = Ingest::start().await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(ingest.invoke(&sqs(&[at(1, &values.join(","))]), ENOUGH).await.unwrap(), all_well());
+    }
+    assert_eq!(ingest.readings().unwrap().len(), 9_000);
+    assert!(ingest.devices().unwrap()[0].metrics.len() > 1_000, "as many latest values as an item holds");
+}
+
+#[tokio::test]
 async fn a_throttled_rule_invocation_fails_so_that_lambda_invokes_again() {
     let mut ingest = Ingest::start().await.unwrap();
     ingest.aws.fail_next(Operation::BatchWriteItem, Fault::Throttle, u64::MAX);
@@ -249,8 +285,17 @@ async fn killed_in_the_middle_and_delivered_again_nothing_is_lost_or_doubled() {
     let bodies = messages(200);
     let mut ingest = Ingest::start().await.unwrap();
     ingest.aws.set_latency(Operation::BatchExecuteStatement, 60 * SECONDS);
-    let outcome = ingest.invoke(&sqs(&bodies), SECONDS).await.unwrap();
-    assert_eq!(outcome, Err("Sandbox.Timedout".to_owned()), "killed between the readings and the state");
+    let pid = ingest.function.pid().to_string();
+    let aws = ingest.aws.handle();
+    let killer = tokio::spawn(async move {
+        while aws.counters(Operation::BatchExecuteStatement).requests == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        std::process::Command::new("kill").args(["-9", &pid]).status().unwrap()
+    });
+    let outcome = ingest.invoke(&sqs(&bodies), ENOUGH).await.unwrap();
+    assert_eq!(outcome, Err("Runtime.ExitError".to_owned()), "killed between the readings and the state");
+    assert!(killer.await.unwrap().success());
     ingest.aws.clear_faults();
     ingest.restart().await.unwrap();
     let mut other = bodies.clone();

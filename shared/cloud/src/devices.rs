@@ -57,7 +57,7 @@ impl Devices {
         let mut pending: Vec<Update> =
             updates.into_iter().map(|latest| Update { latest, way: Way::Fast }).collect();
         while !pending.is_empty() {
-            let round = self.update_round(pending).await;
+            let round = self.update_round(pending, deadline).await;
             let must_wait = round.must_wait;
             updated.left.extend(round.failed);
             updated.error = round.error.or(updated.error);
@@ -74,7 +74,7 @@ impl Devices {
     }
 
     /// Sends one statement for each device.
-    async fn update_round(&self, pending: Vec<Update>) -> Round {
+    async fn update_round(&self, pending: Vec<Update>, deadline: Deadline) -> Round {
         let mut round = Round::default();
         let mut requests = JoinSet::new();
         let mut updates = pending.into_iter().peekable();
@@ -82,7 +82,9 @@ impl Devices {
             if requests.len() < MAX_IN_FLIGHT && updates.peek().is_some() {
                 let chunk: Vec<Update> = updates.by_ref().take(MAX_BATCH_STATEMENTS).collect();
                 let devices = self.clone();
-                requests.spawn(async move { (devices.execute(&chunk).await, chunk) });
+                requests.spawn(async move {
+                    (deadline.bound("BatchExecuteStatement", devices.execute(&chunk)).await, chunk)
+                });
             } else if let Some(joined) = requests.join_next().await {
                 match joined {
                     Ok((outcome, chunk)) => round.add(outcome, chunk),
@@ -110,7 +112,7 @@ impl Devices {
         let mut devices = Vec::new();
         let mut start = None;
         loop {
-            let page = crate::retry::until(deadline, async || {
+            let page = crate::retry::until("Scan", deadline, async || {
                 let scan = self.client.scan().table_name(&self.table).set_exclusive_start_key(start.clone());
                 scan.send().await.map_err(|error| Error::from_sdk("Scan", error))
             });
@@ -214,7 +216,10 @@ impl Update {
         let code = error.code().map_or("no error code", |code| code.as_str());
         self.way = match (code, &self.way) {
             ("ConditionalCheckFailed", _) => match error.item() {
-                None => Way::Insert,
+                None => {
+                    self.latest.trim();
+                    Way::Insert
+                }
                 Some(item) => match self.merge_into(&to_item(item)) {
                     Ok(Some(way)) => way,
                     Ok(None) => return Ok(None),
@@ -294,7 +299,7 @@ struct Round {
     again: Vec<Update>,
     failed: Vec<DeviceId>,
     error: Option<Error>,
-    /// Something was throttled: wait before the next round, as long as the service asks if it does.
+    /// Something was throttled or overtaken: wait before the next round, as long as the service asks if it does.
     must_wait: Option<Option<Duration>>,
 }
 
@@ -325,6 +330,10 @@ impl Round {
         if !code.is_empty() && Error::of_item("BatchExecuteStatement", code).is_retryable() {
             self.must_wait = Some(None);
             self.error = Some(Error::of_item("BatchExecuteStatement", code));
+        }
+        // Somebody else wrote in between: the next try should not meet the same writer again.
+        if matches!(update.way, Way::Replace { .. }) && code == "ConditionalCheckFailed" {
+            self.must_wait = Some(None);
         }
         match update.after(error) {
             Ok(again) => self.again.extend(again),

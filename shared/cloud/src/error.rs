@@ -77,6 +77,12 @@ impl Error {
         Self { operation, code: code.to_owned(), disposition: disposition(code, 400), source: None }
     }
 
+    /// No answer before the deadline.
+    pub(crate) fn timed_out(operation: &'static str) -> Self {
+        let disposition = Disposition::Retry { after: None };
+        Self { operation, code: "timeout".to_owned(), disposition, source: None }
+    }
+
     /// An answer that came, and holds what cannot be understood.
     pub(crate) fn unreadable(operation: &'static str, error: impl StdError + Send + Sync + 'static) -> Self {
         Self {

@@ -29,11 +29,12 @@ impl Quarantine {
     /// If S3 refuses, or the time is over.
     pub async fn put(&self, key: &str, lines: String, deadline: Deadline) -> Result<(), Error> {
         let bytes = bytes::Bytes::from(lines);
-        until(deadline, async || {
+        until("PutObject", deadline, async || {
             let put =
                 self.client.put_object().bucket(&self.bucket).key(key).content_type("application/x-ndjson");
             let put = put.body(ByteStream::from(bytes.clone()));
-            put.send().await.map(drop).map_err(|error| Error::from_sdk("PutObject", error))
+            // Boxed: the SDK's future of a PutObject alone takes 20 KB.
+            Box::pin(put.send()).await.map(drop).map_err(|error| Error::from_sdk("PutObject", error))
         })
         .await
     }

@@ -50,7 +50,7 @@ impl Readings {
         let mut written = Written::default();
         let mut pending = Pending { items, one_by_one: false };
         loop {
-            let round = self.put_round(pending).await;
+            let round = self.put_round(pending, deadline).await;
             let after = round.error.as_ref().and_then(retry_after);
             written.left.extend(round.refused);
             written.error = round.error.or(written.error);
@@ -67,7 +67,7 @@ impl Readings {
     }
 
     /// Sends each item once.
-    async fn put_round(&self, pending: Pending) -> Round {
+    async fn put_round(&self, pending: Pending, deadline: Deadline) -> Round {
         let mut round = Round::default();
         let mut requests = JoinSet::new();
         let size = if pending.one_by_one { 1 } else { MAX_BATCH_ITEMS };
@@ -76,7 +76,9 @@ impl Readings {
             if requests.len() < MAX_IN_FLIGHT && items.peek().is_some() {
                 let chunk: Vec<SpanItem> = items.by_ref().take(size).collect();
                 let readings = self.clone();
-                requests.spawn(async move { (readings.put_chunk(&chunk).await, chunk) });
+                requests.spawn(async move {
+                    (deadline.bound("BatchWriteItem", readings.put_chunk(&chunk)).await, chunk)
+                });
             } else if let Some(joined) = requests.join_next().await {
                 match joined {
                     Ok((outcome, chunk)) => round.add(outcome, chunk),
@@ -115,7 +117,7 @@ impl Readings {
         let mut readings = Vec::new();
         let mut start = None;
         loop {
-            let page = crate::retry::until(deadline, async || {
+            let page = crate::retry::until("Query", deadline, async || {
                 let query = self.client.query().table_name(&self.table);
                 let query =
                     query.key_condition_expression("#device = :device AND #span BETWEEN :first AND :last");

@@ -3,9 +3,10 @@
 //! The SDK's own retries are off, because only this layer knows the deadline and can pool what is
 //! left of several requests into full new ones.
 
+use std::future::Future;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::error::{Disposition, Error};
 
@@ -32,6 +33,19 @@ impl Deadline {
     /// Whether the time is over.
     pub fn has_passed(self) -> bool {
         self.remaining().is_zero()
+    }
+
+    /// Waits for a request, but not longer than there is time: an answer that comes after Lambda
+    /// has ended the function is of no use, and what hangs has to be handed back before.
+    pub(crate) async fn bound<T>(
+        self,
+        operation: &'static str,
+        request: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        match timeout(self.remaining(), request).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(Error::timed_out(operation)),
+        }
     }
 }
 
@@ -64,12 +78,13 @@ impl Backoff {
 
 /// Sends a request until it succeeds, cannot succeed, or the time is over.
 pub(crate) async fn until<T>(
+    operation: &'static str,
     deadline: Deadline,
     mut send: impl AsyncFnMut() -> Result<T, Error>,
 ) -> Result<T, Error> {
     let mut backoff = Backoff::new(deadline);
     loop {
-        match send().await {
+        match deadline.bound(operation, send()).await {
             Err(error @ Error { disposition: Disposition::Retry { after }, .. }) => {
                 if !backoff.pause(after).await {
                     return Err(error);
@@ -114,13 +129,26 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_request_that_hangs_ends_with_the_deadline() {
+        let started = Instant::now();
+        let deadline = Deadline::after(Duration::from_secs(7));
+        let outcome =
+            until("PutObject", deadline, async || std::future::pending::<Result<(), Error>>().await).await;
+        assert_eq!(
+            (outcome.unwrap_err().code.as_str(), started.elapsed()),
+            ("timeout", Duration::from_secs(7))
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn what_cannot_succeed_is_not_retried() {
         let mut tries = 0;
-        let outcome: Result<(), Error> = until(Deadline::after(Duration::from_secs(60)), async || {
-            tries += 1;
-            Err(Error::of_item("PutObject", if tries < 3 { "SlowDown" } else { "AccessDenied" }))
-        })
-        .await;
+        let outcome: Result<(), Error> =
+            until("PutObject", Deadline::after(Duration::from_secs(60)), async || {
+                tries += 1;
+                Err(Error::of_item("PutObject", if tries < 3 { "SlowDown" } else { "AccessDenied" }))
+            })
+            .await;
         assert_eq!((tries, outcome.unwrap_err().disposition), (3, Disposition::Fatal));
     }
 }
