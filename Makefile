@@ -31,8 +31,8 @@ bench: tools  ## measure
 check: setup  ## formatting, lints, licences, template
 	@infra/local/test.sh check
 
-clean: command  ## end the local cloud, and remove what was built and installed
-	@$(TIDEGATE) down
+clean:  ## end the local cloud, and remove what was built and installed
+	@if [ -e .local/cloud/ministack.json ]; then $(MAKE) --no-print-directory down; fi
 	@cargo clean
 	@rm -rf .local .aws-sam
 

@@ -25,6 +25,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// What an invocation keeps of its time for the answer itself.
 const MARGIN: Duration = Duration::from_secs(1);
 
+/// How long an invocation may take where nobody sets a limit.
+const WITHOUT_DEADLINE: Duration = Duration::from_secs(60);
+
 /// What a handler is told beside the event.
 #[derive(Debug, Clone)]
 pub struct Invocation {
@@ -115,9 +118,13 @@ impl<S: Service<LambdaInvocation>> Service<LambdaInvocation> for TakeBodyService
     }
 }
 
-/// What an invocation may use of the time until `deadline_millis`.
+/// What an invocation may use of the time until `deadline_millis`. Lambda never hands out an event
+/// whose time is over; `cargo lambda watch` sends a constant that lies in 1970, and then has no limit.
 fn remaining(deadline_millis: u64, now_millis: u64) -> Duration {
-    Duration::from_millis(deadline_millis.saturating_sub(now_millis)).saturating_sub(MARGIN)
+    match deadline_millis.checked_sub(now_millis) {
+        Some(millis) => Duration::from_millis(millis).saturating_sub(MARGIN),
+        None => WITHOUT_DEADLINE,
+    }
 }
 
 fn now_millis() -> u64 {
@@ -146,6 +153,7 @@ mod tests {
     fn a_margin_is_kept_for_the_answer() {
         assert_eq!(remaining(61_000, 1_000), Duration::from_secs(59));
         assert_eq!(remaining(1_500, 1_000), Duration::ZERO);
-        assert_eq!(remaining(1_000, 5_000), Duration::ZERO);
+        assert_eq!(remaining(1_000, 1_000), Duration::ZERO);
+        assert_eq!(remaining(600_000, 1_795_417_200_250), WITHOUT_DEADLINE);
     }
 }
