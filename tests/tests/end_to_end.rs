@@ -128,8 +128,11 @@ fn seqs(readings: &[Reading]) -> Vec<i64> {
     seqs
 }
 
+/// A payload at a time of its own, even when several are made in one millisecond: readings of one
+/// metric and time would be one reading.
 fn payload(seq: i64) -> String {
-    json!({"ts": now().0 / 1_000, "seq": seq, "temperature": 20.0 + seq as f64 / 4.0, "on": true}).to_string()
+    json!({"ts": now().0 / 1_000 + seq, "seq": seq, "temperature": 20.0 + seq as f64 / 4.0, "on": true})
+        .to_string()
 }
 
 #[tokio::test]
