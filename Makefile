@@ -26,7 +26,7 @@ test: setup  ## run all checks and all tests, end to end on a local cloud of the
 bench: tools  ## measure
 	@cargo build --release --package ingest
 	@cargo bench --package telemetry --bench messages
-	@cargo bench --package tests --bench whole_function
+	@cargo run --release --quiet --package tests --bin whole_function
 
 check: setup  ## formatting, lints, licences, template
 	@infra/local/test.sh check

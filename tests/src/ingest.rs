@@ -1,7 +1,7 @@
 //! The function `ingest` as a process, between the Runtime API's driver and the fake of AWS.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -184,8 +184,10 @@ pub fn environment(endpoint: &str) -> [(&'static str, &str); 8] {
 /// If it is not built; says how to.
 pub fn binary(profile: &str) -> io::Result<PathBuf> {
     let this = std::env::current_exe()?;
-    // …/target/{profile}/deps/{test}
-    let target = this.ancestors().nth(3).ok_or_else(|| io::Error::other("not in a target folder"))?;
+    // …/target/{profile}/deps/{test}, or …/target/{profile}/{binary}
+    let is_profile = |folder: &&Path| folder.ends_with("debug") || folder.ends_with("release");
+    let target = this.ancestors().find(is_profile).and_then(Path::parent);
+    let target = target.ok_or_else(|| io::Error::other("not in a target folder"))?;
     let binary = target.join(profile).join("ingest");
     let flag = if profile == "release" { " --release" } else { "" };
     if binary.exists() {

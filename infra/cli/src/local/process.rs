@@ -21,6 +21,10 @@ const DYING: Duration = Duration::from_secs(2);
 /// Lines of a log that stand below an error.
 const EXCERPT_LINES: usize = 12;
 
+/// What cargo says while all is well.
+const NOISE: [&str; 7] =
+    ["Compiling ", "Downloading ", "Downloaded ", "Updating ", "Locking ", "Adding ", "Blocking "];
+
 /// A command that takes nothing from the user's own AWS set-up: no profile, no endpoint, no session token.
 pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
@@ -119,7 +123,9 @@ pub(crate) fn excerpt(log: &Path) -> Vec<String> {
 }
 
 fn relevant(text: &str) -> Vec<String> {
-    let lines: Vec<&str> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+    let is_noise =
+        |line: &&str| line.is_empty() || NOISE.iter().any(|word| line.trim_start().starts_with(word));
+    let lines: Vec<&str> = text.lines().map(str::trim_end).filter(|line| !is_noise(line)).collect();
     let is_error = |line: &&str| {
         let line = line.trim_start();
         line.starts_with("error") || line.starts_with("Error") || line.starts_with("ERROR")
@@ -202,7 +208,7 @@ mod tests {
 
     #[test]
     fn an_excerpt_begins_with_the_error() {
-        let log = "one\ntwo\n\nerror[E0308]: mismatched\n --> here\n";
+        let log = "one\ntwo\n   Compiling ingest v0.1.0\n\nerror[E0308]: mismatched\n --> here\n";
         assert_eq!(relevant(log), ["two", "error[E0308]: mismatched", " --> here"]);
         let long: String = (0..40).map(|number| format!("{number}\n")).collect();
         assert_eq!(relevant(&long).len(), EXCERPT_LINES);

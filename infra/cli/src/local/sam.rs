@@ -36,7 +36,7 @@ impl Sam<'_> {
     /// Builds the functions. Returns a fingerprint of what would be deployed.
     pub(crate) async fn build(&self, profile: Profile) -> Result<String> {
         let progress = Progress::start("building the functions (minutes at first, then seconds)");
-        let mut build = self.sam("build");
+        let mut build = self.sam("build")?;
         build.arg("--template-file").arg(self.checkout.root.join("template.yaml"));
         build
             .arg("--build-dir")
@@ -57,7 +57,7 @@ impl Sam<'_> {
     /// Deploys what was built, or changes what is deployed to it.
     pub(crate) async fn deploy(&self, ministack: &Ministack) -> Result<()> {
         let progress = Progress::start(format!("deploying template.yaml as the stack {}", self.stack));
-        let mut deploy = self.sam("deploy");
+        let mut deploy = self.sam("deploy")?;
         deploy.arg("--template-file").arg(self.built_template()).args([
             "--stack-name",
             self.stack,
@@ -78,13 +78,16 @@ impl Sam<'_> {
         Ok(())
     }
 
-    fn sam(&self, verb: &str) -> Command {
+    fn sam(&self, verb: &str) -> Result<Command> {
+        // sam leaves folders behind; here they end with the cloud.
+        let tmp = self.dir.join("tmp");
+        std::fs::create_dir_all(&tmp).or_problem(|| format!("cannot create {}", tmp.display()))?;
         let bin = self.checkout.sam_bin();
         let mut sam = command(bin.join("sam"));
         // sam finds cargo-lambda beside itself, and cargo where the user has it.
         sam.arg(verb).env("PATH", path_with(&bin)).env("SAM_CLI_TELEMETRY", "0").env("PYTHONUNBUFFERED", "1");
-        sam.current_dir(&self.checkout.root);
-        sam
+        sam.current_dir(&self.checkout.root).env("TMPDIR", tmp);
+        Ok(sam)
     }
 
     fn build_dir(&self) -> PathBuf {
