@@ -59,6 +59,8 @@ run_tests() {
     say "building the command, the functions and the tests"
     cargo build --workspace
     cargo nextest run --workspace --no-run
+    say "documentation tests"
+    cargo test --doc --workspace --quiet
     say "a local cloud for the tests"
     trap end_cloud EXIT
     trap 'exit 130' INT
@@ -67,8 +69,6 @@ run_tests() {
     "$tidegate" up --dir "$cloud" >/dev/null
     say "tests"
     TIDEGATE_CLOUD=$cloud/cloud.json cargo nextest run --workspace
-    say "documentation tests"
-    cargo test --doc --workspace --quiet
 }
 
 case ${1:-} in

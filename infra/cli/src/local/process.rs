@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -102,7 +103,13 @@ pub(crate) async fn run_logged(
         .await
         .or_problem(|| format!("cannot wait for {program}"))?;
     group.release();
-    if status.success() { Ok(()) } else { Err(Error::problem(sentence).with_details(excerpt(log))) }
+    match status.signal() {
+        _ if status.success() => Ok(()),
+        Some(signal) => {
+            Err(Error::problem(format!("{sentence}: {program} was ended from outside, by signal {signal}")))
+        }
+        None => Err(Error::problem(sentence).with_details(excerpt(log))),
+    }
 }
 
 /// The same new file, for standard output and for standard error.
