@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 
 use cloud::Error as CloudError;
-use cloud::config::Config;
+use cloud::config::IngestConfig;
 use cloud::devices::Devices;
 use cloud::lambda::{Invocation, ReportedError, chain, emit};
 use cloud::metrics::MetricLine;
@@ -31,7 +31,7 @@ pub struct Deps {
 
 impl Deps {
     /// Where to write, and how to decode.
-    pub fn new(readings: Readings, devices: Devices, quarantine: Quarantine, config: Config) -> Self {
+    pub fn new(readings: Readings, devices: Devices, quarantine: Quarantine, config: IngestConfig) -> Self {
         let decoder = RefCell::new(Decoder::new(config.identity));
         Self {
             readings,

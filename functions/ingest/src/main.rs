@@ -1,8 +1,9 @@
 //! The function `ingest`: messages become readings in DynamoDB.
 
-use cloud::config::Config;
+use cloud::config::IngestConfig;
 use cloud::devices::Devices;
 use cloud::lambda::{self, RuntimeError};
+use cloud::objects::Bucket;
 use cloud::quarantine::Quarantine;
 use cloud::readings::Readings;
 use cloud::{clients, sdk};
@@ -14,13 +15,13 @@ async fn main() -> Result<(), RuntimeError> {
     let lookup = |name: &str| std::env::var(name).ok();
     lambda::init_logging(lookup("AWS_LAMBDA_LOG_LEVEL").as_deref());
     let config =
-        Config::from_lookup(lookup).inspect_err(|error| tracing::error!(%error, "not configured"))?;
+        IngestConfig::from_lookup(lookup).inspect_err(|error| tracing::error!(%error, "not configured"))?;
     let aws = clients::in_lambda().await;
     let dynamodb = sdk::dynamodb::Client::new(&aws);
     let deps = Deps::new(
         Readings::new(dynamodb.clone(), &config.readings_table),
         Devices::new(dynamodb, &config.devices_table),
-        Quarantine::new(sdk::s3::Client::new(&aws), &config.bucket),
+        Quarantine::new(Bucket::new(sdk::s3::Client::new(&aws), &config.bucket)),
         config,
     );
     lambda::run(async |event: &str, invocation| handle(event, &invocation, &deps).await).await

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use cloud::stream::lower;
 use serde::Serialize;
 
 use crate::event::Position;
@@ -69,15 +70,6 @@ impl Response {
                 .collect(),
         }
     }
-}
-
-/// Sequence numbers have more digits than any integer type.
-fn lower<'a>(a: &'a str, b: &'a str) -> &'a str {
-    let value = |number: &'a str| {
-        let digits = number.trim_start_matches('0');
-        (digits.len(), digits)
-    };
-    if value(b) < value(a) { b } else { a }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use tidegate::console::{note, print};
 use tidegate::hints::{Hints, columns};
 use tidegate::local::{Checkout, Cloud, Ports, Profile};
 use tidegate::query::When;
-use tidegate::{Result, Target, decode, demo, local, query};
+use tidegate::{Result, Target, decode, demo, lake, local, query};
 
 /// Tidegate: MQTT telemetry as trustworthy data in your own AWS account.
 #[derive(Debug, Parser)]
@@ -36,6 +36,9 @@ enum Command {
     Devices(DevicesArgs),
     /// Print readings of a device
     Query(QueryArgs),
+    /// Look into the lake: what there is, whether it is complete, and some of it to take along
+    #[command(subcommand)]
+    Lake(LakeCommand),
     /// Show what a payload would become, without any cloud
     Decode(DecodeArgs),
 }
@@ -129,6 +132,78 @@ struct QueryArgs {
     target: TargetArgs,
 }
 
+#[derive(Debug, Subcommand)]
+enum LakeCommand {
+    /// Objects, rows, bytes and sizes, day by day
+    Ls(LakeLsArgs),
+    /// Count a day again: rows in the lake against readings in DynamoDB, missing and duplicate ones by name
+    Verify(LakeVerifyArgs),
+    /// Write a device's readings of some time as CSV or Parquet
+    Export(LakeExportArgs),
+}
+
+#[derive(Debug, Args)]
+struct StackArgs {
+    /// Folder of the local cloud [default: .local/cloud in the checkout]
+    #[arg(long, conflicts_with = "stack")]
+    dir: Option<PathBuf>,
+    /// A stack on AWS, instead of the local cloud
+    #[arg(long)]
+    stack: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct LakeLsArgs {
+    /// Only this day, as 2026-11-23
+    #[arg(long, value_parser = day)]
+    day: Option<String>,
+    #[command(flatten)]
+    stack: StackArgs,
+}
+
+#[derive(Debug, Args)]
+struct LakeVerifyArgs {
+    /// The day in UTC, as 2026-11-23, or `today`
+    #[arg(default_value = "today", value_parser = day)]
+    day: String,
+    #[command(flatten)]
+    stack: StackArgs,
+}
+
+#[derive(Debug, Args)]
+struct LakeExportArgs {
+    /// The device, as {site}/{device}
+    device: String,
+    /// First time: RFC 3339, or some time ago such as -15m, -2h, -1d
+    #[arg(long, default_value = "-1d", allow_hyphen_values = true)]
+    from: When,
+    /// Last time: as --from, or `now`
+    #[arg(long, default_value = "now", allow_hyphen_values = true)]
+    to: When,
+    /// What to write
+    #[arg(long, value_enum, default_value_t = ExportFormat::Csv)]
+    format: ExportFormat,
+    /// The file to write; CSV goes to standard output without one
+    #[arg(long)]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    stack: StackArgs,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ExportFormat {
+    Csv,
+    Parquet,
+}
+
+fn day(text: &str) -> Result<String, &'static str> {
+    if text == "today" {
+        return Ok(Micros(Timestamp::now().as_microsecond()).day());
+    }
+    let at = Micros::from_rfc3339(&format!("{text}T00:00:00Z"));
+    at.filter(|at| at.day() == text).map(Micros::day).ok_or("expected a day such as 2026-11-23")
+}
+
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Format {
     Table,
@@ -178,6 +253,7 @@ impl Cli {
                 let (target, question) = args.split();
                 query::query(&target, &question).await?;
             }
+            Command::Lake(command) => command.run().await?,
             Command::Decode(args) => {
                 let file = args.file.clone();
                 let is_accepted = decode::decode(args.into(), &file)?;
@@ -185,6 +261,29 @@ impl Cli {
             }
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl LakeCommand {
+    async fn run(self) -> Result<()> {
+        match self {
+            Self::Ls(args) => lake::list(&args.stack.into(), args.day.as_deref()).await,
+            Self::Verify(args) => lake::verify(&args.stack.into(), &args.day).await,
+            Self::Export(args) => {
+                let format = match args.format {
+                    ExportFormat::Csv => lake::Format::Csv,
+                    ExportFormat::Parquet => lake::Format::Parquet,
+                };
+                let range = (args.from, args.to);
+                lake::export(&args.stack.into(), &args.device, range, format, args.out.as_deref()).await
+            }
+        }
+    }
+}
+
+impl From<StackArgs> for Target {
+    fn from(args: StackArgs) -> Self {
+        Self { dir: args.dir, stack: args.stack, table: None }
     }
 }
 

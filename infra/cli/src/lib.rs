@@ -10,6 +10,7 @@ pub mod demo;
 mod error;
 pub mod fleet;
 pub mod hints;
+pub mod lake;
 pub mod local;
 pub mod query;
 mod table;

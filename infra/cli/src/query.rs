@@ -24,7 +24,7 @@ pub enum When {
 }
 
 impl When {
-    fn micros(self, now: Timestamp) -> Micros {
+    pub(crate) fn micros(self, now: Timestamp) -> Micros {
         match self {
             Self::At(at) => at,
             Self::Ago(ago) => Micros(now.saturating_sub(ago).unwrap_or(now).as_microsecond()),
@@ -93,17 +93,11 @@ pub struct Question {
 /// # Errors
 /// If they cannot be read, or the device is not known.
 pub async fn query(target: &Target, question: &Question) -> Result<()> {
-    if question.device.split('/').filter(|level| !level.is_empty()).count() != 2 {
-        return Err(Error::problem(format!(
-            "a device is named {{site}}/{{device}}, and {:?} is not",
-            question.device
-        )));
-    }
+    let device = device_named(&question.device)?;
     let now = Timestamp::now();
     let (from, to) = (question.from.micros(now), question.to.micros(now));
     let source = target.open(TableOf::Readings).await?;
     let readings = Readings::new(source.clients.dynamodb.clone(), source.readings()?);
-    let device = DeviceId::from_stored(question.device.as_str());
     let mut found = readings
         .query(&device, from, to, patience())
         .await
@@ -116,6 +110,14 @@ pub async fn query(target: &Target, question: &Question) -> Result<()> {
     }
     let newest = found.len().saturating_sub(question.limit.unwrap_or(usize::MAX));
     print(&render(&found[newest..], question.format)?)
+}
+
+/// The device that the user names.
+pub(crate) fn device_named(device: &str) -> Result<DeviceId> {
+    if device.split('/').filter(|level| !level.is_empty()).count() == 2 {
+        return Ok(DeviceId::from_stored(device));
+    }
+    Err(Error::problem(format!("a device is named {{site}}/{{device}}, and {device:?} is not")))
 }
 
 /// Says why there is no reading: an error if nobody knows the device.
@@ -264,7 +266,7 @@ fn render(readings: &[Reading], format: Format) -> Result<String> {
 }
 
 /// RFC 4180, with the names of [`Line`] as the header.
-fn csv(readings: &[Reading]) -> String {
+pub(crate) fn csv(readings: &[Reading]) -> String {
     let mut text = "device,metric,at,value,unit,time_source,quality\r\n".to_owned();
     for reading in readings {
         let line = Line::of(reading);

@@ -23,6 +23,7 @@ pub(crate) struct Source {
     pub(crate) clients: Clients,
     readings: Option<String>,
     devices: Option<String>,
+    bucket: Option<String>,
 }
 
 /// Which table `--table` names.
@@ -38,8 +39,13 @@ impl Target {
         if let Some(table) = &self.table {
             let only = |wanted: TableOf| (table_of == wanted).then(|| table.clone());
             let (readings, devices) = (only(TableOf::Readings), only(TableOf::Devices));
-            return Ok(Source { clients: Clients::on_aws().await?, readings, devices });
+            return Ok(Source { clients: Clients::on_aws().await?, readings, devices, bucket: None });
         }
+        self.open_stack().await
+    }
+
+    /// The stack on AWS that is named, else the local cloud.
+    pub(crate) async fn open_stack(&self) -> Result<Source> {
         let (clients, mut outputs) = if let Some(stack) = &self.stack {
             let clients = Clients::on_aws().await?;
             let outputs = clients.outputs(stack).await?;
@@ -48,8 +54,9 @@ impl Target {
             let cloud = self.local()?;
             (cloud.clients().await, cloud.outputs)
         };
-        let (readings, devices) = (outputs.remove("ReadingsTableName"), outputs.remove("DevicesTableName"));
-        Ok(Source { clients, readings, devices })
+        let mut output = |name: &str| outputs.remove(name);
+        let (readings, devices) = (output("ReadingsTableName"), output("DevicesTableName"));
+        Ok(Source { clients, readings, devices, bucket: output("BucketName") })
     }
 
     /// The local cloud that is meant.
@@ -78,6 +85,12 @@ impl Source {
         self.known_devices().ok_or_else(|| {
             Error::problem("the stack has no output DevicesTableName; is it one of Tidegate's?")
         })
+    }
+
+    pub(crate) fn bucket(&self) -> Result<&str> {
+        self.bucket
+            .as_deref()
+            .ok_or_else(|| Error::problem("the stack has no output BucketName; is it one of Tidegate's?"))
     }
 
     /// The devices table, if it is known.

@@ -17,44 +17,74 @@ pub struct Variable {
     pub default: Option<&'static str>,
     /// What it sets, in a sentence.
     pub meaning: &'static str,
+    /// The functions that read it.
+    pub functions: &'static [&'static str],
 }
+
+const ALL: &[&str] = &["archive", "compact", "ingest"];
+const INGEST: &[&str] = &["ingest"];
+const COMPACT: &[&str] = &["compact"];
 
 const STAGE: Variable = Variable {
     name: "TIDEGATE_STAGE",
     default: Some("dev"),
     meaning: "Stage of the deployment; a dimension of every metric.",
+    functions: ALL,
 };
-const READINGS_TABLE: Variable =
-    Variable { name: "TIDEGATE_READINGS_TABLE", default: None, meaning: "DynamoDB table of readings." };
+const READINGS_TABLE: Variable = Variable {
+    name: "TIDEGATE_READINGS_TABLE",
+    default: None,
+    meaning: "DynamoDB table of readings.",
+    functions: INGEST,
+};
 const DEVICES_TABLE: Variable = Variable {
     name: "TIDEGATE_DEVICES_TABLE",
     default: None,
     meaning: "DynamoDB table of the devices' latest values.",
+    functions: INGEST,
 };
 const BUCKET: Variable = Variable {
     name: "TIDEGATE_BUCKET",
     default: None,
-    meaning: "S3 bucket; messages nobody understands go below `quarantine/`.",
+    meaning: "S3 bucket: the lake is below `readings/`, messages nobody understands below `quarantine/`.",
+    functions: ALL,
 };
 const RETENTION_DAYS: Variable = Variable {
     name: "TIDEGATE_RETENTION_DAYS",
     default: Some("30"),
     meaning: "Days after its arrival that DynamoDB keeps a reading; `0` keeps it for ever.",
+    functions: INGEST,
 };
 const CLIENT_ID: Variable = Variable {
     name: "TIDEGATE_CLIENT_ID",
     default: Some("match"),
     meaning: "`match`: the MQTT client id must be the device in the topic. `any`: gateways publish for other devices.",
+    functions: INGEST,
 };
 const PAYLOAD_IDENTITY_FILTER: Variable = Variable {
     name: "TIDEGATE_PAYLOAD_IDENTITY_FILTER",
     default: Some(""),
     meaning: "Topic filter, such as `iot/#`, of messages whose payload names the device in `device_id`; empty: none.",
+    functions: INGEST,
+};
+const COMPACT_AFTER_MINUTES: Variable = Variable {
+    name: "TIDEGATE_COMPACT_AFTER_MINUTES",
+    default: Some("15"),
+    meaning: "Minutes after its end that an hour of the lake counts as closed and may be compacted.",
+    functions: COMPACT,
 };
 
 /// All variables, in the order of the README's table.
-pub const REGISTRY: [Variable; 7] =
-    [READINGS_TABLE, DEVICES_TABLE, BUCKET, RETENTION_DAYS, CLIENT_ID, PAYLOAD_IDENTITY_FILTER, STAGE];
+pub const REGISTRY: [Variable; 8] = [
+    READINGS_TABLE,
+    DEVICES_TABLE,
+    BUCKET,
+    RETENTION_DAYS,
+    CLIENT_ID,
+    PAYLOAD_IDENTITY_FILTER,
+    COMPACT_AFTER_MINUTES,
+    STAGE,
+];
 
 /// The README's table of [`REGISTRY`], in Markdown.
 pub fn markdown_table() -> String {
@@ -64,15 +94,16 @@ pub fn markdown_table() -> String {
             Some("") => "empty".to_owned(),
             Some(default) => format!("`{default}`"),
         };
-        format!("| `{}` | {default} | {} |\n", variable.name, variable.meaning)
+        let functions = variable.functions.join(", ");
+        format!("| `{}` | {functions} | {default} | {} |\n", variable.name, variable.meaning)
     };
     let rows: String = REGISTRY.iter().map(row).collect();
-    format!("| variable | default | meaning |\n|---|---|---|\n{rows}")
+    format!("| variable | read by | default | meaning |\n|---|---|---|---|\n{rows}")
 }
 
-/// What a function is configured with.
+/// What `ingest` is configured with.
 #[derive(Debug, Clone)]
-pub struct Config {
+pub struct IngestConfig {
     /// Stage of the deployment.
     pub stage: String,
     /// Name of the readings table.
@@ -87,7 +118,7 @@ pub struct Config {
     pub identity: IdentityRules,
 }
 
-impl Config {
+impl IngestConfig {
     /// Reads all variables through `lookup`.
     ///
     /// # Errors
@@ -105,7 +136,55 @@ impl Config {
                 payload_identity: reader.read::<FilterSetting>(PAYLOAD_IDENTITY_FILTER).0,
             },
         };
-        if reader.problems.is_empty() { Ok(config) } else { Err(ConfigError(reader.problems)) }
+        reader.finish(config)
+    }
+}
+
+/// What `archive` is configured with.
+#[derive(Debug, Clone)]
+pub struct ArchiveConfig {
+    /// Stage of the deployment.
+    pub stage: String,
+    /// Name of the bucket.
+    pub bucket: String,
+}
+
+impl ArchiveConfig {
+    /// As [`IngestConfig::from_lookup`].
+    ///
+    /// # Errors
+    /// Likewise.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut reader = Reader { lookup, problems: Vec::new() };
+        let config = Self { stage: reader.read(STAGE), bucket: reader.read(BUCKET) };
+        reader.finish(config)
+    }
+}
+
+/// What `compact` is configured with.
+#[derive(Debug, Clone)]
+pub struct CompactConfig {
+    /// Stage of the deployment.
+    pub stage: String,
+    /// Name of the bucket.
+    pub bucket: String,
+    /// How long after its end an hour counts as closed, in minutes.
+    pub after_minutes: u32,
+}
+
+impl CompactConfig {
+    /// As [`IngestConfig::from_lookup`].
+    ///
+    /// # Errors
+    /// Likewise.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut reader = Reader { lookup, problems: Vec::new() };
+        let config = Self {
+            stage: reader.read(STAGE),
+            bucket: reader.read(BUCKET),
+            after_minutes: reader.read(COMPACT_AFTER_MINUTES),
+        };
+        reader.finish(config)
     }
 }
 
@@ -127,6 +206,10 @@ struct Reader<F> {
 }
 
 impl<F: Fn(&str) -> Option<String>> Reader<F> {
+    fn finish<C>(self, config: C) -> Result<C, ConfigError> {
+        if self.problems.is_empty() { Ok(config) } else { Err(ConfigError(self.problems)) }
+    }
+
     /// The variable's value. What is wrong is noted, and a stand-in returned that is never used.
     fn read<T: FromStr<Err: fmt::Display> + Default>(&mut self, variable: Variable) -> T {
         let set = (self.lookup)(variable.name).filter(|value| !value.is_empty());
@@ -171,10 +254,10 @@ impl FromStr for FilterSetting {
 mod tests {
     use super::*;
 
-    fn read(set: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    fn read(set: &[(&str, &str)]) -> Result<IngestConfig, ConfigError> {
         let lookup =
             |name: &str| set.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-        Config::from_lookup(lookup)
+        IngestConfig::from_lookup(lookup)
     }
 
     const REQUIRED: [(&str, &str); 3] =
@@ -211,7 +294,8 @@ mod tests {
             ("TIDEGATE_PAYLOAD_IDENTITY_FILTER", "iot/#/x"),
         ];
         let error = read(&set).unwrap_err().to_string();
-        for variable in REGISTRY.iter().filter(|variable| variable.name != "TIDEGATE_STAGE") {
+        let is_wrong = |v: &&Variable| v.name != "TIDEGATE_STAGE" && v.functions.contains(&"ingest");
+        for variable in REGISTRY.iter().filter(is_wrong) {
             assert!(error.contains(variable.name), "{} is missing in: {error}", variable.name);
         }
     }

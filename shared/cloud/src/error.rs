@@ -83,6 +83,13 @@ impl Error {
         Self { operation, code: "timeout".to_owned(), disposition, source: None }
     }
 
+    /// An answer whose body stopped in the middle.
+    #[cfg(feature = "s3")]
+    pub(crate) fn cut_off(operation: &'static str, error: impl StdError + Send + Sync + 'static) -> Self {
+        let disposition = Disposition::Retry { after: None };
+        Self { operation, code: "answer cut off".to_owned(), disposition, source: Some(Box::new(error)) }
+    }
+
     /// An answer that came, and holds what cannot be understood.
     pub(crate) fn unreadable(operation: &'static str, error: impl StdError + Send + Sync + 'static) -> Self {
         Self {

@@ -11,6 +11,7 @@ use lambda_runtime::tower::Layer;
 use lambda_runtime::{Diagnostic, LambdaEvent, LambdaInvocation, Runtime, Service, service_fn};
 use serde::Serialize;
 use serde::de::IgnoredAny;
+use telemetry::Micros;
 use tracing::Level;
 use tracing_subscriber::fmt::format::FmtSpan;
 
@@ -35,6 +36,8 @@ pub struct Invocation {
     pub request_id: String,
     /// When the handler has to be done.
     pub deadline: Deadline,
+    /// When it began, by this machine's clock.
+    pub began: Micros,
 }
 
 /// An error that Lambda reports; its name is stable, so that alarms and searches can rely on it.
@@ -72,6 +75,7 @@ where
         let invocation = Invocation {
             request_id: event.context.request_id.clone(),
             deadline: Deadline::after(remaining(event.context.deadline, now_millis())),
+            began: Micros::from_millis(now_millis().try_into().unwrap_or_default()).unwrap_or_default(),
         };
         let body = body.take();
         // Lambda sends JSON, which is UTF-8; anything else reads as an event of no known shape.

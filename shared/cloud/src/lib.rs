@@ -15,10 +15,13 @@ pub mod error;
 pub mod lambda;
 pub mod metrics;
 #[cfg(feature = "s3")]
+pub mod objects;
+#[cfg(feature = "s3")]
 pub mod quarantine;
 #[cfg(feature = "dynamodb")]
 pub mod readings;
 pub mod retry;
+pub mod stream;
 
 pub use error::Error;
 

@@ -1,25 +1,22 @@
-//! The quarantine: messages kept whole, with the reason, because no reading could be made of them.
+//! The quarantine: what is kept whole, with the reason, because nothing could be made of it.
 
-use aws_sdk_s3::Client;
-use aws_sdk_s3::primitives::ByteStream;
+use bytes::Bytes;
 
 use crate::error::Error;
-use crate::retry::{Deadline, until};
+use crate::objects::Bucket;
+use crate::retry::Deadline;
 
 /// The prefix of all objects.
 pub const PREFIX: &str = "quarantine/";
 
 /// Writes to the quarantine.
 #[derive(Debug, Clone)]
-pub struct Quarantine {
-    client: Client,
-    bucket: String,
-}
+pub struct Quarantine(Bucket);
 
 impl Quarantine {
     /// The quarantine in `bucket`.
-    pub fn new(client: Client, bucket: impl Into<String>) -> Self {
-        Self { client, bucket: bucket.into() }
+    pub fn new(bucket: Bucket) -> Self {
+        Self(bucket)
     }
 
     /// Writes one object of JSON lines, again and again until the deadline. The same key and lines
@@ -28,14 +25,6 @@ impl Quarantine {
     /// # Errors
     /// If S3 refuses, or the time is over.
     pub async fn put(&self, key: &str, lines: String, deadline: Deadline) -> Result<(), Error> {
-        let bytes = bytes::Bytes::from(lines);
-        until("PutObject", deadline, async || {
-            let put =
-                self.client.put_object().bucket(&self.bucket).key(key).content_type("application/x-ndjson");
-            let put = put.body(ByteStream::from(bytes.clone()));
-            // Boxed: the SDK's future of a PutObject alone takes 20 KB.
-            Box::pin(put.send()).await.map(drop).map_err(|error| Error::from_sdk("PutObject", error))
-        })
-        .await
+        self.0.put(key, "application/x-ndjson", Bytes::from(lines), deadline).await
     }
 }

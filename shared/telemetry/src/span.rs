@@ -146,6 +146,49 @@ impl SpanBuilder {
     }
 }
 
+/// The readings of one metric in a span, in the order of their times.
+#[derive(Debug, Clone, Copy)]
+pub struct Run<'a> {
+    /// The metric.
+    pub metric: &'a Metric,
+    rows: &'a [Row],
+    cells: &'a [Cell],
+}
+
+/// One reading of a [`Run`], borrowed.
+#[derive(Debug, Clone, Copy)]
+pub struct RunReading<'a> {
+    /// When it was measured.
+    pub at: Micros,
+    /// When the broker received the message.
+    pub received: Micros,
+    /// What was measured.
+    pub value: &'a Value,
+    /// Unit of the value, where one is known.
+    pub unit: Option<&'a str>,
+    /// How far to trust it.
+    pub quality: Quality,
+    /// Where `at` came from.
+    pub time_source: TimeSource,
+}
+
+impl<'a> Run<'a> {
+    /// Its readings.
+    pub fn readings(self) -> impl ExactSizeIterator<Item = RunReading<'a>> {
+        self.cells.iter().map(move |cell| {
+            let row = self.rows[cell.row];
+            RunReading {
+                at: row.at,
+                received: row.received,
+                value: &cell.value,
+                unit: cell.unit.as_deref(),
+                quality: cell.quality,
+                time_source: row.time_source,
+            }
+        })
+    }
+}
+
 /// Upper bounds of what a span's parts take in JSON. Text may need six bytes for one (`\u0001`).
 mod size {
     use super::{DeviceId, Reading, Value};
@@ -201,6 +244,11 @@ impl Span {
     pub fn received(&self) -> (Micros, Micros) {
         let received = self.rows.iter().map(|row| row.received);
         (received.clone().min().unwrap_or_default(), received.max().unwrap_or_default())
+    }
+
+    /// The span metric by metric, for whoever wants columns instead of readings.
+    pub fn runs(&self) -> impl Iterator<Item = Run<'_>> {
+        self.columns.iter().map(|(metric, cells)| Run { metric, rows: &self.rows, cells })
     }
 
     /// The readings, metric by metric, each metric in the order of time.
@@ -304,6 +352,12 @@ impl Span {
             Some(Row { at, received: at.plus(delays[index]), time_source: TimeSource::from_word(word)? })
         };
         let rows: Vec<Row> = (0..times.len()).map(row).collect::<Option<_>>().ok_or(SpanError("source"))?;
+        let is_ordered = rows.windows(2).all(|pair| pair[0].at <= pair[1].at);
+        let covers =
+            rows.last().zip(rows.first()).map_or(0, |(last, first)| last.at.0.saturating_sub(first.at.0));
+        if !is_ordered || covers >= MAX_SPAN_MICROS {
+            return Err(SpanError("times"));
+        }
         let metrics = field("metrics")?.as_m().ok_or(SpanError("metrics"))?;
         let column = |(metric, column): (&String, &Attribute)| {
             Some((Metric::from(metric.as_str()), cells_of(column.as_m()?, rows.len())?))

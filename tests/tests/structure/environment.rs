@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cloud::config::{Config, REGISTRY};
+use cloud::config::{ArchiveConfig, CompactConfig, IngestConfig, REGISTRY, Variable};
 use serde_json::Value;
 
 use crate::deployment::{Deployment, TEMPLATE};
@@ -10,9 +10,9 @@ use crate::deployment::{Deployment, TEMPLATE};
 /// Variables that libraries read, before `main` or behind its back; the code knows nothing of them.
 const OF_LIBRARIES: [&str; 1] = ["MIMALLOC_ALLOW_THP"];
 
-/// The environment of each function, by logical id, without what is a library's. What is known only
+/// The environment of each function, by the function's name, without what is a library's. What is known only
 /// once it is deployed stands as `(deployed)`.
-fn environments(deployment: &Deployment) -> BTreeMap<&str, BTreeMap<String, String>> {
+fn environments(deployment: &Deployment) -> BTreeMap<String, BTreeMap<String, String>> {
     let value = |value: &Value| match value {
         Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string(),
@@ -23,35 +23,34 @@ fn environments(deployment: &Deployment) -> BTreeMap<&str, BTreeMap<String, Stri
         let variables = variables.filter(|(name, _)| !OF_LIBRARIES.contains(&name.as_str()));
         variables.map(|(name, text)| (name.clone(), value(text))).collect()
     };
-    deployment.of_type("AWS::Serverless::Function").map(|(id, function)| (id, variables(function))).collect()
+    let name = |function: &Value| function["CodeUri"].as_str().unwrap().replace("functions/", "");
+    let functions = deployment.of_type("AWS::Serverless::Function");
+    functions.map(|(_, function)| (name(function), variables(function))).collect()
 }
 
 #[test]
 fn the_template_sets_the_variables_of_the_registry() {
-    let known: BTreeSet<&str> = REGISTRY.iter().map(|variable| variable.name).collect();
     for deployment in Deployment::all() {
-        let mut set_somewhere = BTreeSet::new();
-        for (id, environment) in environments(&deployment) {
-            let set: BTreeSet<&str> = environment.keys().map(String::as_str).collect();
-            let unknown: Vec<_> = set.difference(&known).collect();
-            assert!(unknown.is_empty(), "{id} is given what nobody reads: {unknown:?}");
-            for variable in REGISTRY.iter().filter(|variable| variable.default.is_none()) {
-                assert!(set.contains(variable.name), "{id} is not given {}", variable.name);
+        let environments = environments(&deployment);
+        for variable in REGISTRY {
+            for function in variable.functions {
+                assert!(environments.contains_key(*function), "{} is read by {function}", variable.name);
             }
-            set_somewhere.extend(environment.into_keys());
         }
-        let set_somewhere: BTreeSet<&str> = set_somewhere.iter().map(String::as_str).collect();
-        assert_eq!(
-            set_somewhere, known,
-            "a variable that the template does not set cannot be set by who deploys it"
-        );
+        for (function, environment) in environments {
+            let set: BTreeSet<&str> = environment.keys().map(String::as_str).collect();
+            let is_read = |variable: &&Variable| variable.functions.contains(&function.as_str());
+            let read: BTreeSet<&str> =
+                REGISTRY.iter().filter(is_read).map(|variable| variable.name).collect();
+            assert_eq!(set, read, "{function}: what the template sets, and what it reads");
+        }
     }
 }
 
 #[test]
 fn parameters_and_registry_have_the_same_defaults() {
-    for environment in environments(&Deployment::with(&[])).into_values() {
-        for variable in REGISTRY {
+    for (function, environment) in environments(&Deployment::with(&[])) {
+        for variable in REGISTRY.iter().filter(|variable| variable.functions.contains(&function.as_str())) {
             if let Some(default) = variable.default {
                 assert_eq!(environment[variable.name], default, "{}", variable.name);
             }
@@ -73,9 +72,15 @@ fn every_value_that_a_parameter_allows_starts_the_functions() {
         }
     }
     for (name, value) in choices {
-        for environment in environments(&Deployment::with(&[(&name, &value)])).into_values() {
-            let config = Config::from_lookup(|variable| environment.get(variable).cloned());
-            assert!(config.is_ok(), "{name} = {value}: {config:?}");
+        for (function, environment) in environments(&Deployment::with(&[(&name, &value)])) {
+            let lookup = |variable: &str| environment.get(variable).cloned();
+            let problem = match function.as_str() {
+                "ingest" => IngestConfig::from_lookup(lookup).err(),
+                "archive" => ArchiveConfig::from_lookup(lookup).err(),
+                "compact" => CompactConfig::from_lookup(lookup).err(),
+                other => panic!("{other} has no configuration"),
+            };
+            assert_eq!(problem, None, "{function}, {name} = {value}");
         }
     }
 }

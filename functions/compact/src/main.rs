@@ -1,0 +1,20 @@
+//! The function `compact`: many small objects of the lake become few large ones.
+
+use cloud::config::CompactConfig;
+use cloud::lambda::{self, RuntimeError};
+use cloud::objects::Bucket;
+use cloud::{clients, sdk};
+use compact::handler::{Deps, handle};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), RuntimeError> {
+    #[expect(clippy::disallowed_methods, reason = "the one place where the environment is read")]
+    let lookup = |name: &str| std::env::var(name).ok();
+    lambda::init_logging(lookup("AWS_LAMBDA_LOG_LEVEL").as_deref());
+    let config =
+        CompactConfig::from_lookup(lookup).inspect_err(|error| tracing::error!(%error, "not configured"))?;
+    let aws = clients::in_lambda().await;
+    let bucket = Bucket::new(sdk::s3::Client::new(&aws), &config.bucket);
+    let deps = Deps::new(bucket, config);
+    lambda::run(async |_: &str, invocation| handle(&invocation, &deps).await).await
+}

@@ -1,0 +1,166 @@
+//! What a list of keys says of each hour: pure.
+
+use cloud::objects::Listed;
+use lake::{Hour, Key, Name};
+use telemetry::Micros;
+
+/// An object of the lake, in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    /// Its key, taken apart.
+    pub key: Key,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// The objects of one hour.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HourObjects {
+    /// The hour.
+    pub hour: Hour,
+    /// Written by `archive`.
+    pub archived: Vec<Object>,
+    /// Written by `compact`.
+    pub compacted: Vec<Object>,
+}
+
+impl HourObjects {
+    fn new(hour: Hour) -> Self {
+        Self { hour, archived: Vec::new(), compacted: Vec::new() }
+    }
+
+    /// Whether the hour is over for long enough.
+    pub fn is_closed(&self, now: Micros, after_minutes: u32) -> bool {
+        now.0 >= self.hour.end().0.saturating_add(i64::from(after_minutes) * 60_000_000)
+    }
+
+    /// Whether nothing came since it was compacted; a lone object is sorted and has each reading once.
+    pub fn is_settled(&self) -> bool {
+        self.archived.len() + self.compacted.len() <= 1 || (self.archived.is_empty() && self.is_one_set())
+    }
+
+    /// Whether the compacted objects are those of one compaction, all of them: not the rest of one that was
+    /// cut off, nor the outcome of two at one time.
+    pub fn is_one_set(&self) -> bool {
+        let id = |object: &Object| match &object.key.name {
+            Name::Compacted { generation, set, parts, .. } => Some((*generation, set.clone(), *parts)),
+            Name::Archived { .. } => None,
+        };
+        let Some(Some((generation, set, parts))) = self.compacted.first().map(id) else { return true };
+        self.compacted.len() == parts as usize
+            && self.compacted.iter().all(|object| id(object) == Some((generation, set.clone(), parts)))
+    }
+
+    /// The generation of the next compaction: its names sort behind all that there are.
+    pub fn next_generation(&self) -> u32 {
+        let generations = self.compacted.iter().map(|object| match object.key.name {
+            Name::Compacted { generation, .. } => generation,
+            Name::Archived { .. } => 0,
+        });
+        generations.max().unwrap_or(0).saturating_add(1)
+    }
+}
+
+/// Groups a list, whose keys come in order, into hours.
+#[derive(Debug, Default)]
+pub struct Hours {
+    current: Option<HourObjects>,
+    /// Keys below the lake's prefix that are none of the lake's.
+    pub foreign: usize,
+}
+
+impl Hours {
+    /// Takes the next key; returns the hour that it ends.
+    pub fn push(&mut self, listed: &Listed) -> Option<HourObjects> {
+        let Some(key) = Key::parse(&listed.key) else {
+            self.foreign += 1;
+            return None;
+        };
+        let is_other = self.current.as_ref().is_none_or(|current| current.hour != key.hour);
+        let ended = if is_other { self.current.replace(HourObjects::new(key.hour)) } else { None };
+        if let Some(current) = &mut self.current {
+            let objects = match key.name {
+                Name::Archived { .. } => &mut current.archived,
+                Name::Compacted { .. } => &mut current.compacted,
+            };
+            objects.push(Object { key, bytes: listed.bytes });
+        }
+        ended
+    }
+
+    /// The last hour.
+    pub fn finish(&mut self) -> Option<HourObjects> {
+        self.current.take()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 2026-11-23T07:00:00Z.
+    const SEVEN: Micros = Micros(1_795_417_200_000_000);
+
+    fn archived(hour: Hour, number: i64) -> String {
+        let name = Name::Archived { first: hour.start().plus(number), digest: format!("{number:016x}") };
+        Key { hour, name }.to_string()
+    }
+
+    fn compacted(hour: Hour, generation: u32, set: u64, part: u32, parts: u32) -> String {
+        Key { hour, name: Name::Compacted { generation, set: format!("{set:016x}"), part, parts } }
+            .to_string()
+    }
+
+    fn hours(keys: &[String]) -> (Vec<HourObjects>, usize) {
+        let mut hours = Hours::default();
+        let listed = |key: &String| Listed { key: key.clone(), bytes: 7 };
+        let mut found: Vec<HourObjects> = keys.iter().filter_map(|key| hours.push(&listed(key))).collect();
+        found.extend(hours.finish());
+        (found, hours.foreign)
+    }
+
+    #[test]
+    fn keys_are_grouped_by_hour_and_strangers_left_alone() {
+        let (seven, eight) = (Hour::of(SEVEN), Hour::of(SEVEN).next());
+        let keys = [
+            archived(seven, 1),
+            archived(seven, 2),
+            compacted(seven, 3, 1, 1, 1),
+            format!("{}part-0.parquet", seven.prefix()),
+            archived(eight, 1),
+        ];
+        let (found, foreign) = hours(&keys);
+        assert_eq!(foreign, 1);
+        let sizes: Vec<_> =
+            found.iter().map(|hour| (hour.hour, hour.archived.len(), hour.compacted.len())).collect();
+        assert_eq!(sizes, [(seven, 2, 1), (eight, 1, 0)]);
+        assert_eq!((found[0].next_generation(), found[1].next_generation()), (4, 1));
+    }
+
+    #[test]
+    fn the_names_tell_whether_an_hour_has_changed() {
+        let hour = Hour::of(SEVEN);
+        let check = |keys: &[String], is_settled: bool| {
+            assert_eq!(hours(keys).0[0].is_settled(), is_settled, "{keys:?}");
+        };
+        check(&[archived(hour, 1)], true);
+        check(&[archived(hour, 1), archived(hour, 2)], false);
+        check(&[compacted(hour, 1, 1, 1, 1)], true);
+        check(&[compacted(hour, 1, 1, 1, 2), compacted(hour, 1, 1, 2, 2)], true);
+        check(&[archived(hour, 1), compacted(hour, 1, 1, 1, 1)], false);
+        // Two at one time, one that was cut off while it wrote, and one while it deleted.
+        check(&[compacted(hour, 1, 1, 1, 1), compacted(hour, 1, 2, 1, 1)], false);
+        check(&[compacted(hour, 1, 1, 1, 3), compacted(hour, 1, 1, 2, 3)], false);
+        check(&[compacted(hour, 1, 1, 1, 1), compacted(hour, 2, 2, 1, 1)], false);
+    }
+
+    #[test]
+    fn an_hour_is_closed_a_while_after_its_end() {
+        let hour = HourObjects::new(Hour::of(SEVEN));
+        let end = hour.hour.end().0;
+        assert!(!hour.is_closed(SEVEN, 0));
+        assert!(hour.is_closed(Micros(end), 0));
+        assert!(!hour.is_closed(Micros(end + 15 * 60_000_000 - 1), 15));
+        assert!(hour.is_closed(Micros(end + 15 * 60_000_000), 15));
+    }
+}

@@ -1,0 +1,375 @@
+//! Readings as columns: what files are made of and read into.
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use foldhash::fast::RandomState;
+use parquet::data_type::ByteArray;
+use telemetry::{DeviceId, Quality, Reading, Run, RunReading, Span, TimeSource, Value};
+
+/// Stands for a text in [`Columns`]: its place among the texts known there.
+pub(crate) type Symbol = u32;
+/// Stands for no text.
+pub(crate) const NONE: Symbol = Symbol::MAX;
+
+/// Texts, each kept once.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Symbols {
+    texts: Vec<ByteArray>,
+    known: HashMap<Bytes, Symbol, RandomState>,
+}
+
+impl Symbols {
+    pub(crate) fn of(&mut self, text: &[u8]) -> Symbol {
+        match self.known.get(text) {
+            Some(symbol) => *symbol,
+            None => self.add(Bytes::copy_from_slice(text)),
+        }
+    }
+
+    fn add(&mut self, text: Bytes) -> Symbol {
+        // Memory ends long before the numbers do.
+        let symbol = Symbol::try_from(self.texts.len()).unwrap_or(NONE);
+        self.texts.push(ByteArray::from(text.clone()));
+        self.known.insert(text, symbol);
+        symbol
+    }
+
+    pub(crate) fn bytes(&self, symbol: Symbol) -> &[u8] {
+        self.texts.get(symbol as usize).map_or(b"", ByteArray::data)
+    }
+
+    /// The texts as the encoder takes them, by symbol.
+    pub(crate) fn texts(&self) -> &[ByteArray] {
+        &self.texts
+    }
+
+    fn clear(&mut self) {
+        self.texts.clear();
+        self.known.clear();
+    }
+}
+
+/// A value, its texts as symbols.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Cell {
+    /// A number that a double holds.
+    Number(f64),
+    /// An integer that no double holds.
+    Integer(i64),
+    /// The same, above 2⁶³.
+    Unsigned(u64),
+    /// A truth value.
+    Boolean(bool),
+    /// A text.
+    Text(Symbol),
+}
+
+/// Readings in columns of equal length.
+#[derive(Debug, Clone, Default)]
+pub struct Columns {
+    pub(crate) symbols: Symbols,
+    pub(crate) device: Vec<Symbol>,
+    pub(crate) metric: Vec<Symbol>,
+    pub(crate) at: Vec<i64>,
+    pub(crate) received: Vec<i64>,
+    pub(crate) value: Vec<Cell>,
+    pub(crate) unit: Vec<Symbol>,
+    pub(crate) quality: Vec<Quality>,
+    pub(crate) time_source: Vec<TimeSource>,
+    /// Where runs begin: stretches of one device and metric.
+    runs: Vec<usize>,
+}
+
+impl Columns {
+    /// Number of readings.
+    pub fn len(&self) -> usize {
+        self.at.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.at.is_empty()
+    }
+
+    /// Forgets all readings; keeps the memory for the next ones.
+    pub fn clear(&mut self) {
+        self.symbols.clear();
+        self.device.clear();
+        self.metric.clear();
+        self.at.clear();
+        self.received.clear();
+        self.value.clear();
+        self.unit.clear();
+        self.quality.clear();
+        self.time_source.clear();
+        self.runs.clear();
+    }
+
+    /// Forgets the readings from `len` on, whatever an interrupted read has left of them.
+    pub fn truncate(&mut self, len: usize) {
+        self.device.truncate(len);
+        self.metric.truncate(len);
+        self.at.truncate(len);
+        self.received.truncate(len);
+        self.value.truncate(len);
+        self.unit.truncate(len);
+        self.quality.truncate(len);
+        self.time_source.truncate(len);
+        self.runs.retain(|start| *start < len);
+    }
+
+    /// Adds a span's readings from `from` (inclusive) to `to` (exclusive), µs since 1970; returns how many.
+    pub fn push_span(&mut self, span: &Span, from: i64, to: i64) -> usize {
+        let before = self.len();
+        let is_whole = from <= span.first().0 && span.last().0 < to;
+        for run in span.runs() {
+            if is_whole || run.readings().any(|reading| (from..to).contains(&reading.at.0)) {
+                self.push_run(span.device(), run, |at| is_whole || (from..to).contains(&at));
+            }
+        }
+        self.len() - before
+    }
+
+    fn push_run(&mut self, device: &DeviceId, run: Run<'_>, is_wanted: impl Fn(i64) -> bool) {
+        let (device, metric) =
+            (self.symbols.of(device.as_str().as_bytes()), self.symbols.of(run.metric.as_bytes()));
+        self.start_run();
+        let mut last_unit = (None, NONE);
+        for reading in run.readings().filter(|reading| is_wanted(reading.at.0)) {
+            if reading.unit != last_unit.0 {
+                last_unit =
+                    (reading.unit, reading.unit.map_or(NONE, |unit| self.symbols.of(unit.as_bytes())));
+            }
+            self.push_reading(device, metric, last_unit.1, &reading);
+        }
+    }
+
+    fn push_reading(&mut self, device: Symbol, metric: Symbol, unit: Symbol, reading: &RunReading<'_>) {
+        let value = self.cell(reading.value);
+        // Two rows of one time, in a span that is not ours: each begins a run, so that one of them stands.
+        if self.runs.last() != Some(&self.len()) && self.at.last() >= Some(&reading.at.0) {
+            self.start_run();
+        }
+        self.device.push(device);
+        self.metric.push(metric);
+        self.at.push(reading.at.0);
+        self.received.push(reading.received.0);
+        self.value.push(value);
+        self.unit.push(unit);
+        self.quality.push(reading.quality);
+        self.time_source.push(reading.time_source);
+    }
+
+    fn cell(&mut self, value: &Value) -> Cell {
+        match value {
+            Value::Float(number) => Cell::Number(*number),
+            Value::Integer(integer) => integer_cell(*integer),
+            Value::Boolean(flag) => Cell::Boolean(*flag),
+            Value::Text(text) => Cell::Text(self.symbols.of(text.as_bytes())),
+        }
+    }
+
+    /// Marks the next reading as one of another device or metric, or of an earlier time, than the one before.
+    pub(crate) fn start_run(&mut self) {
+        if self.runs.last() != Some(&self.len()) {
+            self.runs.push(self.len());
+        }
+    }
+
+    /// Marks the runs among the readings from `start` on, which were added as they stood in a file.
+    pub(crate) fn start_runs_from(&mut self, start: usize) {
+        for index in start..self.len() {
+            let goes_on =
+                index > 0 && self.is_same_series(index - 1, index) && self.at[index - 1] < self.at[index];
+            if !goes_on {
+                self.runs.push(index);
+            }
+        }
+    }
+
+    /// Adds the reading at `index` of `other`, whose symbols `map` has translated already where it could.
+    pub(crate) fn push_from(&mut self, other: &Self, index: usize, map: &mut SymbolMap) {
+        let mut translate = |symbol: Symbol| map.translate(symbol, &other.symbols, &mut self.symbols);
+        let device = translate(other.device[index]);
+        let metric = translate(other.metric[index]);
+        let unit = translate(other.unit[index]);
+        let value = match other.value[index] {
+            Cell::Text(symbol) => Cell::Text(translate(symbol)),
+            cell => cell,
+        };
+        let is_other_run = self.device.last() != Some(&device) || self.metric.last() != Some(&metric);
+        if is_other_run || self.at.last().is_some_and(|last| *last >= other.at[index]) {
+            self.start_run();
+        }
+        self.device.push(device);
+        self.metric.push(metric);
+        self.at.push(other.at[index]);
+        self.received.push(other.received[index]);
+        self.value.push(value);
+        self.unit.push(unit);
+        self.quality.push(other.quality[index]);
+        self.time_source.push(other.time_source[index]);
+    }
+
+    /// Adds all readings of `other`.
+    pub fn append(&mut self, other: &Self) {
+        let mut map = SymbolMap::default();
+        for index in 0..other.len() {
+            self.push_from(other, index, &mut map);
+        }
+    }
+
+    /// The places of the readings that stand, each identity once, in the order of device, metric and time.
+    /// Runs are sorted, not readings: those of one device and metric are compared one by one only where
+    /// their runs overlap.
+    pub(crate) fn order(&self) -> Vec<u32> {
+        let mut runs: Vec<(usize, usize)> = self.ranges().filter(|(start, end)| start < end).collect();
+        runs.sort_by(|a, b| self.compare_names(a.0, b.0).then(self.at[a.0].cmp(&self.at[b.0])));
+        let mut order = Vec::with_capacity(self.len());
+        for group in runs.chunk_by(|a, b| self.is_same_series(a.0, b.0)) {
+            let start = order.len();
+            for (from, to) in group {
+                order.extend((*from..*to).map(place));
+            }
+            let is_ordered = group.windows(2).all(|pair| self.at[pair[0].1 - 1] < self.at[pair[1].0]);
+            if !is_ordered {
+                let mut series = order.split_off(start);
+                series.sort_unstable_by(|a, b| {
+                    self.at[*a as usize]
+                        .cmp(&self.at[*b as usize])
+                        .then_with(|| self.compare_standing(*a as usize, self, *b as usize))
+                });
+                series.dedup_by_key(|index| self.at[*index as usize]);
+                order.append(&mut series);
+            }
+        }
+        order
+    }
+
+    fn ranges(&self) -> impl Iterator<Item = (usize, usize)> {
+        let ends = self.runs.iter().copied().skip(1).chain([self.len()]);
+        self.runs.iter().copied().zip(ends)
+    }
+
+    fn is_same_series(&self, a: usize, b: usize) -> bool {
+        self.device[a] == self.device[b] && self.metric[a] == self.metric[b]
+    }
+
+    fn compare_names(&self, a: usize, b: usize) -> Ordering {
+        let text = |symbol| self.symbols.bytes(symbol);
+        if self.is_same_series(a, b) {
+            return Ordering::Equal;
+        }
+        let by_device = text(self.device[a]).cmp(text(self.device[b]));
+        by_device.then_with(|| text(self.metric[a]).cmp(text(self.metric[b])))
+    }
+
+    /// Orders a reading before one of `other`'s by device, metric and time.
+    pub(crate) fn compare_identity(&self, index: usize, other: &Self, other_index: usize) -> Ordering {
+        let ours =
+            (self.symbols.bytes(self.device[index]), self.symbols.bytes(self.metric[index]), self.at[index]);
+        ours.cmp(&(
+            other.symbols.bytes(other.device[other_index]),
+            other.symbols.bytes(other.metric[other_index]),
+            other.at[other_index],
+        ))
+    }
+
+    /// Orders two readings of one identity by which of them stands, that one first: the one received
+    /// later; else their content decides, so that the outcome does not depend on who came first.
+    pub(crate) fn compare_standing(&self, index: usize, other: &Self, other_index: usize) -> Ordering {
+        let by_received = other.received[other_index].cmp(&self.received[index]);
+        by_received
+            .then_with(|| other.compare_values(other_index, self, index))
+            .then_with(|| {
+                other.symbols.bytes(other.unit[other_index]).cmp(self.symbols.bytes(self.unit[index]))
+            })
+            .then_with(|| self.quality[index].cmp(&other.quality[other_index]))
+            .then_with(|| self.time_source[index].cmp(&other.time_source[other_index]))
+    }
+
+    fn compare_values(&self, index: usize, other: &Self, other_index: usize) -> Ordering {
+        self.value_at(index).canonical_cmp(&other.value_at(other_index))
+    }
+
+    /// The value of one reading. A number that no reading can have, in a file that somebody else wrote,
+    /// stays the float that it is.
+    fn value_at(&self, index: usize) -> Value {
+        match self.value[index] {
+            Cell::Number(number) => Value::from_f64(number).unwrap_or(Value::Float(number)),
+            Cell::Integer(integer) => Value::Integer(integer.into()),
+            Cell::Unsigned(integer) => Value::Integer(integer.into()),
+            Cell::Boolean(flag) => Value::Boolean(flag),
+            Cell::Text(symbol) => Value::Text(self.text(symbol).into()),
+        }
+    }
+
+    fn text(&self, symbol: Symbol) -> String {
+        String::from_utf8_lossy(self.symbols.bytes(symbol)).into_owned()
+    }
+
+    /// One reading, as everybody else knows it.
+    pub fn reading(&self, index: usize) -> Reading {
+        Reading {
+            device: DeviceId::from_stored(self.text(self.device[index])),
+            metric: self.text(self.metric[index]).into(),
+            at: telemetry::Micros(self.at[index]),
+            received: telemetry::Micros(self.received[index]),
+            value: self.value_at(index),
+            unit: (self.unit[index] != NONE).then(|| self.text(self.unit[index]).into()),
+            quality: self.quality[index],
+            time_source: self.time_source[index],
+        }
+    }
+
+    /// All readings, in the columns' order.
+    pub fn readings(&self) -> impl Iterator<Item = Reading> + '_ {
+        (0..self.len()).map(|index| self.reading(index))
+    }
+}
+
+/// Symbols of one set of columns, translated into those of another.
+#[derive(Debug, Default)]
+pub(crate) struct SymbolMap(Vec<Symbol>);
+
+impl SymbolMap {
+    fn translate(&mut self, symbol: Symbol, from: &Symbols, to: &mut Symbols) -> Symbol {
+        if symbol == NONE {
+            return NONE;
+        }
+        let index = symbol as usize;
+        if self.0.len() <= index {
+            self.0.resize(index + 1, NONE);
+        }
+        if self.0[index] == NONE {
+            self.0[index] = to.of(from.bytes(symbol));
+        }
+        self.0[index]
+    }
+
+    /// Forgets all; both sets of symbols may be others from now on.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+/// Rows are counted in 32 bits: a file holds a few row groups at a time, not four billion rows.
+fn place(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX)
+}
+
+fn integer_cell(integer: i128) -> Cell {
+    #[expect(clippy::cast_precision_loss, reason = "what is lost is looked for on the next line")]
+    let double = integer as f64;
+    #[expect(clippy::cast_possible_truncation, reason = "an integer of 64 bits, as a double, fits 128")]
+    if double as i128 == integer {
+        return Cell::Number(double);
+    }
+    match i64::try_from(integer) {
+        Ok(integer) => Cell::Integer(integer),
+        // Values end at 2⁶⁴, below which all fit.
+        Err(_) => Cell::Unsigned(u64::try_from(integer).unwrap_or(u64::MAX)),
+    }
+}

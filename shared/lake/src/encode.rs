@@ -1,0 +1,239 @@
+//! Columns into Parquet.
+
+use std::io::Write;
+
+use bytes::Bytes;
+use parquet::column::writer::ColumnWriterImpl;
+use parquet::data_type::{ByteArray, ByteArrayType, DataType, DoubleType, Int64Type};
+use parquet::file::properties::WriterPropertiesPtr;
+use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
+use telemetry::{Quality, TimeSource};
+
+use crate::columns::{Cell, Columns, NONE, Symbol};
+use crate::error::LakeError;
+use crate::schema::{COLUMNS, ROW_GROUP_ROWS, parquet_schema, properties};
+
+/// Rows handed to the encoder at a time.
+const STRIDE: usize = 4_096;
+/// Level of a value that is there, in an optional column.
+const PRESENT: i16 = 1;
+
+/// Writes one file. Rows come in the order of device, metric and time.
+pub struct Writer<W: Write + Send> {
+    file: SerializedFileWriter<W>,
+    rows: usize,
+}
+
+impl<W: Write + Send> Writer<W> {
+    /// A file that goes to `sink`.
+    ///
+    /// # Errors
+    /// If the sink fails.
+    pub fn new(sink: W) -> Result<Self, LakeError> {
+        let properties: WriterPropertiesPtr = properties()?;
+        Ok(Self { file: SerializedFileWriter::new(sink, parquet_schema()?, properties)?, rows: 0 })
+    }
+
+    /// Sorts the readings, drops what does not stand, and writes them as row groups; returns how many rows.
+    ///
+    /// # Errors
+    /// If the sink fails.
+    pub fn write_sorted(&mut self, columns: &Columns) -> Result<usize, LakeError> {
+        let order = columns.order();
+        for rows in order.chunks(ROW_GROUP_ROWS) {
+            self.write_row_group(columns, rows)?;
+        }
+        Ok(order.len())
+    }
+
+    /// Writes readings that are in order, and each of which stands, as one row group.
+    ///
+    /// # Errors
+    /// If the sink fails.
+    pub fn write_in_order(&mut self, columns: &Columns) -> Result<(), LakeError> {
+        let order: Vec<u32> = (0..u32::try_from(columns.len()).unwrap_or(u32::MAX)).collect();
+        self.write_row_group(columns, &order)
+    }
+
+    fn write_row_group(&mut self, columns: &Columns, rows: &[u32]) -> Result<(), LakeError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        self.rows += rows.len();
+        let texts = columns.symbols.texts();
+        let sites = sites(columns);
+        let mut group = RowGroup { writer: self.file.next_row_group()?, rows };
+        // In the order of the schema.
+        group.texts(|row| texts[columns.device[row] as usize].clone())?;
+        group.texts(|row| sites[columns.device[row] as usize].clone())?;
+        group.texts(|row| texts[columns.metric[row] as usize].clone())?;
+        group.required::<Int64Type>(|row| columns.at[row])?;
+        group.required::<Int64Type>(|row| columns.received[row])?;
+        group.optional::<DoubleType>(|row| double(columns.value[row]))?;
+        group.optional::<Int64Type>(|row| match columns.value[row] {
+            Cell::Integer(integer) => Some(integer),
+            _ => None,
+        })?;
+        group.optional::<ByteArrayType>(|row| text(columns.value[row], texts))?;
+        group.optional::<ByteArrayType>(|row| symbol(columns.unit[row], texts))?;
+        let words = Words::new();
+        group.texts(|row| words.quality(columns.quality[row]))?;
+        group.texts(|row| words.time_source(columns.time_source[row]))?;
+        group.writer.close()?;
+        Ok(())
+    }
+
+    /// Rows written so far.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Bytes written so far; the footer comes on top.
+    pub fn bytes(&self) -> usize {
+        self.file.bytes_written()
+    }
+
+    /// Ends the file and returns the sink.
+    ///
+    /// # Errors
+    /// If the sink fails.
+    pub fn finish(self) -> Result<W, LakeError> {
+        Ok(self.file.into_inner()?)
+    }
+}
+
+/// The readings that stand, as one file in memory; `None` if there is none. The same readings in whatever
+/// order make the same bytes.
+///
+/// # Errors
+/// If the encoder refuses, which would be a fault of this crate.
+pub fn encode(columns: &Columns) -> Result<Option<Bytes>, LakeError> {
+    if columns.is_empty() {
+        return Ok(None);
+    }
+    let mut writer = Writer::new(Vec::new())?;
+    writer.write_sorted(columns)?;
+    Ok(Some(writer.finish()?.into()))
+}
+
+/// The next columns of a row group; the rows are picked one stride after the other.
+struct RowGroup<'a, 'r, W: Write> {
+    writer: SerializedRowGroupWriter<'a, W>,
+    rows: &'r [u32],
+}
+
+impl<W: Write + Send> RowGroup<'_, '_, W> {
+    fn texts(&mut self, value: impl Fn(usize) -> ByteArray) -> Result<(), LakeError> {
+        self.required::<ByteArrayType>(value)
+    }
+
+    fn required<T: DataType>(&mut self, value: impl Fn(usize) -> T::T) -> Result<(), LakeError> {
+        let rows = self.rows;
+        self.column::<T>(|writer| {
+            let mut values = Vec::with_capacity(STRIDE);
+            for stride in rows.chunks(STRIDE) {
+                values.clear();
+                values.extend(stride.iter().map(|row| value(*row as usize)));
+                writer.write_batch(&values, None, None)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn optional<T: DataType>(&mut self, value: impl Fn(usize) -> Option<T::T>) -> Result<(), LakeError> {
+        let rows = self.rows;
+        self.column::<T>(|writer| {
+            let (mut values, mut levels) = (Vec::with_capacity(STRIDE), Vec::with_capacity(STRIDE));
+            for stride in rows.chunks(STRIDE) {
+                values.clear();
+                levels.clear();
+                for row in stride {
+                    let value = value(*row as usize);
+                    levels.push(if value.is_some() { PRESENT } else { 0 });
+                    values.extend(value);
+                }
+                writer.write_batch(&values, Some(&levels), None)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn column<T: DataType>(
+        &mut self,
+        write: impl FnOnce(&mut ColumnWriterImpl<'_, T>) -> Result<(), LakeError>,
+    ) -> Result<(), LakeError> {
+        let mut column = self.writer.next_column()?.ok_or(LakeError::Schema(COLUMNS.len()))?;
+        write(column.typed::<T>())?;
+        column.close()?;
+        Ok(())
+    }
+}
+
+/// The sites of devices, by the devices' symbols.
+fn sites(columns: &Columns) -> Vec<ByteArray> {
+    let site = |device: &ByteArray| {
+        let end = device.data().iter().position(|byte| *byte == b'/').unwrap_or(device.len());
+        device.slice(0, end)
+    };
+    columns.symbols.texts().iter().map(site).collect()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "to the nearest double, as the column says")]
+fn double(cell: Cell) -> Option<f64> {
+    match cell {
+        Cell::Number(number) => Some(number),
+        Cell::Integer(integer) => Some(integer as f64),
+        Cell::Unsigned(integer) => Some(integer as f64),
+        Cell::Boolean(flag) => Some(f64::from(u8::from(flag))),
+        Cell::Text(_) => None,
+    }
+}
+
+fn text(cell: Cell, texts: &[ByteArray]) -> Option<ByteArray> {
+    match cell {
+        Cell::Number(_) | Cell::Integer(_) => None,
+        Cell::Unsigned(integer) => Some(integer.to_string().as_str().into()),
+        Cell::Boolean(flag) => Some(if flag { "true" } else { "false" }.into()),
+        Cell::Text(symbol) => Some(texts[symbol as usize].clone()),
+    }
+}
+
+fn symbol(symbol: Symbol, texts: &[ByteArray]) -> Option<ByteArray> {
+    (symbol != NONE).then(|| texts[symbol as usize].clone())
+}
+
+/// The words of the two columns that have only a few.
+struct Words {
+    good: ByteArray,
+    uncertain: ByteArray,
+    bad: ByteArray,
+    device: ByteArray,
+    arrival: ByteArray,
+}
+
+impl Words {
+    fn new() -> Self {
+        Self {
+            good: Quality::Good.as_str().into(),
+            uncertain: Quality::Uncertain.as_str().into(),
+            bad: Quality::Bad.as_str().into(),
+            device: TimeSource::Device.as_str().into(),
+            arrival: TimeSource::Arrival.as_str().into(),
+        }
+    }
+
+    fn quality(&self, quality: Quality) -> ByteArray {
+        match quality {
+            Quality::Good => self.good.clone(),
+            Quality::Uncertain => self.uncertain.clone(),
+            Quality::Bad => self.bad.clone(),
+        }
+    }
+
+    fn time_source(&self, source: TimeSource) -> ByteArray {
+        match source {
+            TimeSource::Device => self.device.clone(),
+            TimeSource::Arrival => self.arrival.clone(),
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Many sorted files into one order, each identity once.
+
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
+
+use parquet::file::reader::ChunkReader;
+
+use crate::columns::{Columns, SymbolMap};
+use crate::decode::Reader;
+use crate::error::LakeError;
+
+/// Rows of each file in memory at a time.
+const STRIDE: usize = 8_192;
+
+/// Merges sorted files; keeps a stride of each in memory.
+pub struct Merge<R: ChunkReader + 'static> {
+    /// The sources that have rows left, the one whose row comes next on top.
+    heads: BinaryHeap<Source<R>>,
+    read: usize,
+    /// A reading that was given out last: what has its identity does not stand.
+    last: Columns,
+}
+
+struct Source<R: ChunkReader + 'static> {
+    reader: Reader<R>,
+    stride: Columns,
+    index: usize,
+    map: SymbolMap,
+}
+
+impl<R: ChunkReader + 'static> Source<R> {
+    /// Moves on to the next row; returns whether there is one.
+    fn advance(&mut self) -> Result<bool, LakeError> {
+        self.index += 1;
+        if self.index < self.stride.len() { Ok(true) } else { self.refill() }
+    }
+
+    fn refill(&mut self) -> Result<bool, LakeError> {
+        self.stride.clear();
+        self.map.clear();
+        self.index = 0;
+        self.reader.read(STRIDE, &mut self.stride)
+    }
+
+    fn compare(&self, other: &Self) -> Ordering {
+        let by_identity = self.stride.compare_identity(self.index, &other.stride, other.index);
+        by_identity.then_with(|| self.stride.compare_standing(self.index, &other.stride, other.index))
+    }
+}
+
+/// The heap gives the greatest, and the first is wanted.
+impl<R: ChunkReader + 'static> Ord for Source<R> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.compare(self)
+    }
+}
+
+impl<R: ChunkReader + 'static> PartialOrd for Source<R> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<R: ChunkReader + 'static> PartialEq for Source<R> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl<R: ChunkReader + 'static> Eq for Source<R> {}
+
+impl<R: ChunkReader + 'static> Merge<R> {
+    /// Of these files, each sorted by device, metric and time.
+    ///
+    /// # Errors
+    /// If one is damaged.
+    pub fn new(readers: impl IntoIterator<Item = Reader<R>>) -> Result<Self, LakeError> {
+        let mut heads = BinaryHeap::new();
+        for reader in readers {
+            let mut source =
+                Source { reader, stride: Columns::default(), index: 0, map: SymbolMap::default() };
+            if source.refill()? {
+                heads.push(source);
+            }
+        }
+        Ok(Self { heads, read: 0, last: Columns::default() })
+    }
+
+    /// Replaces `columns` by the next readings that stand, at most `max`; returns whether there were any.
+    ///
+    /// # Errors
+    /// If a file is damaged.
+    pub fn next(&mut self, max: usize, columns: &mut Columns) -> Result<bool, LakeError> {
+        columns.clear();
+        self.forget_symbols();
+        while columns.len() < max {
+            let Some(mut head) = self.heads.peek_mut() else { break };
+            self.read += 1;
+            let source = &mut *head;
+            let is_new = match columns.len() {
+                0 => {
+                    self.last.is_empty()
+                        || self.last.compare_identity(0, &source.stride, source.index).is_ne()
+                }
+                count => columns.compare_identity(count - 1, &source.stride, source.index).is_ne(),
+            };
+            if is_new {
+                columns.push_from(&source.stride, source.index, &mut source.map);
+            }
+            if !source.advance()? {
+                PeekMut::pop(head);
+            }
+        }
+        if let Some(count) = columns.len().checked_sub(1) {
+            self.last.clear();
+            self.last.push_from(columns, count, &mut SymbolMap::default());
+        }
+        Ok(!columns.is_empty())
+    }
+
+    /// The columns given out have new symbols.
+    fn forget_symbols(&mut self) {
+        let mut sources = std::mem::take(&mut self.heads).into_vec();
+        sources.iter_mut().for_each(|source| source.map.clear());
+        self.heads = sources.into();
+    }
+
+    /// Rows read so far, those that do not stand among them.
+    pub fn read(&self) -> usize {
+        self.read
+    }
+}
