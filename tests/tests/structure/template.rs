@@ -166,14 +166,25 @@ fn check_asynchronous(deployment: &Deployment, id: &str, function: &Value) {
 fn every_event_source_reports_single_failures_and_gives_up_into_safety() {
     for deployment in Deployment::all() {
         let mappings: Vec<_> = deployment.of_type("AWS::Lambda::EventSourceMapping").collect();
-        assert_eq!(mappings.len(), 1, "one buffer, one mapping: {}", deployment.name);
+        let reads_table = |mapping: &Value| target_id(&mapping["EventSourceArn"]) == Some("ReadingsTable");
+        let of_tables = mappings.iter().filter(|(_, mapping)| reads_table(mapping)).count();
+        assert_eq!(mappings.len() - of_tables, 1, "one buffer, one mapping: {}", deployment.name);
+        assert_eq!(of_tables, 1, "archive reads the readings: {}", deployment.name);
         for (id, mapping) in mappings {
             assert_eq!(mapping["FunctionResponseTypes"], json!(["ReportBatchItemFailures"]), "{id}");
             let (_, function) = deployment.target(&mapping["FunctionName"]);
             let (source_id, source) = deployment.target(&mapping["EventSourceArn"]);
             match deployment.resources[source_id]["Type"].as_str().unwrap() {
                 "AWS::SQS::Queue" => check_queue(&deployment, source_id, source, function),
-                "AWS::Kinesis::Stream" => check_stream(&deployment, id, mapping, source, function),
+                "AWS::Kinesis::Stream" => {
+                    let kept = source["RetentionPeriodHours"].as_i64().unwrap();
+                    check_stream(&deployment, id, mapping, kept, function);
+                }
+                "AWS::DynamoDB::Table" => {
+                    assert_eq!(mapping["EventSourceArn"]["Fn::GetAtt"][1], "StreamArn", "{id}");
+                    check_stream(&deployment, id, mapping, TABLE_STREAM_HOURS, function);
+                    check_reader(&deployment, id, source_id, function);
+                }
                 other => panic!("{id} reads {other}, which this test does not know"),
             }
         }
@@ -200,11 +211,23 @@ fn check_queue(deployment: &Deployment, id: &str, queue: &Value, function: &Valu
     }
 }
 
-fn check_stream(deployment: &Deployment, id: &str, mapping: &Value, stream: &Value, function: &Value) {
+/// How long a table's stream keeps a change (Amazon DynamoDB Developer Guide, "Change data capture for DynamoDB Streams").
+const TABLE_STREAM_HOURS: i64 = 24;
+
+/// Asserts that the function may read the table's stream.
+fn check_reader(deployment: &Deployment, id: &str, table: &str, function: &Value) {
+    let stream = json!({"Fn::Sub": format!("${{{table}.Arn}}/stream/*")});
+    for action in ["DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"] {
+        let action = format!("dynamodb:{action}");
+        assert!(role_allows(deployment, &function["Role"], &action, &stream), "{id}: {action}");
+    }
+}
+
+fn check_stream(deployment: &Deployment, id: &str, mapping: &Value, kept_hours: i64, function: &Value) {
     let retries = mapping["MaximumRetryAttempts"].as_i64().unwrap();
     assert!((0..=10_000).contains(&retries), "{id} tries for ever: {retries}");
     let age = mapping["MaximumRecordAgeInSeconds"].as_i64().unwrap();
-    let kept = stream["RetentionPeriodHours"].as_i64().unwrap() * 3_600;
+    let kept = kept_hours * 3_600;
     assert!(
         (60..kept).contains(&age),
         "{id} gives a record up after {age} s, and the stream drops it after {kept} s"
