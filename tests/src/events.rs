@@ -69,6 +69,38 @@ pub fn kinesis(bodies: &[String]) -> String {
     records(bodies, record)
 }
 
+/// The event of a DynamoDB stream of new images; sequence numbers end in 100, 101, …. An item is its JSON, in
+/// DynamoDB's form with keys; none is a removal by time to live.
+#[must_use]
+pub fn dynamodb_stream<'a>(items: impl IntoIterator<Item = Option<&'a str>>) -> String {
+    const RECORD: &str = concat!(
+        r#""eventVersion":"1.1","eventSource":"aws:dynamodb","awsRegion":"us-east-1","#,
+        r#""eventSourceARN":"arn:aws:dynamodb:us-east-1:123456789012:table/readings/stream/2026-11-23T07:00:00.000","#
+    );
+    const KEYS: &str =
+        r#""Keys":{"device":{"S":"plant-1/pump-7"},"span":{"S":"1795417200000000#0123456789abcdef"}}"#;
+    let record = |(index, item): (usize, Option<&str>)| {
+        let number = format!("4421584500000000017450439{:06}", 100 + index);
+        let (name, image, identity) = match item {
+            Some(item) => ("INSERT", format!(r#""NewImage":{item},"#), ""),
+            None => {
+                let service = r#""userIdentity":{"type":"Service","principalId":"dynamodb.amazonaws.com"},"#;
+                ("REMOVE", String::new(), service)
+            }
+        };
+        // Text, not a tree: events of 6 MB are made in benches, too.
+        format!(
+            concat!(
+                r#"{{"eventID":"{:032x}","eventName":"{}",{}{}"dynamodb":{{"ApproximateCreationDateTime":1795417200,"#,
+                r#"{},{}"SequenceNumber":"{}","SizeBytes":500,"StreamViewType":"NEW_IMAGE"}}}}"#
+            ),
+            index, name, RECORD, identity, KEYS, image, number
+        )
+    };
+    let records: Vec<String> = items.into_iter().enumerate().map(record).collect();
+    format!(r#"{{"Records":[{}]}}"#, records.join(","))
+}
+
 fn records(bodies: &[String], record: impl Fn((usize, &String)) -> Value) -> String {
     let records: Vec<Value> = bodies.iter().enumerate().map(record).collect();
     json!({ "Records": records }).to_string()

@@ -1,13 +1,13 @@
 //! The function `ingest` as a process, between the Runtime API's driver and the fake of AWS.
 
 use std::io;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
 use telemetry::{Latest, Reading, Span, standing};
 
 use crate::fake_aws::{FakeAws, Item, Storage};
+use crate::functions::{binary, credentials, metrics};
 use crate::runtime_api::{Function, Outcome};
 
 /// The readings table of the fake.
@@ -16,8 +16,6 @@ pub const READINGS: &str = "readings";
 pub const DEVICES: &str = "devices";
 /// The bucket of the fake.
 pub const BUCKET: &str = "bucket";
-/// How long a test waits for what normally takes milliseconds.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A running `ingest` and the fake that it writes to.
 #[derive(Debug)]
@@ -88,25 +86,14 @@ impl Ingest {
     /// # Errors
     /// If the invocation has written none.
     pub async fn counts(&self, invocation: usize) -> io::Result<Counts> {
-        let until = tokio::time::Instant::now() + PATIENCE;
-        loop {
-            let lines = self.function.stdout();
-            let metrics = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-            let mut metrics = metrics.filter(|line| line.get("_aws").is_some());
-            if let Some(line) = metrics.nth(invocation - 1) {
-                let count = |name: &str| line[name].as_u64().unwrap_or(u64::MAX);
-                return Ok(Counts {
-                    received: count("Received"),
-                    stored: count("Stored"),
-                    quarantined: count("Quarantined"),
-                    handed_back: count("HandedBack"),
-                });
-            }
-            if tokio::time::Instant::now() > until {
-                return Err(io::Error::other(format!("no metrics of invocation {invocation} in {lines:?}")));
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let line = metrics(&self.function, invocation).await?;
+        let count = |name: &str| line[name].as_u64().unwrap_or(u64::MAX);
+        Ok(Counts {
+            received: count("Received"),
+            stored: count("Stored"),
+            quarantined: count("Quarantined"),
+            handed_back: count("HandedBack"),
+        })
     }
 
     /// All stored readings as a reader gets them: each identity once, by device, time and metric.
@@ -159,40 +146,22 @@ fn attributes(item: Item) -> io::Result<telemetry::attribute::Item> {
 async fn start_function(aws: &FakeAws, more: &[(&str, &str)]) -> io::Result<Function> {
     let endpoint = aws.endpoint();
     let environment = [&environment(&endpoint)[..], more].concat();
-    Function::start(binary("debug")?, &environment).await
+    Function::start(binary("ingest", "debug")?, &environment).await
 }
 
 /// The environment of the function beside an AWS at `endpoint`.
 #[must_use]
 pub fn environment(endpoint: &str) -> [(&'static str, &str); 8] {
+    let [endpoint, region, key, secret] = credentials(endpoint);
     [
-        ("AWS_ENDPOINT_URL", endpoint),
-        ("AWS_REGION", "us-east-1"),
-        ("AWS_ACCESS_KEY_ID", "test"),
-        ("AWS_SECRET_ACCESS_KEY", "test"),
+        endpoint,
+        region,
+        key,
+        secret,
         ("TIDEGATE_READINGS_TABLE", READINGS),
         ("TIDEGATE_DEVICES_TABLE", DEVICES),
         ("TIDEGATE_BUCKET", BUCKET),
         // As the template sets it.
         ("MIMALLOC_ALLOW_THP", "0"),
     ]
-}
-
-/// The built function, `debug` or `release`.
-///
-/// # Errors
-/// If it is not built; says how to.
-pub fn binary(profile: &str) -> io::Result<PathBuf> {
-    let this = std::env::current_exe()?;
-    // …/target/{profile}/deps/{test}, or …/target/{profile}/{binary}
-    let is_profile = |folder: &&Path| folder.ends_with("debug") || folder.ends_with("release");
-    let target = this.ancestors().find(is_profile).and_then(Path::parent);
-    let target = target.ok_or_else(|| io::Error::other("not in a target folder"))?;
-    let binary = target.join(profile).join("ingest");
-    let flag = if profile == "release" { " --release" } else { "" };
-    if binary.exists() {
-        Ok(binary)
-    } else {
-        Err(io::Error::other(format!("{} is not built: cargo build -p ingest{flag}", binary.display())))
-    }
 }

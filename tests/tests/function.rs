@@ -463,7 +463,7 @@ async fn what_devices_send_never_reaches_the_log() {
 
 #[tokio::test]
 async fn without_its_configuration_the_function_says_all_that_is_missing() {
-    let binary = tests::ingest::binary("debug").unwrap();
+    let binary = tests::functions::binary("ingest", "debug").unwrap();
     let environment = [("TIDEGATE_BUCKET", "b"), ("TIDEGATE_CLIENT_ID", "maybe")];
     let error = tests::runtime_api::Function::start(binary, &environment).await.unwrap_err().to_string();
     for name in ["TIDEGATE_READINGS_TABLE", "TIDEGATE_DEVICES_TABLE", "TIDEGATE_CLIENT_ID"] {

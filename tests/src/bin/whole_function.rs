@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 
 use tests::events::{RECEIVED, envelope, sqs};
 use tests::fake_aws::{FakeAws, Operation, Storage};
-use tests::ingest::{DEVICES, READINGS, binary, environment};
+use tests::functions::binary;
+use tests::ingest::{DEVICES, READINGS, environment};
 use tests::runtime_api::{Function, Outcome};
 
 const FLEET: usize = 1_000;
@@ -26,7 +27,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     println!("machine: {}", machine());
-    let size = std::fs::metadata(binary("release").unwrap()).unwrap().len();
+    let size = std::fs::metadata(binary("ingest", "release").unwrap()).unwrap().len();
     println!("binary: {:.1} MB, {:.1} MB zipped (limit: 6)", megabytes(size), megabytes(zipped()));
     starts().await;
     println!();
@@ -49,8 +50,11 @@ fn machine() -> String {
 
 /// A zip's one file is deflated, as gzip does it.
 fn zipped() -> u64 {
-    let gzip =
-        std::process::Command::new("gzip").arg("-9c").arg(binary("release").unwrap()).output().unwrap();
+    let gzip = std::process::Command::new("gzip")
+        .arg("-9c")
+        .arg(binary("ingest", "release").unwrap())
+        .output()
+        .unwrap();
     gzip.stdout.len() as u64
 }
 
@@ -105,7 +109,7 @@ async fn start_function(aws: &FakeAws) -> Function {
     let bundle = aws.certificate_bundle().map(|path| path.display().to_string());
     let trust = bundle.as_deref().map(|path| ("SSL_CERT_FILE", path));
     let environment: Vec<_> = environment(&endpoint).into_iter().chain(trust).collect();
-    Function::start(binary("release").unwrap(), &environment).await.unwrap()
+    Function::start(binary("ingest", "release").unwrap(), &environment).await.unwrap()
 }
 
 async fn invoke(function: &mut Function, event: String) -> Duration {

@@ -75,6 +75,7 @@ pub(super) struct FaultPlan {
     latency: [Duration; Operation::COUNT],
     pub(super) unprocessed: Picker,
     pub(super) statements: Picker,
+    pub(super) deletes: Picker,
     pub(super) statement_fault: Option<StatementFault>,
 }
 

@@ -58,12 +58,14 @@ pub enum Operation {
     GetObject,
     /// S3: list a bucket, version 2.
     ListObjects,
+    /// S3: delete up to 1,000 objects.
+    DeleteObjects,
     /// IoT data plane: publish to a topic.
     Publish,
 }
 
 impl Operation {
-    pub(crate) const COUNT: usize = 8;
+    pub(crate) const COUNT: usize = 9;
 
     pub(crate) const fn index(self) -> usize {
         self as usize
@@ -76,6 +78,7 @@ impl Operation {
         let path = request.uri().path();
         match *request.method() {
             Method::POST if path.starts_with("/topics/") => Some(Self::Publish),
+            Method::POST if s3::is_delete(request) => Some(Self::DeleteObjects),
             Method::PUT if s3::has_key(path) => Some(Self::PutObject),
             Method::GET | Method::HEAD if s3::has_key(path) => Some(Self::GetObject),
             Method::GET => Some(Self::ListObjects),
@@ -98,7 +101,7 @@ impl Operation {
             Self::BatchWriteItem | Self::BatchExecuteStatement | Self::Query | Self::GetItem => {
                 Service::DynamoDb
             }
-            Self::PutObject | Self::GetObject | Self::ListObjects => Service::S3,
+            Self::PutObject | Self::GetObject | Self::ListObjects | Self::DeleteObjects => Service::S3,
             Self::Publish => Service::Iot,
         }
     }
@@ -210,7 +213,30 @@ struct State {
     tables: dynamodb::Tables,
     objects: s3::Objects,
     published: Vec<Published>,
+    hooks: Hooks,
     serial: u64,
+}
+
+type Hook = Box<dyn FnOnce(&Handle) + Send>;
+
+/// What a test wants done in the middle: after the so-many-th next request of an operation.
+#[derive(Default)]
+struct Hooks(Vec<(Operation, u64, Hook)>);
+
+impl std::fmt::Debug for Hooks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} hooks", self.0.len())
+    }
+}
+
+impl Hooks {
+    /// Counts a request of `operation`; returns what is due after it.
+    fn due(&mut self, operation: Operation) -> Vec<Hook> {
+        for (of, after, _) in &mut self.0 {
+            *after -= u64::from(*of == operation);
+        }
+        self.0.extract_if(.., |(_, after, _)| *after == 0).map(|(_, _, hook)| hook).collect()
+    }
 }
 
 impl State {
@@ -296,6 +322,32 @@ impl Handle {
     #[must_use]
     pub fn object(&self, bucket: &str, key: &str) -> Option<Object> {
         self.lock().objects.get(bucket, key).cloned()
+    }
+
+    /// Writes an object without a request, to prepare a test; it is kept under [`Storage::Discard`] too.
+    pub fn put_object(&self, bucket: &str, key: &str, body: Bytes) {
+        self.lock().objects.insert(bucket, key, body);
+    }
+
+    /// Removes an object without a request, as somebody else may at any time.
+    pub fn remove_object(&self, bucket: &str, key: &str) {
+        self.lock().objects.remove(bucket, key);
+    }
+
+    /// Fails these keys of DeleteObjects, each with `InternalError` in an answer that is a success.
+    pub fn fail_deletes(&self, pick: Pick) {
+        self.lock().faults.deletes = Picker::new(pick);
+    }
+
+    /// Lists at most so many keys in a page.
+    pub fn set_list_page(&self, keys: usize) {
+        self.lock().objects.set_page(keys);
+    }
+
+    /// Calls `hook` once, right after the `nth` next request (from 1) of `operation` was carried out.
+    pub fn after_next(&self, operation: Operation, nth: u64, hook: impl FnOnce(&Handle) + Send + 'static) {
+        assert!(nth > 0, "requests are counted from 1");
+        self.lock().hooks.0.push((operation, nth, Box::new(hook)));
     }
 
     /// The keys of a bucket, sorted.
@@ -387,6 +439,9 @@ impl Handle {
             Service::Iot => publish(&mut state, self.storage, request),
         };
         state.count(operation).refused += u64::from(answer.status.is_client_error());
+        let hooks = state.hooks.due(operation);
+        drop(state);
+        hooks.into_iter().for_each(|hook| hook(self));
         answer
     }
 }

@@ -1,5 +1,5 @@
-//! S3, path style: PutObject (with `If-None-Match: *` and aws-chunked bodies), GetObject (with `Range`), HEAD and
-//! ListObjectsV2. Every bucket exists.
+//! S3, path style: PutObject (with `If-None-Match: *` and aws-chunked bodies), GetObject (with `Range`), HEAD,
+//! ListObjectsV2 and DeleteObjects. Every bucket exists.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -53,23 +53,48 @@ impl Object {
     }
 }
 
+/// The most keys in one request to delete (DeleteObjects).
+const MAX_DELETE_KEYS: usize = 1_000;
+
 /// Objects by bucket and key.
-#[derive(Debug, Default)]
-pub(super) struct Objects(BTreeMap<(String, String), Object>);
+#[derive(Debug)]
+pub(super) struct Objects {
+    objects: BTreeMap<(String, String), Object>,
+    page: usize,
+}
+
+impl Default for Objects {
+    fn default() -> Self {
+        Self { objects: BTreeMap::new(), page: PAGE }
+    }
+}
 
 impl Objects {
     pub(super) fn get(&self, bucket: &str, key: &str) -> Option<&Object> {
-        self.0.get(&(bucket.to_owned(), key.to_owned()))
+        self.objects.get(&(bucket.to_owned(), key.to_owned()))
     }
 
     pub(super) fn keys(&self, bucket: &str) -> Vec<String> {
         self.after(bucket, "").map(|(key, _)| key.to_owned()).collect()
     }
 
+    pub(super) fn insert(&mut self, bucket: &str, key: &str, body: Bytes) {
+        let object = Object { body, content_type: None, metadata: BTreeMap::new() };
+        self.objects.insert((bucket.to_owned(), key.to_owned()), object);
+    }
+
+    pub(super) fn remove(&mut self, bucket: &str, key: &str) {
+        self.objects.remove(&(bucket.to_owned(), key.to_owned()));
+    }
+
+    pub(super) fn set_page(&mut self, keys: usize) {
+        self.page = keys.min(PAGE);
+    }
+
     /// Objects of a bucket whose keys come after `start`.
     fn after<'a>(&'a self, bucket: &'a str, start: &str) -> impl Iterator<Item = (&'a str, &'a Object)> {
         let from = (bucket.to_owned(), start.to_owned());
-        self.0
+        self.objects
             .range((Bound::Excluded(from), Bound::Unbounded))
             .take_while(move |((its, _), _)| its == bucket)
             .map(|((_, key), object)| (key.as_str(), object))
@@ -98,6 +123,7 @@ pub(super) fn answer(
     match operation {
         Operation::PutObject => put(state, storage, request, bucket, key),
         Operation::GetObject => get(state, request, &bucket, &key),
+        Operation::DeleteObjects => delete(state, request.body(), &bucket),
         _ => list(state, &query(request), &bucket),
     }
 }
@@ -118,7 +144,7 @@ fn put(state: &mut State, storage: Storage, request: &Request<Bytes>, bucket: St
     }
     let object = Object::of(request, body);
     let etag = object.etag();
-    state.objects.0.insert((bucket, key), object);
+    state.objects.objects.insert((bucket, key), object);
     answer.with("etag", etag)
 }
 
@@ -173,7 +199,7 @@ fn list(state: &mut State, query: &[(String, String)], bucket: &str) -> Answer {
         return error(StatusCode::NOT_IMPLEMENTED, "NotImplemented", message);
     }
     let prefix = named("prefix");
-    let limit = named("max-keys").parse().unwrap_or(PAGE).min(PAGE);
+    let limit = named("max-keys").parse().unwrap_or(PAGE).min(state.objects.page);
     let start = named("continuation-token").max(named("start-after"));
     let mut found = state.objects.after(bucket, start).filter(|(key, _)| key.starts_with(prefix));
     let page: Vec<_> = found.by_ref().take(limit).collect();
@@ -183,6 +209,45 @@ fn list(state: &mut State, query: &[(String, String)], bucket: &str) -> Answer {
     drop(found);
     state.count(Operation::ListObjects).items += keys;
     Answer::new(StatusCode::OK, "application/xml", xml)
+}
+
+/// Whether a request asks to delete objects: `POST /bucket?delete`.
+pub(super) fn is_delete(request: &Request<Bytes>) -> bool {
+    !has_key(request.uri().path()) && query(request).iter().any(|(name, _)| name == "delete")
+}
+
+/// Deletes each key that the request names; one that is not there counts as deleted.
+fn delete(state: &mut State, body: &Bytes, bucket: &str) -> Answer {
+    let body = String::from_utf8_lossy(body);
+    let keys = body.split("<Key>").skip(1).filter_map(|rest| rest.split_once("</Key>"));
+    let keys: Vec<String> = keys.map(|(key, _)| unescape(key)).collect();
+    if keys.is_empty() || keys.len() > MAX_DELETE_KEYS {
+        let message =
+            "The XML you provided was not well-formed or did not validate against our published schema";
+        return error(StatusCode::BAD_REQUEST, "MalformedXML", message);
+    }
+    let is_quiet = body.contains("<Quiet>true</Quiet>");
+    let mut xml = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+         <DeleteResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">"
+        .to_owned();
+    for key in keys {
+        if state.faults.deletes.next() {
+            state.count(Operation::DeleteObjects).returned += 1;
+            let message = "We encountered an internal error. Please try again.";
+            let key = escape(&key);
+            let _ = write!(
+                xml,
+                "<Error><Key>{key}</Key><Code>InternalError</Code><Message>{message}</Message></Error>"
+            );
+            continue;
+        }
+        state.count(Operation::DeleteObjects).items += 1;
+        if !is_quiet {
+            let _ = write!(xml, "<Deleted><Key>{}</Key></Deleted>", escape(&key));
+        }
+        state.objects.remove(bucket, &key);
+    }
+    Answer::new(StatusCode::OK, "application/xml", xml + "</DeleteResult>")
 }
 
 /// One page; the continuation token is its last key.
@@ -219,6 +284,14 @@ pub(super) fn error(status: StatusCode, code: &str, message: &str) -> Answer {
          <RequestId>FAKE</RequestId><HostId>fake</HostId></Error>"
     );
     Answer::new(status, "application/xml", body)
+}
+
+fn unescape(text: &str) -> String {
+    text.replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&quot;", "\"")
+        .replace("&apos;", "'")
+        .replace("&amp;", "&")
 }
 
 fn escape(text: &str) -> String {

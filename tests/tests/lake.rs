@@ -1,0 +1,508 @@
+//! The lake's two functions as processes on the fake S3: whatever happens to a batch or a compaction, a query sees
+//! the same readings.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use lake::{Columns, Hour, Key, Name, encode};
+use serde_json::{Value, json};
+use telemetry::{DeviceId, Micros, Quality, Reading, TimeSource, pack, standing};
+use tests::events::dynamodb_stream;
+use tests::fake_aws::{Fault, Handle, Operation, Pick};
+use tests::lake::{BUCKET, Contents, Lake};
+
+/// 2026-11-23T07:00:00Z: an hour that is long closed.
+const SEVEN: i64 = 1_795_417_200_000_000;
+const MINUTE: i64 = 60_000_000;
+const TIME: Duration = Duration::from_secs(30);
+
+fn reading(device: usize, at: i64, value: impl Into<f64>) -> Reading {
+    Reading {
+        device: DeviceId::from_stored(format!("plant-1/pump-{device}")),
+        metric: "temperature".into(),
+        at: Micros(at),
+        received: Micros(at + 50_000),
+        value: telemetry::Value::from_f64(value.into()).unwrap(),
+        unit: Some("Cel".into()),
+        quality: Quality::Good,
+        time_source: TimeSource::Device,
+    }
+}
+
+/// Readings of three devices, one a minute, `from` to `to` minutes after seven.
+fn readings(from: i64, to: i64) -> Vec<Reading> {
+    let of_minute =
+        |minute: i64| (0..3).map(move |device| reading(device, SEVEN + minute * MINUTE, minute as f64 / 4.0));
+    (from..to).flat_map(of_minute).collect()
+}
+
+/// The items that ingest makes of readings, a batch every two minutes.
+fn items(readings: &[Reading]) -> Vec<String> {
+    let batches =
+        readings.chunk_by(|a, b| (a.at.0 - SEVEN) / (2 * MINUTE) == (b.at.0 - SEVEN) / (2 * MINUTE));
+    batches.flat_map(|batch| pack(batch.to_vec())).map(|span| span.to_item(Some(30)).json).collect()
+}
+
+fn event(items: &[String]) -> String {
+    dynamodb_stream(items.iter().map(|item| Some(item.as_str())))
+}
+
+fn by_identity(mut readings: Vec<Reading>) -> Vec<Reading> {
+    readings.sort_by(|a, b| (&a.device, &a.metric, a.at).cmp(&(&b.device, &b.metric, b.at)));
+    readings
+}
+
+/// An object as `archive` writes it.
+fn archived(readings: &[Reading], digest: u64) -> (String, Bytes) {
+    let mut columns = Columns::default();
+    for span in pack(readings.to_vec()) {
+        columns.push_span(&span, i64::MIN, i64::MAX);
+    }
+    let name = Name::Archived { first: readings[0].at, digest: format!("{digest:016x}") };
+    (Key { hour: Hour::of(readings[0].at), name }.to_string(), encode(&columns).unwrap().unwrap())
+}
+
+fn put(aws: &Handle, readings: &[Reading], digest: u64) -> String {
+    let (key, body) = archived(readings, digest);
+    aws.put_object(BUCKET, &key, body);
+    key
+}
+
+fn assert_holds(lake: &Lake, expected: &[Reading]) {
+    let contents = Contents::of(&lake.aws);
+    assert_eq!(by_identity(contents.standing()), by_identity(expected.to_vec()));
+}
+
+/// Nothing more is expected after a compaction: each identity is there once.
+fn assert_holds_once(lake: &Lake, expected: &[Reading]) {
+    assert_eq!(by_identity(Contents::of(&lake.aws).rows), by_identity(expected.to_vec()));
+}
+
+const ALL_WELL: &str = r#"{"batchItemFailures":[]}"#;
+
+async fn archive(lake: &mut Lake, items: &[String]) {
+    let answer = lake.archive(event(items), TIME).await.unwrap().unwrap();
+    assert_eq!(answer.to_string(), ALL_WELL);
+}
+
+// ── archive ──
+
+#[tokio::test]
+async fn what_the_stream_tells_is_in_the_lake() {
+    let mut lake = Lake::start().unwrap();
+    let all = readings(-10, 70);
+    archive(&mut lake, &items(&all)).await;
+    assert_holds_once(&lake, &all);
+    let hours: BTreeSet<String> =
+        Contents::of(&lake.aws).objects.iter().map(|key| Key::parse(key).unwrap().hour.to_string()).collect();
+    assert_eq!(
+        hours.into_iter().collect::<Vec<_>>(),
+        ["2026-11-23 06:00", "2026-11-23 07:00", "2026-11-23 08:00"]
+    );
+    let metrics = lake.archive_metrics().await.unwrap();
+    assert_eq!(metrics["Readings"], all.len());
+    assert_eq!(
+        (&metrics["Received"], &metrics["Archived"]),
+        (&json!(items(&all).len()), &json!(items(&all).len()))
+    );
+    assert_eq!((&metrics["Objects"], &metrics["HandedBack"]), (&json!(3), &json!(0)));
+}
+
+#[tokio::test]
+async fn delivered_again_in_other_batches_nothing_is_lost_and_compaction_makes_it_one() {
+    let mut lake = Lake::start().unwrap();
+    let all = readings(0, 60);
+    let items = items(&all);
+    archive(&mut lake, &items).await;
+    let first = Contents::of(&lake.aws);
+    archive(&mut lake, &items).await;
+    assert_eq!(Contents::of(&lake.aws), first, "the same batch is the same object");
+    // As after a bisect, or a retry from a checkpoint.
+    for part in [&items[..7], &items[3..20], &items[15..]] {
+        archive(&mut lake, part).await;
+    }
+    assert_holds(&lake, &all);
+    let summary = lake.compact().await.unwrap().unwrap();
+    assert_eq!((&summary["hours"], &summary["written"]), (&json!(1), &json!(1)));
+    assert_holds_once(&lake, &all);
+}
+
+#[tokio::test]
+async fn killed_after_the_object_is_written_the_batch_comes_again() {
+    let mut lake = Lake::start().unwrap();
+    let all = readings(0, 30);
+    let items = items(&all);
+    let (written, was_written) = std::sync::mpsc::channel();
+    lake.aws.after_next(Operation::PutObject, 1, move |_| written.send(()).unwrap());
+    let pid = lake.archive_process().await.unwrap().pid();
+    let killer = std::thread::spawn(move || {
+        was_written.recv().unwrap();
+        std::process::Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap();
+    });
+    // Whether the answer was faster or not, Lambda may not have got it.
+    let _ = lake.archive(event(&items), TIME).await.unwrap();
+    killer.join().unwrap();
+    lake.kill();
+    assert_holds_once(&lake, &all);
+    archive(&mut lake, &items).await;
+    assert_holds_once(&lake, &all);
+}
+
+#[tokio::test]
+async fn while_s3_refuses_batches_are_handed_back_and_nothing_is_lost() {
+    let mut lake = Lake::start().unwrap();
+    let all = readings(-10, 10);
+    let items = items(&all);
+    lake.aws.fail_next(Operation::PutObject, Fault::Throttle, 1_000);
+    let answer = lake.archive(event(&items), Duration::from_secs(3)).await.unwrap().unwrap();
+    let failed = answer["batchItemFailures"][0]["itemIdentifier"].as_str().unwrap();
+    assert!(failed.ends_with("000100"), "from the first on: {failed}");
+    let metrics = lake.archive_metrics().await.unwrap();
+    assert_eq!((&metrics["HandedBack"], &metrics["Archived"]), (&json!(items.len()), &json!(0)));
+    assert_holds(&lake, &[]);
+    lake.aws.clear_faults();
+    // Refused for a moment only, it is tried again within the invocation.
+    lake.aws.fail_next(Operation::PutObject, Fault::InternalError, 2);
+    lake.aws.fail_next(Operation::PutObject, Fault::DropConnection, 1);
+    archive(&mut lake, &items).await;
+    assert_holds_once(&lake, &all);
+}
+
+#[tokio::test]
+async fn removals_are_ignored_and_what_is_no_span_is_kept_whole() {
+    let mut lake = Lake::start().unwrap();
+    let all = readings(0, 2);
+    let items = items(&all);
+    let stranger = r#"{"device":{"S":"plant-1/x"},"span":{"S":"0#1"},"secret":{"S":"do not log"}}"#;
+    let images = [
+        None,
+        Some(items[0].as_str()),
+        Some(stranger),
+        Some(items[1].as_str()),
+        None,
+        Some(items[2].as_str()),
+    ];
+    let answer = lake.archive(dynamodb_stream(images), TIME).await.unwrap().unwrap();
+    assert_eq!(answer.to_string(), ALL_WELL);
+    assert_holds_once(&lake, &all);
+    let metrics = lake.archive_metrics().await.unwrap();
+    let counts = ["Received", "Archived", "Ignored", "Quarantined", "HandedBack"]
+        .map(|name| metrics[name].as_u64().unwrap());
+    assert_eq!(counts, [6, 3, 2, 1, 0], "they add up");
+    let key = lake.aws.object_keys(BUCKET).into_iter().find(|key| key.starts_with("quarantine/")).unwrap();
+    let line: Value = serde_json::from_slice(&lake.aws.object(BUCKET, &key).unwrap().body).unwrap();
+    let record = base64_simd::STANDARD.decode_to_vec(line["record"].as_str().unwrap()).unwrap();
+    assert_eq!(record, stranger.as_bytes());
+    assert!(!lake.archive_process().await.unwrap().stdout().concat().contains("do not log"));
+}
+
+#[tokio::test]
+async fn an_event_of_unknown_shape_fails_the_invocation() {
+    let mut lake = Lake::start().unwrap();
+    for event in [r#"{"Records": [{"messageId": "m-1", "body": "{}"}]}"#, "{}", "[1"] {
+        let outcome = lake.archive(event, TIME).await.unwrap();
+        assert_eq!(outcome, Err("Tidegate.UnknownEvent".to_owned()), "{event}");
+    }
+}
+
+#[tokio::test]
+async fn a_value_that_no_double_holds_keeps_its_digits() {
+    let mut lake = Lake::start().unwrap();
+    let mut all = readings(0, 1);
+    all[0].value = telemetry::Value::Integer(i128::from(i64::MAX));
+    all[1].value = telemetry::Value::Integer(i128::from(u64::MAX));
+    all[2].value = telemetry::Value::Text("18446744073709551615".into());
+    archive(&mut lake, &items(&all)).await;
+    assert_holds_once(&lake, &all);
+    put(&lake.aws, &readings(1, 2), 1);
+    lake.compact().await.unwrap().unwrap();
+    all.extend(readings(1, 2));
+    assert_holds_once(&lake, &all);
+}
+
+// ── compact ──
+
+#[tokio::test]
+async fn a_closed_hour_becomes_one_object_and_an_open_one_waits() {
+    let mut lake = Lake::start().unwrap();
+    let now = i64::try_from(std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_micros()).unwrap();
+    let open: Vec<Reading> = (0..2).map(|n| reading(0, now + n, 1)).collect();
+    put(&lake.aws, &open[..1], 1);
+    put(&lake.aws, &open[1..], 2);
+    let all = readings(0, 60);
+    for (digest, batch) in (10..).zip(all.chunks(9)) {
+        put(&lake.aws, batch, digest);
+    }
+    let summary = lake.compact().await.unwrap().unwrap();
+    assert_eq!((&summary["hours"], &summary["replaced"]), (&json!(1), &json!(20)));
+    let objects = Contents::of(&lake.aws).objects;
+    assert_eq!(objects.len(), 3, "{objects:?}");
+    assert_holds_once(&lake, &[&all[..], &open[..]].concat());
+    // Again, nothing has changed: not a single object is read or written.
+    lake.aws.reset_counters();
+    let summary = lake.compact().await.unwrap().unwrap();
+    assert_eq!(summary["hours"], 0);
+    assert_eq!(lake.aws.counters(Operation::GetObject).requests, 0);
+    assert_eq!(Contents::of(&lake.aws).objects, objects);
+}
+
+#[tokio::test]
+async fn late_readings_are_compacted_into_their_hour_and_the_later_received_stands() {
+    let mut lake = Lake::start().unwrap();
+    let mut all = readings(0, 20);
+    put(&lake.aws, &all[..30], 1);
+    put(&lake.aws, &all[30..], 2);
+    lake.compact().await.unwrap().unwrap();
+    let mut late = readings(20, 22);
+    let mut corrected = all[5].clone();
+    corrected.value = telemetry::Value::Float(99.5);
+    corrected.received = Micros(corrected.received.0 + 3_600_000_000);
+    let mut outdated = all[7].clone();
+    outdated.value = telemetry::Value::Float(-99.5);
+    outdated.received = Micros(outdated.received.0 - 1);
+    late.extend([corrected.clone(), outdated]);
+    put(&lake.aws, &late, 3);
+    let summary = lake.compact().await.unwrap().unwrap();
+    assert_eq!((&summary["replaced"], &summary["duplicates"]), (&json!(2), &json!(2)));
+    all[5] = corrected;
+    all.extend(readings(20, 22));
+    assert_holds_once(&lake, &all);
+    let objects = Contents::of(&lake.aws).objects;
+    assert!(objects[0].contains("/compacted-000002-"), "{objects:?}");
+}
+
+/// Looks at the lake after each of the next requests that change it, as a query might.
+fn watch(lake: &Lake, expected: &[Reading]) -> Arc<Mutex<Vec<usize>>> {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    for operation in [Operation::PutObject, Operation::DeleteObjects] {
+        for nth in 1..=20 {
+            let (expected, seen) = (by_identity(expected.to_vec()), Arc::clone(&seen));
+            lake.aws.after_next(operation, nth, move |aws| {
+                let contents = Contents::of(aws);
+                let is_whole = by_identity(contents.standing()) == expected;
+                seen.lock().unwrap().push(if is_whole { contents.rows.len() } else { 0 });
+            });
+        }
+    }
+    seen
+}
+
+#[tokio::test]
+async fn no_query_misses_a_row_at_any_moment_of_a_swap() {
+    let mut lake = Lake::start().unwrap();
+    let all = readings(0, 60);
+    for (digest, batch) in (10..).zip(all.chunks(9)) {
+        put(&lake.aws, batch, digest);
+    }
+    let seen = watch(&lake, &all);
+    lake.compact().await.unwrap().unwrap();
+    let seen = seen.lock().unwrap().clone();
+    assert_eq!(seen, [2 * all.len(), all.len()], "all of it twice for a moment, then once");
+}
+
+#[tokio::test]
+async fn a_compaction_that_cannot_delete_is_finished_by_the_next() {
+    let mut lake = Lake::start().unwrap();
+    let all = readings(0, 30);
+    for (digest, batch) in (10..).zip(all.chunks(9)) {
+        put(&lake.aws, batch, digest);
+    }
+    // As when it is killed between the two: the new object is there, and the old ones.
+    lake.aws.after_next(Operation::PutObject, 1, |aws| {
+        aws.fail_next(Operation::DeleteObjects, Fault::DropConnection, 1_000);
+    });
+    let pid = lake.compact_process().await.unwrap().pid();
+    let watcher = lake.aws.handle();
+    let killer = tokio::spawn(async move {
+        while watcher.counters(Operation::DeleteObjects).requests == 0 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        std::process::Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap();
+    });
+    assert_eq!(lake.compact().await.unwrap(), Err("Runtime.ExitError".to_owned()));
+    killer.await.unwrap();
+    lake.kill();
+    lake.aws.clear_faults();
+    assert_holds(&lake, &all);
+    assert!(Contents::of(&lake.aws).objects.len() > 1);
+    // Some of the old ones refuse to go for a while.
+    lake.aws.fail_deletes(Pick::EveryKth(3));
+    lake.compact().await.unwrap().unwrap();
+    assert_holds_once(&lake, &all);
+    assert_eq!(Contents::of(&lake.aws).objects.len(), 1);
+}
+
+#[tokio::test]
+async fn while_s3_refuses_writes_nothing_is_deleted() {
+    let mut lake = Lake::start().unwrap();
+    let all = readings(0, 30);
+    put(&lake.aws, &all[..20], 1);
+    put(&lake.aws, &all[20..], 2);
+    let before = Contents::of(&lake.aws);
+    let handle = lake.aws.handle();
+    lake.aws.fail_next(Operation::PutObject, Fault::Throttle, 1_000_000);
+    let compacting = lake.compact();
+    let ending = async {
+        while handle.counters(Operation::PutObject).requests < 3 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        handle.clear_faults();
+    };
+    let (summary, ()) = tokio::join!(compacting, ending);
+    assert_eq!(lake.aws.counters(Operation::DeleteObjects).requests, 1, "after the write, not before");
+    assert_eq!(summary.unwrap().unwrap()["hours"], 1);
+    assert_eq!(by_identity(Contents::of(&lake.aws).rows), by_identity(before.rows));
+}
+
+#[tokio::test]
+async fn objects_that_come_while_it_runs_are_kept_for_the_next_run() {
+    let mut lake = Lake::start().unwrap();
+    let all = readings(0, 40);
+    put(&lake.aws, &all[..30], 1);
+    put(&lake.aws, &all[30..60], 2);
+    let (late, later) = (all[60..90].to_vec(), all[90..].to_vec());
+    lake.aws.after_next(Operation::GetObject, 1, move |aws| drop(put(aws, &late, 3)));
+    lake.aws.after_next(Operation::PutObject, 1, move |aws| drop(put(aws, &later, 4)));
+    lake.compact().await.unwrap().unwrap();
+    assert_holds_once(&lake, &all);
+    assert_eq!(Contents::of(&lake.aws).objects.len(), 3);
+    lake.compact().await.unwrap().unwrap();
+    assert_holds_once(&lake, &all);
+    assert_eq!(Contents::of(&lake.aws).objects.len(), 1);
+}
+
+#[tokio::test]
+async fn two_compactions_at_one_time_lose_nothing_and_the_next_heals_what_they_doubled() {
+    let mut lake = Lake::start().unwrap();
+    let all = readings(0, 40);
+    put(&lake.aws, &all[..60], 1);
+    put(&lake.aws, &all[60..90], 2);
+    // What another run, which had seen one object more, does between this one's reads and its write.
+    let (key, body) = archived(&all, 0);
+    let of_another = Key {
+        hour: Key::parse(&key).unwrap().hour,
+        name: Name::Compacted { generation: 1, set: "00000000000000ff".to_owned(), part: 1, parts: 1 },
+    };
+    lake.aws.after_next(Operation::GetObject, 2, move |aws| {
+        aws.put_object(BUCKET, &of_another.to_string(), body);
+    });
+    lake.compact().await.unwrap().unwrap();
+    assert_holds(&lake, &all);
+    assert!(Contents::of(&lake.aws).rows.len() > all.len());
+    lake.compact().await.unwrap().unwrap();
+    assert_holds_once(&lake, &all);
+    // One whose objects are gone before it has read them leaves the hour to the other.
+    put(&lake.aws, &all[..3], 7);
+    lake.aws.set_list_page(1_000);
+    lake.aws.after_next(Operation::ListObjects, 1, |aws| {
+        for key in aws.object_keys(BUCKET) {
+            aws.remove_object(BUCKET, &key);
+        }
+    });
+    let summary = lake.compact().await.unwrap().unwrap();
+    assert_eq!((&summary["overtaken"], &summary["hours"]), (&json!(1), &json!(0)));
+    assert_eq!(Contents::of(&lake.aws).objects.len(), 0, "and writes nothing");
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_or_is_not_ours_is_named_and_never_deleted() {
+    let mut lake = Lake::start().unwrap();
+    let all = readings(0, 40);
+    put(&lake.aws, &all[..60], 1);
+    put(&lake.aws, &all[60..], 2);
+    let (truncated, body) = archived(&all[..9], 3);
+    lake.aws.put_object(BUCKET, &truncated, body.slice(..body.len() / 2));
+    let empty = archived(&all[..9], 4).0;
+    lake.aws.put_object(BUCKET, &empty, Bytes::new());
+    let foreign = format!("{}part-0000.snappy.parquet", Hour::of(Micros(SEVEN)).prefix());
+    lake.aws.put_object(BUCKET, &foreign, Bytes::from_static(b"PAR1 of somebody else"));
+    let outcome = lake.compact().await.unwrap().unwrap();
+    assert_eq!(
+        (&outcome["hours"], &outcome["unreadable"], &outcome["foreign"]),
+        (&json!(1), &json!(2), &json!(1))
+    );
+    assert_eq!(outcome["unreadable_keys"], json!([truncated, empty]));
+    let metrics = lake.compact_metrics().await.unwrap();
+    assert_eq!((&metrics["Unreadable"], &metrics["Foreign"]), (&json!(2), &json!(1)));
+    let keys = lake.aws.object_keys(BUCKET);
+    assert!([&truncated, &empty, &foreign].into_iter().all(|key| keys.contains(key)), "{keys:?}");
+    assert_holds_once(&lake, &all);
+    // The next run looks at the two again, and does not write the rest anew.
+    lake.aws.reset_counters();
+    let outcome = lake.compact().await.unwrap().unwrap();
+    assert_eq!((&outcome["hours"], &outcome["unreadable"]), (&json!(0), &json!(2)));
+    assert_eq!(lake.aws.counters(Operation::GetObject).requests, 2);
+    assert_eq!(lake.aws.object_keys(BUCKET), keys);
+}
+
+#[tokio::test]
+async fn an_hour_is_told_from_the_next_across_pages_of_the_list() {
+    let mut lake = Lake::start().unwrap();
+    lake.aws.set_list_page(3);
+    let all = readings(0, 240);
+    for (digest, batch) in (10..).zip(all.chunks(36)) {
+        put(&lake.aws, batch, digest);
+    }
+    let summary = lake.compact().await.unwrap().unwrap();
+    assert_eq!((&summary["hours"], &summary["replaced"]), (&json!(4), &json!(20)));
+    assert_holds_once(&lake, &all);
+    assert_eq!(Contents::of(&lake.aws).objects.len(), 4);
+}
+
+#[tokio::test]
+async fn whatever_the_order_of_events_the_same_readings_stand() {
+    let mut lake = Lake::start().unwrap();
+    let all = readings(0, 60);
+    let items = items(&all);
+    let mut known: Vec<Reading> = Vec::new();
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut random = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % below as u64).unwrap()
+    };
+    for step in 0..40 {
+        let start = random(items.len());
+        let batch = &items[start..items.len().min(start + 1 + random(30))];
+        match random(5) {
+            0 => {
+                lake.aws.fail_deletes(Pick::EveryKth(1 + random(3) as u64 + 1));
+                lake.compact().await.unwrap().unwrap();
+                lake.aws.clear_faults();
+            }
+            1 => lake.kill(),
+            2 => {
+                let batch = batch.to_vec();
+                let (key, body) = {
+                    let readings = spans_of(&batch);
+                    known.extend(readings.iter().cloned());
+                    archived(&readings, step)
+                };
+                lake.aws.after_next(Operation::GetObject, 1, move |aws| aws.put_object(BUCKET, &key, body));
+                lake.compact().await.unwrap().unwrap();
+                // It comes with the next reads, if none were due now.
+                archive(&mut lake, &batch).await;
+            }
+            _ => {
+                archive(&mut lake, batch).await;
+                known.extend(spans_of(batch));
+            }
+        }
+        let mut expected: Vec<Reading> = Vec::new();
+        for device in 0..3 {
+            let of_device = |r: &&Reading| r.device.as_str() == format!("plant-1/pump-{device}");
+            expected.extend(standing(known.iter().filter(of_device).cloned().collect()));
+        }
+        assert_holds(&lake, &expected);
+    }
+}
+
+fn spans_of(items: &[String]) -> Vec<Reading> {
+    let span = |item: &String| telemetry::Span::from_item(&serde_json::from_str(item).unwrap()).unwrap();
+    items.iter().flat_map(|item| span(item).readings().collect::<Vec<_>>()).collect()
+}
