@@ -8,8 +8,7 @@ use cloud::stream::{Change, lower};
 use lake::key::Fingerprint;
 use lake::{Columns, Hour, Key, LakeError, Name, encode};
 use serde::Serialize;
-use telemetry::attribute::Item;
-use telemetry::{Micros, Span, SpanError};
+use telemetry::{Micros, SpanError, StoredSpan};
 
 /// The plan for one event.
 #[derive(Debug, Default)]
@@ -51,12 +50,12 @@ impl<'a> Plan<'a> {
                 plan.ignored += 1;
                 continue;
             };
-            match read(image) {
-                Ok((key, span)) => sort_in(&mut hours, index, &key, &span),
-                Err(unreadable) => {
+            match StoredSpan::from_json(image) {
+                Ok(stored) => sort_in(&mut hours, index, &stored),
+                Err(error) => {
                     // Never today's date: the same change again has to come to the same place.
                     let day = change.at.map_or_else(|| "unknown".to_owned(), Micros::day);
-                    days.entry(day).or_default().push((index, unreadable.line(image)));
+                    days.entry(day).or_default().push((index, line(image, &error)));
                 }
             }
         }
@@ -69,18 +68,11 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// The span of an item, and its key in the table.
-fn read(image: &str) -> Result<(String, Span), Unreadable> {
-    let item: Item = serde_json::from_str(image).map_err(|_| Unreadable::NotAnItem)?;
-    let span = Span::from_item(&item)?;
-    let key = item.get("span").and_then(|key| key.as_s()).unwrap_or_default();
-    Ok((key.to_owned(), span))
-}
-
-fn sort_in(hours: &mut BTreeMap<Hour, Batch>, index: usize, key: &str, span: &Span) {
+fn sort_in(hours: &mut BTreeMap<Hour, Batch>, index: usize, stored: &StoredSpan) {
+    let span = &stored.span;
     let mut hour = Hour::of(span.first());
     while hour <= Hour::of(span.last()) {
-        hours.entry(hour).or_default().add(hour, index, key, span);
+        hours.entry(hour).or_default().add(hour, index, stored);
         hour = hour.next();
     }
 }
@@ -96,8 +88,9 @@ struct Batch {
 }
 
 impl Batch {
-    fn add(&mut self, hour: Hour, index: usize, key: &str, span: &Span) {
-        let id = (span.device().to_string(), key.to_owned());
+    fn add(&mut self, hour: Hour, index: usize, stored: &StoredSpan) {
+        let span = &stored.span;
+        let id = (span.device().to_string(), stored.key.clone());
         if self.spans.contains(&id) {
             // The same span has the same readings: its key has their digest.
             self.changes.insert(index);
@@ -132,40 +125,21 @@ fn lowest<'a>(indices: &BTreeSet<usize>, changes: &[Change<'a>]) -> Option<&'a s
     indices.iter().map(|index| changes[*index].sequence_number).reduce(lower)
 }
 
-/// Why an item goes to quarantine.
-enum Unreadable {
-    NotAnItem,
-    NotASpan(SpanError),
-}
-
-impl From<SpanError> for Unreadable {
-    fn from(error: SpanError) -> Self {
-        Self::NotASpan(error)
+/// An item that is no span, as its line in the quarantine has it.
+fn line(image: &str, error: &SpanError) -> String {
+    #[derive(Serialize)]
+    struct Line {
+        id: String,
+        reason: String,
+        code: &'static str,
+        record: String,
     }
-}
-
-impl Unreadable {
-    fn line(&self, image: &str) -> String {
-        #[derive(Serialize)]
-        struct Line {
-            id: String,
-            reason: String,
-            code: &'static str,
-            record: String,
-        }
-        let reason = match self {
-            Self::NotAnItem => {
-                "the changed item has attributes of types that Tidegate never writes".to_owned()
-            }
-            Self::NotASpan(error) => format!("the changed item is no span: {error}"),
-        };
-        let mut id = Fingerprint::default();
-        id.update(image.as_bytes());
-        let record = base64_simd::STANDARD.encode_to_string(image.as_bytes());
-        #[expect(clippy::expect_used, reason = "a map with text keys, written to memory: nothing can fail")]
-        serde_json::to_string(&Line { id: id.finish(), reason, code: "span", record })
-            .expect("a line is JSON")
-    }
+    let mut id = Fingerprint::default();
+    id.update(image.as_bytes());
+    let reason = format!("the changed item is no span: {error}");
+    let record = base64_simd::STANDARD.encode_to_string(image.as_bytes());
+    #[expect(clippy::expect_used, reason = "a map with text keys, written to memory: nothing can fail")]
+    serde_json::to_string(&Line { id: id.finish(), reason, code: "span", record }).expect("a line is JSON")
 }
 
 /// Lines in an order of their own, so that the same ones make the same object.

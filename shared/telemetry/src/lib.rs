@@ -43,6 +43,6 @@ pub use json::TIME_NAMES;
 pub use reading::{DeviceId, Metric, Quality, Reading, TimeSource, Value};
 pub use reject::Reject;
 pub use scalar::Scalar;
-pub use span::{Run, RunReading, Span, SpanError, SpanItem, pack, standing};
+pub use span::{Run, RunReading, Span, SpanError, SpanItem, StoredSpan, pack, standing};
 pub use time::Micros;
 pub use topic::{ClientId, IdentityRules, TopicFilter, TopicFilterError};

@@ -18,6 +18,8 @@
 //! A row is a time at which something was measured: the samples of one record share it, so its
 //! time is stored once however many metrics it has.
 
+mod read;
+
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -27,10 +29,12 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use crate::attribute::{Attribute, Item, L, M, N, S, V};
+use crate::attribute::{Item, L, M, N, S, V};
 use crate::limits::{MAX_SPAN_JSON_BYTES, MAX_SPAN_MICROS};
 use crate::reading::{DeviceId, Metric, Quality, Reading, TimeSource, Value};
 use crate::time::Micros;
+
+pub use read::StoredSpan;
 
 /// The version of the item format.
 const VERSION: i64 = 1;
@@ -323,47 +327,13 @@ impl Span {
         }
     }
 
-    /// Reads an item of the readings table.
+    /// Reads an item of the readings table, as the SDK gives it.
     ///
     /// # Errors
-    /// Which attribute is missing or not as this format has it.
+    /// As [`StoredSpan::from_json`].
     pub fn from_item(item: &Item) -> Result<Self, SpanError> {
-        let field = |name: &'static str| item.get(name).ok_or(SpanError(name));
-        if field("version")?.as_i64() != Some(VERSION) {
-            return Err(SpanError("version"));
-        }
-        let device = DeviceId::from_stored(field("device")?.as_s().ok_or(SpanError("device"))?);
-        let key = field("span")?.as_s().ok_or(SpanError("span"))?;
-        let first = key
-            .split('#')
-            .next()
-            .and_then(|first| first.parse().ok())
-            .map(Micros)
-            .ok_or(SpanError("span"))?;
-        let times = numbers(field("times")?).ok_or(SpanError("times"))?;
-        let delays = numbers(field("delays")?).ok_or(SpanError("delays"))?;
-        let sources = each(Some(field("source")?), times.len()).ok_or(SpanError("source"))?;
-        if times.len() != delays.len() {
-            return Err(SpanError("delays"));
-        }
-        let row = |index: usize| {
-            let at = first.plus(times[index]);
-            let word = sources[index].and_then(Attribute::as_s)?;
-            Some(Row { at, received: at.plus(delays[index]), time_source: TimeSource::from_word(word)? })
-        };
-        let rows: Vec<Row> = (0..times.len()).map(row).collect::<Option<_>>().ok_or(SpanError("source"))?;
-        let is_ordered = rows.windows(2).all(|pair| pair[0].at <= pair[1].at);
-        let covers =
-            rows.last().zip(rows.first()).map_or(0, |(last, first)| last.at.0.saturating_sub(first.at.0));
-        if !is_ordered || covers >= MAX_SPAN_MICROS {
-            return Err(SpanError("times"));
-        }
-        let metrics = field("metrics")?.as_m().ok_or(SpanError("metrics"))?;
-        let column = |(metric, column): (&String, &Attribute)| {
-            Some((Metric::from(metric.as_str()), cells_of(column.as_m()?, rows.len())?))
-        };
-        let columns = metrics.iter().map(column).collect::<Option<_>>().ok_or(SpanError("metrics"))?;
-        Ok(Self { device, rows, columns })
+        let json = serde_json::to_string(item).map_err(|_| SpanError("device"))?;
+        StoredSpan::from_json(&json).map(|stored| stored.span)
     }
 }
 
@@ -440,39 +410,4 @@ impl<'a> Serialize for ColumnAttribute<'a> {
         };
         Tagged { map: column }.serialize(serializer)
     }
-}
-
-fn numbers(attribute: &Attribute) -> Option<Vec<i64>> {
-    attribute.as_l()?.iter().map(Attribute::as_i64).collect()
-}
-
-/// The reverse of [`Words`]: `count` attributes, or `count` times none.
-fn each(attribute: Option<&Attribute>, count: usize) -> Option<Vec<Option<&Attribute>>> {
-    match attribute {
-        Some(Attribute::L(list)) if list.len() == count => Some(list.iter().map(Some).collect()),
-        Some(Attribute::L(_)) => None,
-        one => Some(vec![one; count]),
-    }
-}
-
-fn cells_of(column: &Item, row_count: usize) -> Option<Vec<Cell>> {
-    let values = column.get("values")?.as_l()?;
-    let rows = match column.get("rows") {
-        Some(rows) => numbers(rows)?,
-        None => (0..i64::try_from(row_count).ok()?).collect(),
-    };
-    let units = each(column.get("unit"), values.len())?;
-    let qualities = each(column.get("quality"), values.len())?;
-    if rows.len() != values.len() {
-        return None;
-    }
-    let cell = |index: usize| {
-        let row = usize::try_from(rows[index]).ok().filter(|row| *row < row_count)?;
-        let unit = units[index].map(|unit| unit.as_s()).map_or(Some(""), |unit| unit)?;
-        let quality =
-            qualities[index].map_or(Some(Quality::Good), |word| Quality::from_word(word.as_s()?))?;
-        let unit = (!unit.is_empty()).then(|| Arc::from(unit));
-        Some(Cell { row, value: values[index].as_value()?, unit, quality })
-    };
-    (0..values.len()).map(cell).collect()
 }
