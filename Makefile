@@ -1,12 +1,13 @@
 # What there is to do. `make` alone lists it.
 
 .DEFAULT_GOAL := help
+BENCH_DIR := .local/bench
 TIDEGATE := $(or $(CARGO_TARGET_DIR),target)/debug/tidegate
 
-.PHONY: help setup demo up down test bench check clean tools command
+.PHONY: help setup demo up down test lake-interop bench check clean tools command
 
 help:  ## list these targets
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 setup: tools  ## install the pinned tools of the local cloud below .local/
 	@infra/local/install.sh
@@ -21,12 +22,22 @@ down: command  ## end the local cloud
 	@$(TIDEGATE) down $(ARGS)
 
 test: setup  ## run all checks and all tests, end to end on a local cloud of their own
+	@infra/local/install.sh lake
 	@infra/local/test.sh all
 
+lake-interop: setup  ## let Spark read the lake, on a local cloud of its own (400 MB at first)
+	@command -v java >/dev/null || { echo "error: there is no java on the PATH; Spark needs Java 17 or later" >&2; exit 1; }
+	@infra/local/install.sh spark
+	@infra/local/test.sh lake-interop
+
 bench: tools  ## measure
-	@cargo build --release --package ingest
+	@infra/local/install.sh lake
+	@cargo build --release --package ingest --package archive --package compact
 	@cargo bench --package telemetry --bench messages
 	@cargo run --release --quiet --package tests --bin whole_function
+	@cargo bench --package lake --bench parquet
+	@cargo run --release --quiet --package tests --bin whole_lake -- $(BENCH_DIR)
+	@.local/venv-lake/bin/python tests/bench/pyarrow_encode.py $(BENCH_DIR)
 
 check: setup  ## formatting, lints, licences, template
 	@infra/local/test.sh check

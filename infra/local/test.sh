@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# All checks (`test.sh check`), or all checks and tests (`test.sh all`), as `make check` and `make test` run them.
-# Needs what `make setup` installs. Installs cargo-nextest and cargo-deny below
+# All checks (`test.sh check`), all checks and tests (`test.sh all`), or what Spark reads of the lake
+# (`test.sh lake-interop`), as the targets of the Makefile run them. Needs what these install. Installs cargo-nextest and cargo-deny below
 # .local/ if there are none, or none recent enough, on the PATH.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -54,13 +54,11 @@ end_cloud() {
     exit "$code"
 }
 
-run_tests() {
+run_tests() { # options of nextest
     need cargo-nextest 0.9.143 0.9.151
     say "building the command, the functions and the tests"
     cargo build --workspace
     cargo nextest run --workspace --no-run
-    say "documentation tests"
-    cargo test --doc --workspace --quiet
     say "a local cloud for the tests"
     trap end_cloud EXIT
     trap 'exit 130' INT
@@ -68,17 +66,20 @@ run_tests() {
     cloud=$(mktemp -d "${TMPDIR:-/tmp}/tidegate-test.XXXXXX")
     "$tidegate" up --dir "$cloud" >/dev/null
     say "tests"
-    TIDEGATE_CLOUD=$cloud/cloud.json cargo nextest run --workspace
+    TIDEGATE_CLOUD=$cloud/cloud.json cargo nextest run --workspace "$@"
 }
 
 case ${1:-} in
 check) check ;;
 all)
     check
+    say "documentation tests"
+    cargo test --doc --workspace --quiet
     run_tests
     ;;
+lake-interop) run_tests --run-ignored only -E 'test(spark)' ;;
 *)
-    echo "usage: $0 check|all" >&2
+    echo "usage: $0 check|all|lake-interop" >&2
     exit 2
     ;;
 esac

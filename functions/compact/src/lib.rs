@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Nothing is remembered between two runs: the names of an hour's objects tell whether it has changed since
-//! it was compacted. Why no query loses a row meanwhile: ARCHITECTURE.md, "The swap".
+//! it was compacted. Why no query loses a row meanwhile: ARCHITECTURE.md, "The lake".
 
 pub mod handler;
 pub mod plan;

@@ -36,6 +36,8 @@ pub struct Sorter {
 pub struct Limits {
     /// Readings that are sorted at a time.
     pub sorted_rows: usize,
+    /// Readings that are merged at a time, into one row group.
+    pub merged_rows: usize,
     /// Bytes after which a file ends.
     pub file_bytes: usize,
 }
@@ -43,7 +45,7 @@ pub struct Limits {
 impl Default for Limits {
     /// Files of 128 MB: what Athena reads best ("Top 10 performance tuning tips", optimal file size).
     fn default() -> Self {
-        Self { sorted_rows: SORTED_ROWS, file_bytes: 128 << 20 }
+        Self { sorted_rows: SORTED_ROWS, merged_rows: ROW_GROUP_ROWS, file_bytes: 128 << 20 }
     }
 }
 
@@ -170,7 +172,7 @@ impl Sorter {
             let readers = self.runs.iter().map(open).collect::<Result<Vec<_>, _>>()?;
             let mut merge = Merge::new(readers)?;
             let mut columns = Columns::default();
-            while merge.next(ROW_GROUP_ROWS, &mut columns)? {
+            while merge.next(self.limits.merged_rows, &mut columns)? {
                 outputs.writer()?.write_in_order(&columns)?;
                 outputs.roll()?;
             }

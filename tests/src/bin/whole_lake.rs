@@ -1,6 +1,6 @@
 //! The lake's functions as whole processes: the release binaries under the Runtime API's driver, beside the
-//! answering fake of S3. Prints what the README quotes. `whole_lake DIR` leaves an archived object in DIR, for
-//! pyarrow to be measured with.
+//! answering fake of S3. Prints what the README quotes. `whole_lake DIR` leaves an object in DIR, and what its
+//! encoding took, for pyarrow to be measured beside it (`tests/bench/pyarrow_encode.py`).
 
 #![expect(
     clippy::print_stdout,
@@ -8,11 +8,12 @@
     reason = "a bench prints, and ends where its set-up is wrong"
 )]
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use lake::{Columns, Hour, Key, Name, encode};
-use telemetry::{DeviceId, Micros, Quality, Reading, TimeSource, Value, pack};
+use telemetry::{DeviceId, Micros, Quality, Reading, Span, TimeSource, Value, pack};
 use tests::events::dynamodb_stream;
 use tests::fake_aws::Storage;
 use tests::lake::{BUCKET, Lake};
@@ -38,12 +39,7 @@ async fn main() {
         archive(spans).await;
     }
     if let Some(dir) = std::env::args().nth(1) {
-        let (key, file) = object(0, 1_000, 120_000);
-        std::fs::write(std::path::Path::new(&dir).join("archived.parquet"), &file).unwrap();
-        println!(
-            "an object of 120,000 readings: {:.2} bytes a reading ({key})",
-            file.len() as f64 / 120_000.0
-        );
+        encode_alone(Path::new(&dir));
     }
     compact().await;
 }
@@ -119,6 +115,33 @@ async fn archive(spans: usize) {
         metrics["Bytes"].as_f64().unwrap() / readings as f64,
         lake.archive_process().await.unwrap().peak_memory().unwrap() as f64 / 1e6,
     );
+}
+
+/// Encodes one object again and again, from spans; leaves it in `dir`, with what that took.
+fn encode_alone(dir: &Path) {
+    let (devices, messages) = (1_000, 30);
+    let batches = (0..messages).step_by(5).flat_map(|first| (0..devices).map(move |device| (device, first)));
+    let spans: Vec<Span> =
+        batches.flat_map(|(device, first)| pack(readings(device, first..first + 5))).collect();
+    let run = || {
+        let started = Instant::now();
+        let mut columns = Columns::default();
+        spans.iter().for_each(|span| {
+            columns.push_span(span, i64::MIN, i64::MAX);
+        });
+        (encode(&columns).unwrap().unwrap(), started.elapsed())
+    };
+    let mut times: Vec<Duration> = (0..41).map(|_| run().1).collect();
+    times.sort_unstable();
+    let file = run().0;
+    let took = serde_json::json!({
+        "readings": devices * messages * METRICS.len(),
+        "bytes": file.len(),
+        "milliseconds": times[times.len() / 2].as_secs_f64() * 1e3,
+    });
+    std::fs::create_dir_all(dir).unwrap();
+    std::fs::write(dir.join("archived.parquet"), &file).unwrap();
+    std::fs::write(dir.join("encode.json"), took.to_string()).unwrap();
 }
 
 /// An object of so many readings of so many devices.

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod catalog;
 mod deployment;
 mod documents;
 mod environment;

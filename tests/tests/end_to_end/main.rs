@@ -6,120 +6,22 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+mod lake;
+mod stack;
+
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use cloud::devices::Devices;
-use cloud::readings::Readings;
 use cloud::retry::Deadline;
-use cloud::sdk::{kinesis, sqs};
-use serde_json::{Value, json};
-use telemetry::{DeviceId, Micros, Reading};
+use cloud::sdk::kinesis;
+use serde_json::json;
+use telemetry::Reading;
 use tests::events::envelope;
-use tidegate::aws::Clients;
 use tidegate::fleet::{Connection, register};
 use tidegate::local::Cloud;
 
-/// Longer than the pipeline ever takes on two busy cores.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-struct Stack {
-    cloud: Cloud,
-    clients: Clients,
-    outputs: BTreeMap<String, String>,
-}
-
-impl Stack {
-    async fn open() -> Self {
-        #[expect(clippy::disallowed_methods, reason = "where the local cloud is can only come from outside")]
-        let path =
-            std::env::var("TIDEGATE_CLOUD").expect("run `make test`, or `make up` and set TIDEGATE_CLOUD");
-        // Relative to the checkout: a test runs in its package's folder.
-        let cloud = Cloud::read(&checkout().join(path)).unwrap();
-        let clients = cloud.clients().await;
-        Self { outputs: cloud.outputs.clone(), cloud, clients }
-    }
-
-    /// Registers and connects a device whose name no other test and no other run uses.
-    async fn connect(&self, name: &str) -> (String, Connection) {
-        let name = format!("{name}-{}", now().0);
-        let device =
-            register(&self.clients.iot, &self.outputs["DevicePolicyName"], "lab", &name).await.unwrap();
-        let connection = Connection::open(&self.cloud.broker().unwrap(), &device).await.unwrap();
-        (format!("lab/{name}"), connection)
-    }
-
-    async fn readings(&self, device: &str) -> Vec<Reading> {
-        let table = Readings::new(self.clients.dynamodb.clone(), &self.outputs["ReadingsTableName"]);
-        let (from, to) = (Micros(now().0 - 3_600_000_000), Micros(now().0 + 3_600_000_000));
-        table.query(&DeviceId::from_stored(device), from, to, Deadline::after(PATIENCE)).await.unwrap()
-    }
-
-    /// Waits until the device has readings of `seq` with just these values.
-    async fn wait_for_seqs(&self, device: &str, expected: &[i64]) -> Vec<Reading> {
-        let started = Instant::now();
-        loop {
-            let readings = self.readings(device).await;
-            let seqs = seqs(&readings);
-            if seqs == expected {
-                return readings;
-            }
-            assert!(started.elapsed() < PATIENCE, "{device} has {seqs:?}, not {expected:?}");
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    }
-
-    async fn sqs(&self) -> sqs::Client {
-        let config = cloud::clients::in_lambda().await.into_builder();
-        let region = sqs::config::Region::new(self.cloud.region.clone());
-        let credentials = sqs::config::Credentials::new("test", "test", None, None, "local cloud");
-        let credentials = sqs::config::SharedCredentialsProvider::new(credentials);
-        let config =
-            config.region(region).credentials_provider(credentials).endpoint_url(&self.cloud.endpoint);
-        sqs::Client::new(&config.build())
-    }
-
-    async fn kinesis(&self) -> kinesis::Client {
-        let config = cloud::clients::in_lambda().await.into_builder();
-        let region = kinesis::config::Region::new(self.cloud.region.clone());
-        let credentials = kinesis::config::Credentials::new("test", "test", None, None, "local cloud");
-        let credentials = kinesis::config::SharedCredentialsProvider::new(credentials);
-        let config =
-            config.region(region).credentials_provider(credentials).endpoint_url(&self.cloud.endpoint);
-        kinesis::Client::new(&config.build())
-    }
-
-    /// The quarantined messages of a client.
-    async fn quarantined(&self, client: &str) -> Vec<Value> {
-        let bucket = &self.outputs["BucketName"];
-        let list =
-            self.clients.s3.list_objects_v2().bucket(bucket).prefix("quarantine/").send().await.unwrap();
-        let mut lines = BTreeMap::new();
-        for object in list.contents() {
-            let get =
-                self.clients.s3.get_object().bucket(bucket).key(object.key().unwrap()).send().await.unwrap();
-            let bytes = get.body.collect().await.unwrap().into_bytes();
-            for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-                let line: Value = serde_json::from_slice(line).unwrap();
-                if line["client"] == client {
-                    lines.insert(line["id"].as_str().unwrap().to_owned(), line);
-                }
-            }
-        }
-        lines.into_values().collect()
-    }
-}
-
-fn checkout() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
-}
-
-fn now() -> Micros {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    Micros(i64::try_from(since.as_micros()).unwrap())
-}
+use crate::stack::{PATIENCE, Stack, checkout, now};
 
 fn seqs(readings: &[Reading]) -> Vec<i64> {
     let seqs = readings.iter().filter(|reading| &*reading.metric == "seq");

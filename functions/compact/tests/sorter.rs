@@ -1,0 +1,120 @@
+//! Whatever is added, in files of whatever size: it comes out sorted, each identity once.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use compact::sorter::{AddError, Limits, Sorted, Sorter};
+use lake::{Columns, Reader, encode};
+use proptest::prelude::*;
+use telemetry::{DeviceId, Micros, Quality, Reading, TimeSource, Value, pack, standing};
+
+/// 2026-11-23T07:00:00Z.
+const START: i64 = 1_795_417_200_000_000;
+
+fn reading() -> impl Strategy<Value = Reading> {
+    ("[a-c]", "[xy]", 0..30_i64, 0..5_i64, any::<i16>()).prop_map(|(device, metric, at, delay, value)| {
+        Reading {
+            device: DeviceId::from_stored(format!("site/{device}")),
+            metric: metric.into(),
+            at: Micros(START + at),
+            received: Micros(START + at + delay),
+            value: Value::Integer(value.into()),
+            unit: None,
+            quality: Quality::Good,
+            time_source: TimeSource::Device,
+        }
+    })
+}
+
+fn file(readings: &[Reading]) -> Bytes {
+    let mut columns = Columns::default();
+    for span in pack(readings.to_vec()) {
+        columns.push_span(&span, i64::MIN, i64::MAX);
+    }
+    encode(&columns).unwrap().unwrap()
+}
+
+fn sort(files: &[Bytes], limits: Limits) -> Sorted {
+    let mut sorter = Sorter::new(limits).unwrap();
+    for file in files {
+        sorter.add(file.clone()).unwrap();
+    }
+    sorter.finish().unwrap()
+}
+
+/// All rows, in the order of the files.
+fn rows(sorted: &Sorted) -> Vec<Reading> {
+    let read = |file| Reader::open(std::fs::File::open(file).unwrap()).unwrap().read_all().unwrap();
+    sorted.outputs.iter().flat_map(|output| read(&output.file).readings().collect::<Vec<_>>()).collect()
+}
+
+/// The readings that stand, in the order of device, metric and time.
+fn model(batches: &[Vec<Reading>]) -> Vec<Reading> {
+    let mut by_device: BTreeMap<_, Vec<Reading>> = BTreeMap::new();
+    for reading in batches.iter().flatten() {
+        by_device.entry(reading.device.clone()).or_default().push(reading.clone());
+    }
+    let mut all: Vec<Reading> = by_device.into_values().flat_map(standing).collect();
+    all.sort_by(|a, b| (&a.device, &a.metric, a.at).cmp(&(&b.device, &b.metric, b.at)));
+    all
+}
+
+proptest! {
+    #[test]
+    fn what_was_added_comes_out_once_and_in_order(
+        batches in prop::collection::vec(prop::collection::vec(reading(), 1..40), 1..8),
+        sorted_rows in 1..150_usize,
+        merged_rows in 1..80_usize,
+        file_bytes in prop_oneof![Just(1_usize), Just(8_000), Just(1 << 20)],
+    ) {
+        let files: Vec<Bytes> = batches.iter().map(|batch| file(batch)).collect();
+        let limits = Limits { sorted_rows, merged_rows, file_bytes };
+        let sorted = sort(&files, limits);
+        prop_assert_eq!(rows(&sorted), model(&batches));
+        prop_assert_eq!(sorted.outputs.iter().map(|output| output.rows).sum::<usize>(), rows(&sorted).len());
+        // Two runs at one time write the same names, and so do no harm.
+        prop_assert_eq!(sort(&files, limits).set, sorted.set);
+    }
+
+    #[test]
+    fn a_damaged_file_takes_nothing_of_the_others_along(
+        batches in prop::collection::vec(prop::collection::vec(reading(), 1..40), 1..5),
+        sorted_rows in 1..100_usize,
+    ) {
+        let mut sorter = Sorter::new(Limits { sorted_rows, ..Limits::default() }).unwrap();
+        for batch in &batches {
+            let good = file(batch);
+            let cut = good.slice(..good.len() / 2);
+            prop_assert!(matches!(sorter.add(cut), Err(AddError::Unreadable(_))));
+            sorter.add(good).unwrap();
+        }
+        let sorted = sorter.finish().unwrap();
+        prop_assert_eq!(rows(&sorted), model(&batches));
+    }
+}
+
+#[test]
+fn files_end_at_their_size_and_all_row_groups_are_in_order() {
+    let batches: Vec<Vec<Reading>> = (0..4)
+        .map(|batch| {
+            (0..500)
+                .map(|n| Reading {
+                    device: DeviceId::from_stored(format!("site/{}", n % 5)),
+                    metric: "x".into(),
+                    at: Micros(START + n * 4 + batch),
+                    received: Micros(START),
+                    value: Value::Integer((n * 7_919 % 1_000).into()),
+                    unit: None,
+                    quality: Quality::Good,
+                    time_source: TimeSource::Device,
+                })
+                .collect()
+        })
+        .collect();
+    let files: Vec<Bytes> = batches.iter().map(|batch| file(batch)).collect();
+    let sorted = sort(&files, Limits { sorted_rows: 400, merged_rows: 100, file_bytes: 1_000 });
+    assert!(sorted.outputs.len() > 3, "{} files", sorted.outputs.len());
+    assert_eq!(rows(&sorted), model(&batches));
+}
