@@ -7,12 +7,12 @@ use cloud::lambda::{Invocation, ReportedError, chain, emit};
 use cloud::metrics::MetricLine;
 use cloud::objects::Bucket;
 use cloud::retry::Deadline;
-use cloud::stream::{Answer, UnknownEvent, parse};
+use cloud::stream::{Answer, UnknownEvent};
 use futures_util::stream::{self, StreamExt as _};
 use lake::LakeError;
 use thiserror::Error;
 
-use crate::plan::{Plan, PlannedObject};
+use crate::plan::{Plan, PlannedObject, read};
 
 /// The media type of Parquet (IANA, `application/vnd.apache.parquet`).
 const PARQUET: &str = "application/vnd.apache.parquet";
@@ -59,7 +59,7 @@ impl ReportedError for HandlerError {
 /// # Errors
 /// If the event is of no known shape, or cannot be encoded.
 pub async fn handle(event: &str, invocation: &Invocation, deps: &Deps) -> Result<Answer, HandlerError> {
-    let changes = parse(event)?;
+    let changes = read(event)?;
     let Plan { objects, quarantine, ignored } = Plan::new(&changes)?;
     let (archived, mut errors) = put_all(&objects, PARQUET, deps, invocation.deadline).await;
     let (quarantined, more) = put_all(&quarantine, JSON_LINES, deps, invocation.deadline).await;

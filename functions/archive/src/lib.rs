@@ -1,7 +1,7 @@
 //! The function `archive`: every span that is written to the readings table goes into the lake.
 //!
 //! ```text
-//! event text ─stream::parse─► changes ─Plan::new─► an object per hour ─handle─► S3, the stream's answer
+//! event text ─plan::read─► changes ─Plan::new─► an object per hour ─handle─► S3, the stream's answer
 //! ```
 //!
 //! An object's key is made of the spans in it: the same batch again overwrites the same object with the

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use cloud::quarantine::PREFIX;
-use cloud::stream::{Change, lower};
+use cloud::stream::{Change, UnknownEvent, lower, parse};
 use lake::key::Fingerprint;
 use lake::{Columns, Hour, Key, LakeError, Name, encode};
 use serde::Serialize;
+use serde_json::value::RawValue;
 use telemetry::{Micros, SpanError, StoredSpan};
 
 /// The plan for one event.
@@ -36,26 +37,57 @@ pub struct PlannedObject<'a> {
     pub position: &'a str,
 }
 
+/// What the readings table's stream says was written: a span, or whatever else somebody puts there.
+pub type Image<'a> = Result<StoredSpan, Stranger<'a>>;
+
+/// An item that is no span.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stranger<'a> {
+    /// The item, in DynamoDB's JSON.
+    pub json: &'a str,
+    /// What it lacks.
+    pub error: SpanError,
+}
+
+/// Reads an event.
+///
+/// # Errors
+/// If it is none of a stream.
+pub fn read(event: &str) -> Result<Vec<Change<'_, Image<'_>>>, UnknownEvent> {
+    // Nearly always all are spans, which takes one pass. A stranger's text has to be kept: then it takes two.
+    if let Ok(changes) = parse::<StoredSpan>(event) {
+        return Ok(changes.into_iter().map(|change| with_image(change, Ok)).collect());
+    }
+    let changes = parse::<&RawValue>(event)?.into_iter();
+    Ok(changes.map(|change| with_image(change, |item| image(item.get()))).collect())
+}
+
+fn image(json: &str) -> Image<'_> {
+    StoredSpan::from_json(json).map_err(|error| Stranger { json, error })
+}
+
+fn with_image<'a, I, J>(change: Change<'a, I>, image: impl FnOnce(I) -> J) -> Change<'a, J> {
+    let Change { sequence_number, new_image, at } = change;
+    Change { sequence_number, new_image: new_image.map(image), at }
+}
+
 impl<'a> Plan<'a> {
     /// Sorts an event's changes into objects.
     ///
     /// # Errors
     /// If the encoder refuses.
-    pub fn new(changes: &[Change<'a>]) -> Result<Self, LakeError> {
+    pub fn new(changes: &[Change<'a, Image<'a>>]) -> Result<Self, LakeError> {
         let mut plan = Self::default();
         let mut hours: BTreeMap<Hour, Batch> = BTreeMap::new();
         let mut days: BTreeMap<String, Vec<(usize, String)>> = BTreeMap::new();
         for (index, change) in changes.iter().enumerate() {
-            let Some(image) = change.new_image else {
-                plan.ignored += 1;
-                continue;
-            };
-            match StoredSpan::from_json(image) {
-                Ok(stored) => sort_in(&mut hours, index, &stored),
-                Err(error) => {
+            match &change.new_image {
+                None => plan.ignored += 1,
+                Some(Ok(stored)) => sort_in(&mut hours, index, stored),
+                Some(Err(stranger)) => {
                     // Never today's date: the same change again has to come to the same place.
                     let day = change.at.map_or_else(|| "unknown".to_owned(), Micros::day);
-                    days.entry(day).or_default().push((index, line(image, &error)));
+                    days.entry(day).or_default().push((index, line(stranger)));
                 }
             }
         }
@@ -104,7 +136,7 @@ impl Batch {
     fn into_object<'a>(
         self,
         hour: Hour,
-        changes: &[Change<'a>],
+        changes: &[Change<'a, Image<'a>>],
     ) -> Result<Option<PlannedObject<'a>>, LakeError> {
         let (Some(position), Some(first)) = (lowest(&self.changes, changes), self.first) else {
             return Ok(None);
@@ -121,12 +153,12 @@ impl Batch {
     }
 }
 
-fn lowest<'a>(indices: &BTreeSet<usize>, changes: &[Change<'a>]) -> Option<&'a str> {
+fn lowest<'a>(indices: &BTreeSet<usize>, changes: &[Change<'a, Image<'a>>]) -> Option<&'a str> {
     indices.iter().map(|index| changes[*index].sequence_number).reduce(lower)
 }
 
 /// An item that is no span, as its line in the quarantine has it.
-fn line(image: &str, error: &SpanError) -> String {
+fn line(stranger: &Stranger<'_>) -> String {
     #[derive(Serialize)]
     struct Line {
         id: String,
@@ -135,9 +167,9 @@ fn line(image: &str, error: &SpanError) -> String {
         record: String,
     }
     let mut id = Fingerprint::default();
-    id.update(image.as_bytes());
-    let reason = format!("the changed item is no span: {error}");
-    let record = base64_simd::STANDARD.encode_to_string(image.as_bytes());
+    id.update(stranger.json.as_bytes());
+    let reason = format!("the changed item is no span: {}", stranger.error);
+    let record = base64_simd::STANDARD.encode_to_string(stranger.json.as_bytes());
     #[expect(clippy::expect_used, reason = "a map with text keys, written to memory: nothing can fail")]
     serde_json::to_string(&Line { id: id.finish(), reason, code: "span", record }).expect("a line is JSON")
 }
@@ -146,7 +178,7 @@ fn line(image: &str, error: &SpanError) -> String {
 fn quarantined<'a>(
     day: &str,
     lines: Vec<(usize, String)>,
-    changes: &[Change<'a>],
+    changes: &[Change<'a, Image<'a>>],
 ) -> Option<PlannedObject<'a>> {
     let indices: BTreeSet<usize> = lines.iter().map(|(index, _)| *index).collect();
     let position = lowest(&indices, changes)?;
@@ -186,10 +218,10 @@ mod tests {
         pack(readings.to_vec()).iter().map(|span| span.to_item(Some(30)).json).collect()
     }
 
-    fn changes<'a>(items: &'a [String], numbers: &'a [String]) -> Vec<Change<'a>> {
+    fn changes<'a>(items: &'a [String], numbers: &'a [String]) -> Vec<Change<'a, Image<'a>>> {
         let change = |(item, number): (&'a String, &'a String)| Change {
             sequence_number: number,
-            new_image: Some(item.as_str()).filter(|item| !item.is_empty()),
+            new_image: Some(item.as_str()).filter(|item| !item.is_empty()).map(image),
             at: Some(Micros(SEVEN)),
         };
         items.iter().zip(numbers).map(change).collect()
@@ -201,6 +233,24 @@ mod tests {
 
     fn read_back(object: &PlannedObject<'_>) -> Vec<Reading> {
         Reader::open(object.bytes.clone()).unwrap().read_all().unwrap().readings().collect()
+    }
+
+    #[test]
+    fn spans_are_read_alike_beside_strangers_and_alone() {
+        let event = |images: &[&str]| {
+            let record =
+                |image: &&str| format!(r#"{{"dynamodb": {{"SequenceNumber": "7", "NewImage": {image}}}}}"#);
+            let records: Vec<String> = images.iter().map(record).collect();
+            format!(r#"{{"Records": [{}]}}"#, records.join(","))
+        };
+        let items = items(&[reading("s/a", SEVEN, 1)]);
+        let stranger = r#"{"device": {"S": "s/a"}}"#;
+        let (alone, beside) = (event(&[&items[0]]), event(&[stranger, &items[0]]));
+        let (alone, beside) = (read(&alone).unwrap(), read(&beside).unwrap());
+        assert_eq!(alone[0].new_image, beside[1].new_image);
+        assert!(matches!(&alone[0].new_image, Some(Ok(stored)) if stored.span.len() == 1));
+        assert!(matches!(&beside[0].new_image, Some(Err(found)) if found.json == stranger));
+        assert_eq!(read(r#"{"Records": 5}"#).err(), Some(UnknownEvent::Shape));
     }
 
     #[test]

@@ -4,17 +4,16 @@
 //! batch response with DynamoDB and Lambda".
 
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use telemetry::{Micros, Scalar};
 use thiserror::Error;
 
 /// One change of an item.
 #[derive(Debug, Clone, Copy)]
-pub struct Change<'a> {
+pub struct Change<'a, I> {
     /// Where it stands in its shard: decimal, of any length.
     pub sequence_number: &'a str,
-    /// The item after the change, in DynamoDB's JSON; `None` where it was removed.
-    pub new_image: Option<&'a str>,
+    /// The item after the change; `None` where it was removed.
+    pub new_image: Option<I>,
     /// When it was made; DynamoDB says it to the second.
     pub at: Option<Micros>,
 }
@@ -31,46 +30,47 @@ pub enum UnknownEvent {
 }
 
 #[derive(Deserialize)]
-struct EventFields<'a> {
+#[serde(bound(deserialize = "I: Deserialize<'de>"))]
+struct EventFields<'a, I> {
     #[serde(rename = "Records", borrow)]
-    records: Vec<RecordFields<'a>>,
+    records: Vec<RecordFields<'a, I>>,
 }
 
 #[derive(Deserialize)]
-struct RecordFields<'a> {
+#[serde(bound(deserialize = "I: Deserialize<'de>"))]
+struct RecordFields<'a, I> {
     #[serde(borrow)]
-    dynamodb: Option<ChangeFields<'a>>,
+    dynamodb: Option<ChangeFields<'a, I>>,
     #[serde(rename = "eventName", borrow, default)]
     event_name: Scalar<'a>,
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct ChangeFields<'a> {
+#[serde(rename_all = "PascalCase", bound(deserialize = "I: Deserialize<'de>"))]
+struct ChangeFields<'a, I> {
     sequence_number: Option<&'a str>,
-    #[serde(borrow)]
-    new_image: Option<&'a RawValue>,
+    new_image: Option<I>,
     #[serde(borrow, default)]
     approximate_creation_date_time: Scalar<'a>,
 }
 
-/// Takes an event's JSON apart, in one pass; the items stay text.
+/// Takes an event's JSON apart, in one pass; the items are in DynamoDB's JSON, and become what `I` makes of it.
 ///
 /// # Errors
-/// If it is none of a stream.
-pub fn parse(event: &str) -> Result<Vec<Change<'_>>, UnknownEvent> {
-    let fields: EventFields<'_> = serde_json::from_str(event).map_err(|_| UnknownEvent::Shape)?;
+/// If it is none of a stream, or an item none that `I` reads.
+pub fn parse<'a, I: Deserialize<'a>>(event: &'a str) -> Result<Vec<Change<'a, I>>, UnknownEvent> {
+    let fields: EventFields<'a, I> = serde_json::from_str(event).map_err(|_| UnknownEvent::Shape)?;
     fields.records.into_iter().enumerate().map(|(index, record)| record.change(index)).collect()
 }
 
-impl<'a> RecordFields<'a> {
-    fn change(self, index: usize) -> Result<Change<'a>, UnknownEvent> {
+impl<'a, I> RecordFields<'a, I> {
+    fn change(self, index: usize) -> Result<Change<'a, I>, UnknownEvent> {
         let fields = self.dynamodb.ok_or(UnknownEvent::Shape)?;
         let sequence_number = fields.sequence_number.filter(|number| !number.is_empty());
         let is_removal = self.event_name.text().is_some_and(|name| name == "REMOVE");
         Ok(Change {
             sequence_number: sequence_number.ok_or(UnknownEvent::NoPosition(index))?,
-            new_image: fields.new_image.filter(|_| !is_removal).map(RawValue::get),
+            new_image: fields.new_image.filter(|_| !is_removal),
             at: fields.approximate_creation_date_time.integer().and_then(|at| Micros::from_epoch(at.into())),
         })
     }
@@ -112,7 +112,11 @@ pub fn lower<'a>(a: &'a str, b: &'a str) -> &'a str {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::value::RawValue;
+
     use super::*;
+
+    type Text<'a> = &'a RawValue;
 
     #[test]
     fn changes_keep_their_items_as_text() {
@@ -120,17 +124,18 @@ mod tests {
             {"eventName": "INSERT", "dynamodb": {"SequenceNumber": "100", "NewImage": {"a": {"S": "x"}}, "ApproximateCreationDateTime": 1795417200}},
             {"eventName": "REMOVE", "userIdentity": {"type": "Service", "principalId": "dynamodb.amazonaws.com"}, "dynamodb": {"SequenceNumber": "101"}}
         ]}"#;
-        let changes = parse(event).unwrap();
-        assert_eq!(changes[0].new_image, Some(r#"{"a": {"S": "x"}}"#));
+        let changes = parse::<Text<'_>>(event).unwrap();
+        assert_eq!(changes[0].new_image.map(RawValue::get), Some(r#"{"a": {"S": "x"}}"#));
         assert_eq!(changes[0].at, Some(Micros(1_795_417_200_000_000)));
-        assert_eq!((changes[1].sequence_number, changes[1].new_image), ("101", None));
-        assert!(parse(r#"{"Records": []}"#).unwrap().is_empty());
+        assert!(changes[1].sequence_number == "101" && changes[1].new_image.is_none());
+        assert!(parse::<Text<'_>>(r#"{"Records": []}"#).unwrap().is_empty());
     }
 
     #[test]
     fn other_events_are_refused() {
-        let check =
-            |event: &str, expected: UnknownEvent| assert_eq!(parse(event).err(), Some(expected), "{event}");
+        let check = |event: &str, expected: UnknownEvent| {
+            assert_eq!(parse::<Text<'_>>(event).err(), Some(expected), "{event}");
+        };
         check("{}", UnknownEvent::Shape);
         check("null", UnknownEvent::Shape);
         check(r#"{"Records": 5}"#, UnknownEvent::Shape);

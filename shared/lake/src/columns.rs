@@ -225,8 +225,14 @@ impl Columns {
     /// Runs are sorted, not readings: those of one device and metric are compared one by one only where
     /// their runs overlap.
     pub(crate) fn order(&self) -> Vec<u32> {
-        let mut runs: Vec<(usize, usize)> = self.ranges().filter(|(start, end)| start < end).collect();
-        runs.sort_by(|a, b| self.compare_names(a.0, b.0).then(self.at[a.0].cmp(&self.at[b.0])));
+        let ranks = self.ranks();
+        let rank = |symbol: Symbol| ranks[symbol as usize];
+        let keyed = self.ranges().filter(|(start, end)| start < end).map(|(start, end)| {
+            ((rank(self.device[start]), rank(self.metric[start]), self.at[start]), (start, end))
+        });
+        let mut keyed: Vec<_> = keyed.collect();
+        keyed.sort_unstable();
+        let runs: Vec<(usize, usize)> = keyed.into_iter().map(|(_, run)| run).collect();
         let mut order = Vec::with_capacity(self.len());
         for group in runs.chunk_by(|a, b| self.is_same_series(a.0, b.0)) {
             let start = order.len();
@@ -257,13 +263,19 @@ impl Columns {
         self.device[a] == self.device[b] && self.metric[a] == self.metric[b]
     }
 
-    fn compare_names(&self, a: usize, b: usize) -> Ordering {
-        let text = |symbol| self.symbols.bytes(symbol);
-        if self.is_same_series(a, b) {
-            return Ordering::Equal;
+    /// The places of devices' and metrics' texts in their order, by symbol: texts are compared once, runs by number.
+    fn ranks(&self) -> Vec<u32> {
+        let names = self.ranges().filter(|(start, end)| start < end);
+        let mut names: Vec<Symbol> =
+            names.flat_map(|(start, _)| [self.device[start], self.metric[start]]).collect();
+        names.sort_unstable();
+        names.dedup();
+        names.sort_unstable_by_key(|symbol| self.symbols.bytes(*symbol));
+        let mut ranks = vec![0; self.symbols.texts().len()];
+        for (symbol, rank) in names.into_iter().zip(0..) {
+            ranks[symbol as usize] = rank;
         }
-        let by_device = text(self.device[a]).cmp(text(self.device[b]));
-        by_device.then_with(|| text(self.metric[a]).cmp(text(self.metric[b])))
+        ranks
     }
 
     /// Orders a reading before one of `other`'s by device, metric and time.

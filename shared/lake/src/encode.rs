@@ -9,7 +9,7 @@ use parquet::file::properties::WriterPropertiesPtr;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use telemetry::{Quality, TimeSource};
 
-use crate::columns::{Cell, Columns, NONE, Symbol};
+use crate::columns::{Cell, Columns, NONE, Symbol, Symbols};
 use crate::error::LakeError;
 use crate::schema::{COLUMNS, ROW_GROUP_ROWS, parquet_schema, properties};
 
@@ -61,12 +61,12 @@ impl<W: Write + Send> Writer<W> {
         }
         self.rows += rows.len();
         let texts = columns.symbols.texts();
-        let sites = sites(columns);
+        let (sites, site) = sites(columns);
         let mut group = RowGroup { writer: self.file.next_row_group()?, rows };
         // In the order of the schema.
-        group.texts(|row| texts[columns.device[row] as usize].clone())?;
-        group.texts(|row| sites[columns.device[row] as usize].clone())?;
-        group.texts(|row| texts[columns.metric[row] as usize].clone())?;
+        group.texts(texts, |row| columns.device[row])?;
+        group.texts(&sites, |row| site[columns.device[row] as usize])?;
+        group.texts(texts, |row| columns.metric[row])?;
         group.required::<Int64Type>(|row| columns.at[row])?;
         group.required::<Int64Type>(|row| columns.received[row])?;
         group.optional::<DoubleType>(|row| double(columns.value[row]))?;
@@ -76,9 +76,11 @@ impl<W: Write + Send> Writer<W> {
         })?;
         group.optional::<ByteArrayType>(|row| text(columns.value[row], texts))?;
         group.optional::<ByteArrayType>(|row| symbol(columns.unit[row], texts))?;
-        let words = Words::new();
-        group.texts(|row| words.quality(columns.quality[row]))?;
-        group.texts(|row| words.time_source(columns.time_source[row]))?;
+        group
+            .texts(&words(QUALITIES.map(Quality::as_str)), |row| place(&QUALITIES, &columns.quality[row]))?;
+        group.texts(&words(SOURCES.map(TimeSource::as_str)), |row| {
+            place(&SOURCES, &columns.time_source[row])
+        })?;
         group.writer.close()?;
         Ok(())
     }
@@ -123,8 +125,31 @@ struct RowGroup<'a, 'r, W: Write> {
 }
 
 impl<W: Write + Send> RowGroup<'_, '_, W> {
-    fn texts(&mut self, value: impl Fn(usize) -> ByteArray) -> Result<(), LakeError> {
-        self.required::<ByteArrayType>(value)
+    /// A column of texts that are known by their places among `texts`.
+    fn texts(&mut self, texts: &[ByteArray], place: impl Fn(usize) -> Symbol) -> Result<(), LakeError> {
+        let rows = self.rows;
+        self.column::<ByteArrayType>(|writer| {
+            // Handing out a text counts its owners, which costs more than to see that it is there already,
+            // as nearly all are in a column of a few words.
+            let (mut values, mut places) = (Vec::with_capacity(STRIDE), Vec::with_capacity(STRIDE));
+            for stride in rows.chunks(STRIDE) {
+                for (index, row) in stride.iter().enumerate() {
+                    let place = place(*row as usize);
+                    if places.get(index) == Some(&place) {
+                        continue;
+                    }
+                    let text = texts[place as usize].clone();
+                    if index < values.len() {
+                        (values[index], places[index]) = (text, place);
+                    } else {
+                        values.push(text);
+                        places.push(place);
+                    }
+                }
+                writer.write_batch(&values[..stride.len()], None, None)?;
+            }
+            Ok(())
+        })
     }
 
     fn required<T: DataType>(&mut self, value: impl Fn(usize) -> T::T) -> Result<(), LakeError> {
@@ -169,13 +194,15 @@ impl<W: Write + Send> RowGroup<'_, '_, W> {
     }
 }
 
-/// The sites of devices, by the devices' symbols.
-fn sites(columns: &Columns) -> Vec<ByteArray> {
+/// The sites, and by each device's symbol the place of its own among them.
+fn sites(columns: &Columns) -> (Vec<ByteArray>, Vec<Symbol>) {
+    let mut sites = Symbols::default();
     let site = |device: &ByteArray| {
         let end = device.data().iter().position(|byte| *byte == b'/').unwrap_or(device.len());
-        device.slice(0, end)
+        sites.of(&device.data()[..end])
     };
-    columns.symbols.texts().iter().map(site).collect()
+    let places = columns.symbols.texts().iter().map(site).collect();
+    (sites.texts().to_vec(), places)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "to the nearest double, as the column says")]
@@ -202,38 +229,13 @@ fn symbol(symbol: Symbol, texts: &[ByteArray]) -> Option<ByteArray> {
     (symbol != NONE).then(|| texts[symbol as usize].clone())
 }
 
-/// The words of the two columns that have only a few.
-struct Words {
-    good: ByteArray,
-    uncertain: ByteArray,
-    bad: ByteArray,
-    device: ByteArray,
-    arrival: ByteArray,
+const QUALITIES: [Quality; 3] = [Quality::Good, Quality::Uncertain, Quality::Bad];
+const SOURCES: [TimeSource; 2] = [TimeSource::Device, TimeSource::Arrival];
+
+fn words<const N: usize>(words: [&'static str; N]) -> [ByteArray; N] {
+    words.map(|word| Bytes::from_static(word.as_bytes()).into())
 }
 
-impl Words {
-    fn new() -> Self {
-        Self {
-            good: Quality::Good.as_str().into(),
-            uncertain: Quality::Uncertain.as_str().into(),
-            bad: Quality::Bad.as_str().into(),
-            device: TimeSource::Device.as_str().into(),
-            arrival: TimeSource::Arrival.as_str().into(),
-        }
-    }
-
-    fn quality(&self, quality: Quality) -> ByteArray {
-        match quality {
-            Quality::Good => self.good.clone(),
-            Quality::Uncertain => self.uncertain.clone(),
-            Quality::Bad => self.bad.clone(),
-        }
-    }
-
-    fn time_source(&self, source: TimeSource) -> ByteArray {
-        match source {
-            TimeSource::Device => self.device.clone(),
-            TimeSource::Arrival => self.arrival.clone(),
-        }
-    }
+fn place<T: PartialEq>(all: &[T], one: &T) -> Symbol {
+    all.iter().zip(0..).find(|(known, _)| *known == one).map_or(0, |(_, place)| place)
 }

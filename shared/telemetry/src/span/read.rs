@@ -44,6 +44,14 @@ impl StoredSpan {
     }
 }
 
+/// As [`StoredSpan::from_json`], where it is part of a larger document.
+impl<'de> Deserialize<'de> for StoredSpan {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let fields = FieldsSeed { reading: &Noted::new("device") }.deserialize(deserializer)?;
+        fields.into_stored().map_err(D::Error::custom)
+    }
+}
+
 /// The attributes of an item, as far as they are there.
 #[derive(Default)]
 struct Fields<'a> {
