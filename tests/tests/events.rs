@@ -1,5 +1,5 @@
-//! Every file in `tests/events/` is what the README offers for `cargo lambda invoke ingest --data-file`: here each is
-//! invoked, and what it is said to show is checked.
+//! Every file in `tests/events/` is what the README offers for `cargo lambda invoke --data-file`: here each is invoked,
+//! and what it is said to show is checked. `dynamodb.json` is for `archive`, the others for `ingest`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tests::ingest::{Counts, Ingest};
+use tests::lake::{Contents, Lake};
 
 const ENOUGH: Duration = Duration::from_secs(30);
 
@@ -41,6 +42,8 @@ const EXPECTED: [(&str, Expected); 6] = [
     ("unknown.json", Failed { error_type: "Tidegate.UnknownEvent" }),
 ];
 
+const FOR_ARCHIVE: &str = "dynamodb.json";
+
 fn folder() -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "events"].iter().collect()
 }
@@ -51,7 +54,8 @@ fn every_event_file_is_expected() {
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
-    let expected: BTreeSet<String> = EXPECTED.iter().map(|(file, _)| (*file).to_owned()).collect();
+    let expected: BTreeSet<String> =
+        EXPECTED.iter().map(|(file, _)| *file).chain([FOR_ARCHIVE]).map(str::to_owned).collect();
     assert_eq!(files, expected, "the files in tests/events/ and the table in this test");
 }
 
@@ -81,5 +85,21 @@ async fn every_event_file_does_what_it_is_there_to_show() {
                 }
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn the_event_for_archive_does_what_it_is_there_to_show() {
+    let event = fs::read_to_string(folder().join(FOR_ARCHIVE)).unwrap();
+    let mut lake = Lake::start().unwrap();
+    for _ in 1..=2 {
+        let answer = lake.archive(event.clone(), ENOUGH).await.unwrap();
+        assert_eq!(answer, Ok(json!({"batchItemFailures": []})));
+        let metrics = lake.archive_metrics().await.unwrap();
+        let counts = ["Received", "Archived", "Ignored", "Quarantined", "HandedBack"]
+            .map(|name| metrics[name].as_u64());
+        assert_eq!(counts, [4, 2, 1, 1, 0].map(Some));
+        let contents = Contents::of(&lake.aws);
+        assert_eq!((contents.objects.len(), contents.rows.len()), (2, 12), "{contents:?}");
     }
 }

@@ -306,6 +306,7 @@ fn how_to_go_on(cloud: &Cloud, hints: &Hints) -> String {
     let next = columns(&[
         (hints.make("demo"), "a fleet publishes to this cloud"),
         (hints.tidegate("devices"), "the devices and their latest values"),
+        (hints.tidegate("lake ls"), "the readings as Parquet in S3"),
         (format!("aws logs tail /aws/lambda/{function}"), "what the function logs"),
         (hints.make("down"), "ends the cloud"),
     ]);

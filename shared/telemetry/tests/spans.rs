@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use telemetry::attribute::{Attribute, Item};
 use telemetry::limits::{MAX_SPAN_JSON_BYTES, MAX_SPAN_MICROS};
-use telemetry::{DeviceId, Latest, Micros, Quality, Reading, Span, TimeSource, Value, latest, pack};
+use telemetry::{
+    DeviceId, Latest, Micros, Quality, Reading, Span, StoredSpan, TimeSource, Value, latest, pack,
+};
 
 const START: i64 = 1_700_000_000_000_000;
 /// What DynamoDB allows of one item (Amazon DynamoDB quotas), in bytes of its own counting.
@@ -119,6 +121,21 @@ proptest! {
             let is_ordered = pair[0].device() < pair[1].device()
                 || (pair[0].device() == pair[1].device() && pair[0].last() <= pair[1].first());
             prop_assert!(is_ordered);
+        }
+    }
+
+    #[test]
+    fn an_item_reads_the_same_in_any_spelling(readings in prop::collection::vec(reading(), 1..60)) {
+        for span in pack(readings) {
+            let item = span.to_item(Some(30)).json;
+            // With spaces, and digits escaped: lists of numbers are then read in the other way.
+            let tree: serde_json::Value = serde_json::from_str(&item).unwrap();
+            let spaced = serde_json::to_string_pretty(&tree).unwrap();
+            let escaped = item.replace(r#"{"N":"1"#, r#"{"N":"\u0031"#);
+            let read = StoredSpan::from_json(&item).unwrap();
+            prop_assert_eq!(&read.span, &span);
+            prop_assert_eq!(&read, &StoredSpan::from_json(&spaced).unwrap());
+            prop_assert_eq!(&read, &StoredSpan::from_json(&escaped).unwrap());
         }
     }
 

@@ -102,6 +102,8 @@ fn further(evidence: &Evidence, hints: &Hints, stays: bool) -> String {
         hints.tidegate(&format!("query {device} --metric seq --format json")),
         "one metric, for scripts",
     ));
+    rows.push((hints.tidegate("lake ls"), "the same readings as Parquet in S3"));
+    rows.push((hints.tidegate("lake verify today"), "whether they are all there"));
     rows.push((hints.make("down"), "ends the local cloud"));
     format!("To look further:\n\n{}", columns(&rows))
 }
