@@ -13,6 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 RUNS = 15
+# As shared/lake/src/schema.rs.
+ZSTD_LEVEL = 3
 ROW_GROUP_ROWS = 1 << 20
 DELTA = dict.fromkeys(["at", "received", "integer"], "DELTA_BINARY_PACKED")
 
@@ -24,7 +26,7 @@ def encode(table):
         table,
         sink,
         compression="zstd",
-        compression_level=1,
+        compression_level=ZSTD_LEVEL,
         use_dictionary=[name for name in table.column_names if name not in DELTA],
         column_encoding=DELTA,
         row_group_size=ROW_GROUP_ROWS,

@@ -20,11 +20,11 @@ pub(crate) const VERSION_KEY: &str = "tidegate.version";
 /// Beginning of the keys under which a file's metadata says what a column means.
 const COLUMN_KEY: &str = "tidegate.column.";
 
-/// Rows of one row group: some 6 MB compressed, so that Athena reads a large object in parallel and skips
+/// Rows of one row group: some 4 MB compressed, so that Athena reads a large object in parallel and skips
 /// groups by their statistics.
 pub const ROW_GROUP_ROWS: usize = 1 << 20;
-/// More of zstd takes twice the time for a few per cent (ARCHITECTURE.md, "The lake").
-const ZSTD_LEVEL: i32 = 1;
+/// Zstd's own default: a sixth smaller than level 1 (ARCHITECTURE.md, "The lake").
+const ZSTD_LEVEL: i32 = 3;
 /// Devices that a row group's bloom filter is sized for; a device's name that is not there reads as
 /// "maybe there" in one of a hundred cases.
 const BLOOM_DEVICES: u64 = 10_000;
