@@ -36,6 +36,7 @@ bench: tools  ## measure
 	@cargo bench --package telemetry --bench messages
 	@cargo run --release --quiet --package tests --bin whole_function
 	@cargo bench --package lake --bench parquet
+	@cargo bench --package archive --bench plan
 	@cargo run --release --quiet --package tests --bin whole_lake -- $(BENCH_DIR)
 	@.local/venv-lake/bin/python tests/bench/pyarrow_encode.py $(BENCH_DIR)
 
