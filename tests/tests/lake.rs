@@ -330,7 +330,7 @@ async fn a_compaction_that_cannot_delete_is_finished_by_the_next() {
     assert_holds(&lake, &all);
     assert!(Contents::of(&lake.aws).objects.len() > 1);
     // Some of the old ones refuse to go for a while.
-    lake.aws.fail_deletes(Pick::EveryKth(3));
+    lake.aws.fail_deletes(Pick::EveryKth(3), "InternalError");
     lake.compact().await.unwrap().unwrap();
     assert_holds_once(&lake, &all);
     assert_eq!(Contents::of(&lake.aws).objects.len(), 1);
@@ -350,10 +350,12 @@ async fn while_s3_refuses_writes_nothing_is_deleted() {
         while handle.counters(Operation::PutObject).requests < 3 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+        let deletes = handle.counters(Operation::DeleteObjects).requests;
         handle.clear_faults();
+        deletes
     };
-    let (summary, ()) = tokio::join!(compacting, ending);
-    assert_eq!(lake.aws.counters(Operation::DeleteObjects).requests, 1, "after the write, not before");
+    let (summary, deletes) = tokio::join!(compacting, ending);
+    assert_eq!(deletes, 0, "not before the write");
     assert_eq!(summary.unwrap().unwrap()["hours"], 1);
     assert_eq!(by_identity(Contents::of(&lake.aws).rows), by_identity(before.rows));
 }
@@ -418,25 +420,87 @@ async fn what_cannot_be_read_or_is_not_ours_is_named_and_never_deleted() {
     lake.aws.put_object(BUCKET, &truncated, body.slice(..body.len() / 2));
     let empty = archived(&all[..9], 4).0;
     lake.aws.put_object(BUCKET, &empty, Bytes::new());
+    // Of a later version, and Parquet that somebody else wrote under a name of the lake's.
+    let (newer, body) = archived(&all[..9], 5);
+    lake.aws.put_object(
+        BUCKET,
+        &newer,
+        patched(&body, b"tidegate.version\x18\x011", b"tidegate.version\x18\x019"),
+    );
+    let (unversioned, body) = archived(&all[..9], 6);
+    lake.aws.put_object(BUCKET, &unversioned, patched(&body, b"tidegate.version", b"anybody's.version"));
     let foreign = format!("{}part-0000.snappy.parquet", Hour::of(Micros(SEVEN)).prefix());
     lake.aws.put_object(BUCKET, &foreign, Bytes::from_static(b"PAR1 of somebody else"));
     let outcome = lake.compact().await.unwrap().unwrap();
     assert_eq!(
         (&outcome["hours"], &outcome["unreadable"], &outcome["foreign"]),
-        (&json!(1), &json!(2), &json!(1))
+        (&json!(1), &json!(4), &json!(1))
     );
-    assert_eq!(outcome["unreadable_keys"], json!([truncated, empty]));
+    assert_eq!(outcome["unreadable_keys"], json!([truncated, empty, newer, unversioned]));
+    assert_eq!(outcome["foreign_keys"], json!([foreign]));
     let metrics = lake.compact_metrics().await.unwrap();
-    assert_eq!((&metrics["Unreadable"], &metrics["Foreign"]), (&json!(2), &json!(1)));
+    assert_eq!((&metrics["Unreadable"], &metrics["Foreign"]), (&json!(4), &json!(1)));
     let keys = lake.aws.object_keys(BUCKET);
-    assert!([&truncated, &empty, &foreign].into_iter().all(|key| keys.contains(key)), "{keys:?}");
+    let left = [&truncated, &empty, &newer, &unversioned, &foreign];
+    assert!(left.into_iter().all(|key| keys.contains(key)), "{keys:?}");
+    // The later version can be read, by this program too; it is only not written anew.
+    lake.aws.remove_object(BUCKET, &newer);
     assert_holds_once(&lake, &all);
-    // The next run looks at the two again, and does not write the rest anew.
+    // The next run looks at them again, and does not write the rest anew.
     lake.aws.reset_counters();
     let outcome = lake.compact().await.unwrap().unwrap();
-    assert_eq!((&outcome["hours"], &outcome["unreadable"]), (&json!(0), &json!(2)));
-    assert_eq!(lake.aws.counters(Operation::GetObject).requests, 2);
+    assert_eq!((&outcome["hours"], &outcome["unreadable"]), (&json!(0), &json!(3)));
+    assert_eq!(lake.aws.counters(Operation::GetObject).requests, 3);
+    assert_eq!(lake.aws.counters(Operation::PutObject).requests, 0);
+}
+
+/// A file with `from` in its footer replaced by as many bytes of `to`.
+fn patched(file: &Bytes, from: &[u8], to: &[u8]) -> Bytes {
+    let place = file.windows(from.len()).rposition(|window| window == from).unwrap();
+    let mut patched = file.to_vec();
+    patched[place..place + from.len()].copy_from_slice(&to[..from.len()]);
+    patched.into()
+}
+
+#[tokio::test]
+async fn an_unreadable_part_of_a_compacted_hour_does_not_have_the_rest_written_again() {
+    let mut lake = Lake::start().unwrap();
+    let all = readings(0, 40);
+    let hour = Hour::of(Micros(SEVEN));
+    let part = |generation, set: u64, part, parts| {
+        Key { hour, name: Name::Compacted { generation, set: format!("{set:016x}"), part, parts } }
+            .to_string()
+    };
+    lake.aws.put_object(BUCKET, &part(2, 7, 1, 2), archived(&all[..60], 0).1);
+    lake.aws.put_object(BUCKET, &part(2, 7, 2, 2), archived(&all[60..], 0).1);
+    let broken = part(1, 5, 1, 1);
+    lake.aws.put_object(BUCKET, &broken, Bytes::from_static(b"PAR1"));
+    let keys = lake.aws.object_keys(BUCKET);
+    let outcome = lake.compact().await.unwrap().unwrap();
+    assert_eq!((&outcome["hours"], &outcome["unreadable_keys"]), (&json!(0), &json!([broken])));
     assert_eq!(lake.aws.object_keys(BUCKET), keys);
+}
+
+#[tokio::test]
+async fn where_deletes_are_refused_for_good_there_is_one_copy_more_and_not_one_each_run() {
+    let mut lake = Lake::start().unwrap();
+    let all = readings(0, 40);
+    put(&lake.aws, &all[..60], 1);
+    put(&lake.aws, &all[60..], 2);
+    lake.aws.fail_deletes(Pick::EveryKth(1), "AccessDenied");
+    for _ in 0..3 {
+        assert_eq!(lake.compact().await.unwrap(), Err("Tidegate.NotCompacted".to_owned()));
+        assert_eq!(Contents::of(&lake.aws).objects.len(), 3);
+        assert_holds(&lake, &all);
+    }
+    assert!(
+        lake.aws.counters(Operation::DeleteObjects).requests <= 3,
+        "a refusal for good is not tried again"
+    );
+    lake.aws.clear_faults();
+    lake.compact().await.unwrap().unwrap();
+    assert_holds_once(&lake, &all);
+    assert_eq!(Contents::of(&lake.aws).objects.len(), 1);
 }
 
 #[tokio::test]
@@ -471,7 +535,7 @@ async fn whatever_the_order_of_events_the_same_readings_stand() {
         let batch = &items[start..items.len().min(start + 1 + random(30))];
         match random(5) {
             0 => {
-                lake.aws.fail_deletes(Pick::EveryKth(1 + random(3) as u64 + 1));
+                lake.aws.fail_deletes(Pick::EveryKth(1 + random(3) as u64 + 1), "InternalError");
                 lake.compact().await.unwrap().unwrap();
                 lake.aws.clear_faults();
             }

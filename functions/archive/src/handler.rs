@@ -6,6 +6,7 @@ use cloud::Error as CloudError;
 use cloud::lambda::{Invocation, ReportedError, chain, emit};
 use cloud::metrics::MetricLine;
 use cloud::objects::Bucket;
+use cloud::quarantine::MEDIA_TYPE as JSON_LINES;
 use cloud::retry::Deadline;
 use cloud::stream::{Answer, UnknownEvent};
 use futures_util::stream::{self, StreamExt as _};
@@ -14,9 +15,6 @@ use thiserror::Error;
 
 use crate::plan::{Plan, PlannedObject, read};
 
-/// The media type of Parquet (IANA, `application/vnd.apache.parquet`).
-const PARQUET: &str = "application/vnd.apache.parquet";
-const JSON_LINES: &str = "application/x-ndjson";
 /// Objects on their way at once. An event holds one hour or two, and many only after an outage.
 const MAX_IN_FLIGHT: usize = 8;
 
@@ -61,7 +59,7 @@ impl ReportedError for HandlerError {
 pub async fn handle(event: &str, invocation: &Invocation, deps: &Deps) -> Result<Answer, HandlerError> {
     let changes = read(event)?;
     let Plan { objects, quarantine, ignored } = Plan::new(&changes)?;
-    let (archived, mut errors) = put_all(&objects, PARQUET, deps, invocation.deadline).await;
+    let (archived, mut errors) = put_all(&objects, lake::MEDIA_TYPE, deps, invocation.deadline).await;
     let (quarantined, more) = put_all(&quarantine, JSON_LINES, deps, invocation.deadline).await;
     errors.extend(more);
     let failed: Vec<&PlannedObject<'_>> = archived

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use cloud::quarantine::PREFIX;
+use cloud::quarantine;
 use cloud::stream::{Change, UnknownEvent, lower, parse};
 use lake::key::Fingerprint;
 use lake::{Columns, Hour, Key, LakeError, Name, encode};
@@ -186,7 +186,7 @@ fn quarantined<'a>(
     let text: String = lines.into_iter().flat_map(|line| [line, "\n".to_owned()]).collect();
     let mut digest = Fingerprint::default();
     digest.update(text.as_bytes());
-    let key = format!("{PREFIX}day={day}/{}.jsonl", digest.finish());
+    let key = quarantine::key(day, &digest.finish());
     Some(PlannedObject { key, bytes: text.into(), readings: 0, changes: indices, position })
 }
 

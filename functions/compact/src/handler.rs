@@ -11,23 +11,19 @@ use cloud::objects::Bucket;
 use cloud::retry::Deadline;
 use futures_util::stream::{self, StreamExt as _};
 use lake::key::PREFIX;
-use lake::{Key, Name};
+use lake::{Key, MEDIA_TYPE, Name};
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::plan::{HourObjects, Hours, Object};
+use crate::plan::{HourObjects, Hours, Named, Object, is_one_set};
 use crate::sorter::{AddError, Limits, SortError, Sorted, Sorter};
 
-/// The media type of Parquet (IANA, `application/vnd.apache.parquet`).
-const PARQUET: &str = "application/vnd.apache.parquet";
 /// Objects fetched at a time, while they are small …
 const MAX_IN_FLIGHT: usize = 8;
 /// … that is, up to this size; larger ones come one after the other, since each is in memory whole.
 const SMALL_BYTES: u64 = 8 << 20;
 /// No hour is begun with less time than this.
 const MIN_TIME: Duration = Duration::from_secs(30);
-/// Objects named in a log line or an answer, of what may be thousands.
-const MAX_NAMED: usize = 20;
 
 /// What the handler works with.
 #[derive(Debug)]
@@ -79,6 +75,8 @@ pub struct Summary {
     pub duplicates: usize,
     /// Objects that are none of the lake's, by their names.
     pub foreign: usize,
+    /// The keys of the first of these.
+    pub foreign_keys: Vec<String>,
     /// Objects that cannot be read, or are of a later version: left as they are.
     pub unreadable: usize,
     /// The keys of the first of these.
@@ -87,8 +85,8 @@ pub struct Summary {
     pub overtaken: usize,
     /// Hours that could not be compacted.
     pub failed: usize,
-    /// Whether the time was over before the last hour.
-    pub is_cut_short: bool,
+    /// Hours that were left as they were because there was no time for them.
+    pub cut_short: usize,
     /// Longest time, in milliseconds, during which a query saw readings of an hour twice.
     pub swap_millis: u64,
 }
@@ -117,7 +115,7 @@ pub async fn handle(invocation: &Invocation, deps: &Deps) -> Result<Summary, Han
     if let Some(hour) = hours.finish().filter(|_| outcome.is_ok()) {
         visit(&hour, invocation, deps, &mut summary).await;
     }
-    summary.foreign = hours.foreign;
+    Named { count: summary.foreign, keys: summary.foreign_keys } = hours.foreign;
     report(&summary, deps, invocation);
     outcome?;
     if summary.failed > 0 { Err(HandlerError::Failed(summary.failed)) } else { Ok(summary) }
@@ -128,8 +126,8 @@ async fn visit(hour: &HourObjects, invocation: &Invocation, deps: &Deps, summary
     if hour.is_settled() || !hour.is_closed(invocation.began, deps.config.after_minutes) {
         return;
     }
-    if summary.is_cut_short || invocation.deadline.remaining() < MIN_TIME {
-        summary.is_cut_short = true;
+    if invocation.deadline.remaining() < MIN_TIME {
+        summary.cut_short += 1;
         return;
     }
     // One hour that is too large must not keep all others from their turn, run after run.
@@ -137,6 +135,10 @@ async fn visit(hour: &HourObjects, invocation: &Invocation, deps: &Deps, summary
     match compact(hour, deps, deadline, summary).await {
         Ok(()) => {}
         Err(HourError::Overtaken) => summary.overtaken += 1,
+        Err(HourError::TimeIsOver | HourError::Sort(SortError::Stopped)) => {
+            summary.cut_short += 1;
+            tracing::warn!(request_id = invocation.request_id, hour = %hour.hour, "an hour takes too long to compact");
+        }
         Err(error) => {
             summary.failed += 1;
             tracing::error!(
@@ -177,31 +179,33 @@ async fn compact(
     deadline: Deadline,
     summary: &mut Summary,
 ) -> Result<(), HourError> {
-    let mut intake = Intake { sorter: Sorter::new(deps.limits)?, taken: Vec::new(), unreadable: Vec::new() };
+    let mut intake =
+        Intake { sorter: Sorter::new(deps.limits)?, taken: Vec::new(), unreadable: Named::default() };
     intake.take(&hour.archived, deps, deadline).await?;
-    let has_news = !intake.taken.is_empty() || !hour.is_one_set();
-    if has_news {
+    let has_news = !intake.taken.is_empty();
+    if has_news || !is_one_set(hour.compacted.iter().map(|object| &object.key)) {
         intake.take(&hour.compacted, deps, deadline).await?;
     }
-    summary.unreadable += intake.unreadable.len();
-    let room = MAX_NAMED.saturating_sub(summary.unreadable_keys.len());
-    summary.unreadable_keys.extend(intake.unreadable.iter().take(room).cloned());
-    if intake.taken.len() < 2 {
+    let Intake { sorter, taken, unreadable } = intake;
+    summary.note_unreadable(unreadable);
+    // What can be read may be compacted already, and only what cannot make the hour look unfinished.
+    if taken.len() < 2 || (!has_news && is_one_set(taken.iter())) {
         return Ok(());
     }
-    let rows = intake.sorter.rows();
-    let sorted = intake.sorter.finish()?;
+    let rows = sorter.rows();
+    let sorted = sorter.finish(|| deadline.has_passed())?;
     let began = Instant::now();
-    put(hour, &sorted, deps, deadline).await?;
-    let replaced = intake.taken.len();
-    let (left, error) = deps.bucket.delete(intake.taken, deadline).await;
+    let written = put(hour, &sorted, &taken, deps, deadline).await?;
+    let replaced: Vec<String> =
+        taken.iter().filter(|key| !written.contains(key)).map(ToString::to_string).collect();
+    summary.replaced += replaced.len();
+    let (left, error) = deps.bucket.delete(replaced, deadline).await;
     let swap_millis = began.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
     if !left.is_empty() {
         return Err(HourError::Undeleted { count: left.len(), error });
     }
     let readings: usize = sorted.outputs.iter().map(|output| output.rows).sum();
     summary.hours += 1;
-    summary.replaced += replaced;
     summary.written += sorted.outputs.len();
     summary.readings += readings;
     summary.duplicates += rows - readings;
@@ -212,8 +216,8 @@ async fn compact(
 /// The objects whose readings are in the sorter, and those that could not be read.
 struct Intake {
     sorter: Sorter,
-    taken: Vec<String>,
-    unreadable: Vec<String>,
+    taken: Vec<Key>,
+    unreadable: Named,
 }
 
 impl Intake {
@@ -221,9 +225,8 @@ impl Intake {
         let is_small = objects.iter().all(|object| object.bytes <= SMALL_BYTES);
         let in_flight = if is_small { MAX_IN_FLIGHT } else { 1 };
         let gets = objects.iter().map(async |object| {
-            let key = object.key.to_string();
-            let got = deps.bucket.get(&key, deadline).await;
-            (key, got)
+            let got = deps.bucket.get(&object.key.to_string(), deadline).await;
+            (object.key.clone(), got)
         });
         // In order, so that the same objects are sorted in the same way.
         let mut gets = stream::iter(gets).buffered(in_flight);
@@ -236,41 +239,55 @@ impl Intake {
         Ok(())
     }
 
-    fn add(&mut self, key: String, file: Bytes) -> Result<(), HourError> {
+    fn add(&mut self, key: Key, file: Bytes) -> Result<(), HourError> {
         match self.sorter.add(file) {
             Ok(()) => self.taken.push(key),
             Err(AddError::Local(error)) => return Err(error.into()),
             Err(AddError::Unreadable(error)) => {
                 tracing::error!(
-                    key,
+                    %key,
                     error = chain(&error),
                     "an object of the lake cannot be read, and is left as it is"
                 );
-                self.unreadable.push(key);
+                self.unreadable.add(&key.to_string());
             }
         }
         Ok(())
     }
 }
 
-async fn put(hour: &HourObjects, sorted: &Sorted, deps: &Deps, deadline: Deadline) -> Result<(), CloudError> {
-    let generation = hour.next_generation();
+/// Writes what is sorted, but for objects of the same set that an earlier run has written and this one has taken;
+/// returns the keys of the set.
+async fn put(
+    hour: &HourObjects,
+    sorted: &Sorted,
+    taken: &[Key],
+    deps: &Deps,
+    deadline: Deadline,
+) -> Result<Vec<Key>, CloudError> {
     let parts = u32::try_from(sorted.outputs.len()).unwrap_or(u32::MAX);
+    let generation = hour.generation_of(&sorted.set, parts);
+    let mut keys = Vec::new();
     for (part, output) in (1..).zip(&sorted.outputs) {
         let name = Name::Compacted { generation, set: sorted.set.clone(), part, parts };
-        let key = Key { hour: hour.hour, name }.to_string();
-        deps.bucket.put_file(&key, PARQUET, &output.file, deadline).await?;
+        let key = Key { hour: hour.hour, name };
+        if !taken.contains(&key) {
+            deps.bucket.put_file(&key.to_string(), MEDIA_TYPE, &output.file, deadline).await?;
+        }
+        keys.push(key);
     }
-    Ok(())
+    Ok(keys)
+}
+
+impl Summary {
+    fn note_unreadable(&mut self, unreadable: Named) {
+        self.unreadable += unreadable.count;
+        let room = Named::MAX.saturating_sub(self.unreadable_keys.len());
+        self.unreadable_keys.extend(unreadable.keys.into_iter().take(room));
+    }
 }
 
 fn report(summary: &Summary, deps: &Deps, invocation: &Invocation) {
-    if summary.is_cut_short {
-        tracing::warn!(
-            request_id = invocation.request_id,
-            "the time was over before all hours were compacted"
-        );
-    }
     let dimensions = vec![("Stage", deps.config.stage.clone()), ("Function", "compact".to_owned())];
     let line = MetricLine::new(dimensions)
         .count("Hours", summary.hours)
@@ -282,8 +299,9 @@ fn report(summary: &Summary, deps: &Deps, invocation: &Invocation) {
         .count("Unreadable", summary.unreadable)
         .count("Overtaken", summary.overtaken)
         .count("Failed", summary.failed)
-        .count("CutShort", usize::from(summary.is_cut_short))
+        .count("CutShort", summary.cut_short)
         .property("unreadable_keys", &summary.unreadable_keys)
+        .property("foreign_keys", &summary.foreign_keys)
         .property("swap_millis", summary.swap_millis)
         .property("request_id", &invocation.request_id);
     emit(&line);

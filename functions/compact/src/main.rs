@@ -5,6 +5,7 @@ use cloud::lambda::{self, RuntimeError};
 use cloud::objects::Bucket;
 use cloud::{clients, sdk};
 use compact::handler::{Deps, handle};
+use compact::sorter::remove_leftovers;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), RuntimeError> {
@@ -13,6 +14,7 @@ async fn main() -> Result<(), RuntimeError> {
     lambda::init_logging(lookup("AWS_LAMBDA_LOG_LEVEL").as_deref());
     let config =
         CompactConfig::from_lookup(lookup).inspect_err(|error| tracing::error!(%error, "not configured"))?;
+    remove_leftovers();
     let aws = clients::in_lambda().await;
     let bucket = Bucket::new(sdk::s3::Client::new(&aws), &config.bucket);
     let deps = Deps::new(bucket, config);

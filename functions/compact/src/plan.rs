@@ -36,23 +36,18 @@ impl HourObjects {
 
     /// Whether nothing came since it was compacted; a lone object is sorted and has each reading once.
     pub fn is_settled(&self) -> bool {
-        self.archived.len() + self.compacted.len() <= 1 || (self.archived.is_empty() && self.is_one_set())
+        self.archived.len() + self.compacted.len() <= 1
+            || (self.archived.is_empty() && is_one_set(self.compacted.iter().map(|object| &object.key)))
     }
 
-    /// Whether the compacted objects are those of one compaction, all of them: not the rest of one that was
-    /// cut off, nor the outcome of two at one time.
-    pub fn is_one_set(&self) -> bool {
-        let id = |object: &Object| match &object.key.name {
-            Name::Compacted { generation, set, parts, .. } => Some((*generation, set.clone(), *parts)),
-            Name::Archived { .. } => None,
-        };
-        let Some(Some((generation, set, parts))) = self.compacted.first().map(id) else { return true };
-        self.compacted.len() == parts as usize
-            && self.compacted.iter().all(|object| id(object) == Some((generation, set.clone(), parts)))
-    }
-
-    /// The generation of the next compaction: its names sort behind all that there are.
-    pub fn next_generation(&self) -> u32 {
+    /// The generation of a compaction that makes this set: the one that has been begun already, or the next,
+    /// whose names sort behind all that there are.
+    pub fn generation_of(&self, set: &str, parts: u32) -> u32 {
+        let is_begun = |object: &&Object| matches!(&object.key.name, Name::Compacted { set: known, parts: of, .. } if known == set && *of == parts);
+        let begun = self.compacted.iter().rev().find(is_begun).map(|object| &object.key.name);
+        if let Some(Name::Compacted { generation, .. }) = begun {
+            return *generation;
+        }
         let generations = self.compacted.iter().map(|object| match object.key.name {
             Name::Compacted { generation, .. } => generation,
             Name::Archived { .. } => 0,
@@ -61,19 +56,57 @@ impl HourObjects {
     }
 }
 
+/// Whether these are the objects of one compaction, all of them: not the rest of one that was cut off, nor the
+/// outcome of two at one time.
+pub fn is_one_set<'a>(keys: impl Iterator<Item = &'a Key>) -> bool {
+    let id = |key: &Key| match &key.name {
+        Name::Compacted { generation, set, parts, .. } => Some((*generation, set.clone(), *parts)),
+        Name::Archived { .. } => None,
+    };
+    let ids: Vec<_> = keys.map(id).collect();
+    match ids.first() {
+        None => true,
+        Some(first) => {
+            ids.iter().all(|id| id == first) && first.as_ref().is_some_and(|id| ids.len() == id.2 as usize)
+        }
+    }
+}
+
 /// Groups a list, whose keys come in order, into hours.
 #[derive(Debug, Default)]
 pub struct Hours {
     current: Option<HourObjects>,
     /// Keys below the lake's prefix that are none of the lake's.
-    pub foreign: usize,
+    pub foreign: Named,
+}
+
+/// Counts keys, and keeps the first of them to be named in a log line, of what may be thousands.
+#[derive(Debug, Default)]
+pub struct Named {
+    /// All of them.
+    pub count: usize,
+    /// The first.
+    pub keys: Vec<String>,
+}
+
+impl Named {
+    /// Most keys that are kept.
+    pub const MAX: usize = 20;
+
+    /// Counts one more.
+    pub fn add(&mut self, key: &str) {
+        self.count += 1;
+        if self.keys.len() < Self::MAX {
+            self.keys.push(key.to_owned());
+        }
+    }
 }
 
 impl Hours {
     /// Takes the next key; returns the hour that it ends.
     pub fn push(&mut self, listed: &Listed) -> Option<HourObjects> {
         let Some(key) = Key::parse(&listed.key) else {
-            self.foreign += 1;
+            self.foreign.add(&listed.key);
             return None;
         };
         let is_other = self.current.as_ref().is_none_or(|current| current.hour != key.hour);
@@ -116,7 +149,7 @@ mod tests {
         let listed = |key: &String| Listed { key: key.clone(), bytes: 7 };
         let mut found: Vec<HourObjects> = keys.iter().filter_map(|key| hours.push(&listed(key))).collect();
         found.extend(hours.finish());
-        (found, hours.foreign)
+        (found, hours.foreign.count)
     }
 
     #[test]
@@ -134,7 +167,10 @@ mod tests {
         let sizes: Vec<_> =
             found.iter().map(|hour| (hour.hour, hour.archived.len(), hour.compacted.len())).collect();
         assert_eq!(sizes, [(seven, 2, 1), (eight, 1, 0)]);
-        assert_eq!((found[0].next_generation(), found[1].next_generation()), (4, 1));
+        let set = format!("{:016x}", 1);
+        assert_eq!((found[0].generation_of("other", 1), found[1].generation_of("other", 1)), (4, 1));
+        assert_eq!(found[0].generation_of(&set, 1), 3, "that is what the object there says it is part of");
+        assert_eq!(found[0].generation_of(&set, 2), 4);
     }
 
     #[test]

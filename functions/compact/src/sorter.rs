@@ -15,8 +15,12 @@ use thiserror::Error;
 
 /// Readings in memory at a time: some 60 MB.
 const SORTED_ROWS: usize = 1_000_000;
-/// Rows taken from a file at a time.
-const STRIDE: usize = 65_536;
+/// Bytes of texts in memory at a time: readings may be texts of 1 KB, all of them different.
+const SORTED_TEXT_BYTES: usize = 64 << 20;
+/// Rows taken from a file at a time: 16 MB of the longest texts.
+const STRIDE: usize = 16_384;
+/// Beginning of the names of temporary folders; the id of the process that uses one follows.
+const FOLDER: &str = "tidegate-compact-";
 
 /// Collects the readings of many files.
 #[derive(Debug)]
@@ -34,8 +38,10 @@ pub struct Sorter {
 /// How much is in memory and in a file.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Readings that are sorted at a time.
+    /// Readings that are sorted at a time …
     pub sorted_rows: usize,
+    /// … unless their texts have as many bytes before.
+    pub sorted_text_bytes: usize,
     /// Readings that are merged at a time, into one row group.
     pub merged_rows: usize,
     /// Bytes after which a file ends.
@@ -45,7 +51,12 @@ pub struct Limits {
 impl Default for Limits {
     /// Files of 128 MB: what Athena reads best ("Top 10 performance tuning tips", optimal file size).
     fn default() -> Self {
-        Self { sorted_rows: SORTED_ROWS, merged_rows: ROW_GROUP_ROWS, file_bytes: 128 << 20 }
+        Self {
+            sorted_rows: SORTED_ROWS,
+            sorted_text_bytes: SORTED_TEXT_BYTES,
+            merged_rows: ROW_GROUP_ROWS,
+            file_bytes: 128 << 20,
+        }
     }
 }
 
@@ -90,13 +101,16 @@ pub enum SortError {
     #[error("a temporary file could not be encoded or decoded")]
     Encoding(#[from] LakeError),
     /// A fault of this program; nothing is replaced then.
-    #[error("of {expected} sorted readings {found} were merged")]
+    #[error("of {expected} sorted readings {found} are there")]
     Lost {
-        /// Rows in the runs.
+        /// Rows that were written.
         expected: usize,
-        /// Rows that the merge has read.
+        /// Rows that were found when they were read again.
         found: usize,
     },
+    /// Whoever asked for it has no more time.
+    #[error("the time is over")]
+    Stopped,
 }
 
 impl Sorter {
@@ -105,7 +119,7 @@ impl Sorter {
     /// # Errors
     /// If no folder can be made there.
     pub fn new(limits: Limits) -> Result<Self, SortError> {
-        let dir = tempfile::tempdir()?;
+        let dir = tempfile::Builder::new().prefix(&format!("{FOLDER}{}-", std::process::id())).tempdir()?;
         Ok(Self { dir, limits, pending: Columns::default(), runs: Vec::new(), run_rows: 0, rows: 0 })
     }
 
@@ -127,7 +141,9 @@ impl Sorter {
                     return Err(AddError::Unreadable(error));
                 }
             }
-            if self.pending.len() >= self.limits.sorted_rows {
+            if self.pending.len() >= self.limits.sorted_rows
+                || self.pending.text_bytes() >= self.limits.sorted_text_bytes
+            {
                 self.rows += self.pending.len() - start;
                 self.spill()?;
                 start = 0;
@@ -156,11 +172,11 @@ impl Sorter {
         Ok(())
     }
 
-    /// Merges all into files of a good size.
+    /// Merges all into files of a good size, unless it `should_stop` before.
     ///
     /// # Errors
-    /// If temporary files fail.
-    pub fn finish(mut self) -> Result<Sorted, SortError> {
+    /// If temporary files fail, or it was stopped.
+    pub fn finish(mut self, should_stop: impl Fn() -> bool) -> Result<Sorted, SortError> {
         let mut outputs =
             Outputs { dir: self.dir.path().to_owned(), limits: self.limits, done: Vec::new(), open: None };
         if self.runs.is_empty() {
@@ -175,15 +191,39 @@ impl Sorter {
             while merge.next(self.limits.merged_rows, &mut columns)? {
                 outputs.writer()?.write_in_order(&columns)?;
                 outputs.roll()?;
+                if should_stop() {
+                    return Err(SortError::Stopped);
+                }
             }
-            if merge.read() != self.run_rows {
-                return Err(SortError::Lost { expected: self.run_rows, found: merge.read() });
-            }
+            check_rows(self.run_rows, merge.read())?;
         }
         let outputs = outputs.finish()?;
+        for output in &outputs {
+            check_rows(output.rows, Reader::open(File::open(&output.file)?)?.rows())?;
+        }
         let mut set = Fingerprint::default();
         outputs.iter().for_each(|output| set.update(&output.digest));
         Ok(Sorted { outputs, set: set.finish(), _dir: self.dir })
+    }
+}
+
+fn check_rows(expected: usize, found: usize) -> Result<(), SortError> {
+    if expected == found { Ok(()) } else { Err(SortError::Lost { expected, found }) }
+}
+
+/// Removes what processes have left that were ended in the middle: Lambda keeps temporary files when it starts a
+/// function anew, and they would take the room of the next.
+pub fn remove_leftovers() {
+    let Ok(entries) = std::fs::read_dir(std::env::temp_dir()) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(FOLDER)) else { continue };
+        let id = rest.split('-').next().unwrap_or_default();
+        let is_mine = id == std::process::id().to_string();
+        if is_mine || !std::path::Path::new("/proc").join(id).exists() {
+            // What cannot be removed is no reason not to begin.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use compact::sorter::{AddError, Limits, Sorted, Sorter};
+use compact::sorter::{AddError, Limits, SortError, Sorted, Sorter};
 use lake::{Columns, Reader, encode};
 use proptest::prelude::*;
 use telemetry::{DeviceId, Micros, Quality, Reading, TimeSource, Value, pack, standing};
@@ -41,7 +41,7 @@ fn sort(files: &[Bytes], limits: Limits) -> Sorted {
     for file in files {
         sorter.add(file.clone()).unwrap();
     }
-    sorter.finish().unwrap()
+    sorter.finish(|| false).unwrap()
 }
 
 /// All rows, in the order of the files.
@@ -61,6 +61,13 @@ fn model(batches: &[Vec<Reading>]) -> Vec<Reading> {
     all
 }
 
+/// The same footer, and pages that are none: what is wrong shows only when rows are read.
+fn damaged(good: &Bytes) -> Bytes {
+    let mut file = good.to_vec();
+    file[4..40].fill(0xff);
+    file.into()
+}
+
 proptest! {
     #[test]
     fn what_was_added_comes_out_once_and_in_order(
@@ -70,7 +77,7 @@ proptest! {
         file_bytes in prop_oneof![Just(1_usize), Just(8_000), Just(1 << 20)],
     ) {
         let files: Vec<Bytes> = batches.iter().map(|batch| file(batch)).collect();
-        let limits = Limits { sorted_rows, merged_rows, file_bytes };
+        let limits = Limits { sorted_rows, merged_rows, file_bytes, ..Limits::default() };
         let sorted = sort(&files, limits);
         prop_assert_eq!(rows(&sorted), model(&batches));
         prop_assert_eq!(sorted.outputs.iter().map(|output| output.rows).sum::<usize>(), rows(&sorted).len());
@@ -86,11 +93,11 @@ proptest! {
         let mut sorter = Sorter::new(Limits { sorted_rows, ..Limits::default() }).unwrap();
         for batch in &batches {
             let good = file(batch);
-            let cut = good.slice(..good.len() / 2);
-            prop_assert!(matches!(sorter.add(cut), Err(AddError::Unreadable(_))));
+            sorter.add(good.clone()).unwrap();
+            prop_assert!(matches!(sorter.add(damaged(&good)), Err(AddError::Unreadable(_))));
             sorter.add(good).unwrap();
         }
-        let sorted = sorter.finish().unwrap();
+        let sorted = sorter.finish(|| false).unwrap();
         prop_assert_eq!(rows(&sorted), model(&batches));
     }
 }
@@ -114,7 +121,41 @@ fn files_end_at_their_size_and_all_row_groups_are_in_order() {
         })
         .collect();
     let files: Vec<Bytes> = batches.iter().map(|batch| file(batch)).collect();
-    let sorted = sort(&files, Limits { sorted_rows: 400, merged_rows: 100, file_bytes: 1_000 });
+    let sorted =
+        sort(&files, Limits { sorted_rows: 400, merged_rows: 100, file_bytes: 1_000, ..Limits::default() });
     assert!(sorted.outputs.len() > 3, "{} files", sorted.outputs.len());
     assert_eq!(rows(&sorted), model(&batches));
+}
+
+/// Readings of `bytes` of text each, all different.
+fn texts(count: usize, bytes: usize) -> Vec<Reading> {
+    let text = |n: usize| format!("{n:0>bytes$}");
+    let reading = |n: usize| Reading {
+        device: DeviceId::from_stored("site/a"),
+        metric: "log".into(),
+        at: Micros(START + n as i64),
+        received: Micros(START),
+        value: Value::Text(text(n).into()),
+        unit: None,
+        quality: Quality::Good,
+        time_source: TimeSource::Device,
+    };
+    (0..count).map(reading).collect()
+}
+
+#[test]
+fn long_texts_are_sorted_in_pieces_too() {
+    let batches: Vec<Vec<Reading>> = texts(2_000, 900).chunks(250).map(<[Reading]>::to_vec).collect();
+    let files: Vec<Bytes> = batches.iter().map(|batch| file(batch)).collect();
+    let sorted = sort(&files, Limits { sorted_text_bytes: 300_000, ..Limits::default() });
+    assert_eq!(rows(&sorted), model(&batches));
+}
+
+#[test]
+fn a_merge_that_takes_too_long_is_stopped() {
+    let mut sorter = Sorter::new(Limits { sorted_rows: 1, merged_rows: 10, ..Limits::default() }).unwrap();
+    for batch in texts(100, 10).chunks(25) {
+        sorter.add(file(batch)).unwrap();
+    }
+    assert!(matches!(sorter.finish(|| true), Err(SortError::Stopped)));
 }

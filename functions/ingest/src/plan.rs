@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use cloud::quarantine::PREFIX;
+use cloud::quarantine;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use telemetry::{Decoder, DeviceId, Envelope, Latest, Micros, Reading, SpanItem, latest, pack};
@@ -186,7 +186,7 @@ impl Days {
                 text.push_str(&line);
                 text.push('\n');
             }
-            let key = format!("{PREFIX}day={day}/{}.jsonl", hex_digest(text.as_bytes()));
+            let key = quarantine::key(&day, &hex_digest(text.as_bytes()));
             QuarantineObject { day, key, lines: text }
         };
         self.0.into_iter().map(object).collect()

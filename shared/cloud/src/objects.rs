@@ -9,7 +9,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use bytes::Bytes;
 
-use crate::error::{Disposition, Error};
+use crate::error::Error;
 use crate::retry::{Backoff, Deadline, until};
 
 /// Most keys in one `DeleteObjects` (Amazon S3 API Reference).
@@ -142,12 +142,14 @@ impl Bucket {
                 match deadline.bound("DeleteObjects", self.delete_chunk(chunk)).await {
                     Ok(refused) => {
                         for (key, code) in refused {
-                            last_error = Some(Error::of_item("DeleteObjects", &code));
+                            let error = Error::of_item("DeleteObjects", &code);
+                            can_retry &= error.is_retryable();
+                            last_error = Some(error);
                             failed.push(key);
                         }
                     }
                     Err(error) => {
-                        can_retry &= error.disposition != Disposition::Fatal;
+                        can_retry &= error.is_retryable();
                         last_error = Some(error);
                         failed.extend_from_slice(chunk);
                     }

@@ -8,6 +8,13 @@ use crate::retry::Deadline;
 
 /// The prefix of all objects.
 pub const PREFIX: &str = "quarantine/";
+/// Their media type: JSON lines.
+pub const MEDIA_TYPE: &str = "application/x-ndjson";
+
+/// The key of lines that were received on `day`, by the digest of what they are.
+pub fn key(day: &str, digest: &str) -> String {
+    format!("{PREFIX}day={day}/{digest}.jsonl")
+}
 
 /// Writes to the quarantine.
 #[derive(Debug, Clone)]
@@ -25,6 +32,6 @@ impl Quarantine {
     /// # Errors
     /// If S3 refuses, or the time is over.
     pub async fn put(&self, key: &str, lines: String, deadline: Deadline) -> Result<(), Error> {
-        self.0.put(key, "application/x-ndjson", Bytes::from(lines), deadline).await
+        self.0.put(key, MEDIA_TYPE, Bytes::from(lines), deadline).await
     }
 }

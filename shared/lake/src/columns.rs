@@ -17,6 +17,8 @@ pub(crate) const NONE: Symbol = Symbol::MAX;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Symbols {
     texts: Vec<ByteArray>,
+    /// Bytes of all texts.
+    bytes: usize,
     known: HashMap<Bytes, Symbol, RandomState>,
 }
 
@@ -31,6 +33,7 @@ impl Symbols {
     fn add(&mut self, text: Bytes) -> Symbol {
         // Memory ends long before the numbers do.
         let symbol = Symbol::try_from(self.texts.len()).unwrap_or(NONE);
+        self.bytes += text.len();
         self.texts.push(ByteArray::from(text.clone()));
         self.known.insert(text, symbol);
         symbol
@@ -47,6 +50,7 @@ impl Symbols {
 
     fn clear(&mut self) {
         self.texts.clear();
+        self.bytes = 0;
         self.known.clear();
     }
 }
@@ -91,6 +95,11 @@ impl Columns {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.at.is_empty()
+    }
+
+    /// Bytes of the texts in it, each counted once: what readings take beyond a fixed size.
+    pub fn text_bytes(&self) -> usize {
+        self.symbols.bytes
     }
 
     /// Forgets all readings; keeps the memory for the next ones.
@@ -211,14 +220,6 @@ impl Columns {
         self.unit.push(unit);
         self.quality.push(other.quality[index]);
         self.time_source.push(other.time_source[index]);
-    }
-
-    /// Adds all readings of `other`.
-    pub fn append(&mut self, other: &Self) {
-        let mut map = SymbolMap::default();
-        for index in 0..other.len() {
-            self.push_from(other, index, &mut map);
-        }
     }
 
     /// The places of the readings that stand, each identity once, in the order of device, metric and time.

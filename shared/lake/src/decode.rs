@@ -30,6 +30,7 @@ pub struct Reader<R: ChunkReader + 'static> {
     places: [Option<usize>; COLUMNS.len()],
     next_row_group: usize,
     current: Option<RowGroup>,
+    rows_read: usize,
 }
 
 impl<R: ChunkReader + 'static> Reader<R> {
@@ -49,12 +50,7 @@ impl<R: ChunkReader + 'static> Reader<R> {
         if !(0..MAX_ROWS).contains(&metadata.num_rows()) {
             return Err(LakeError::Rows);
         }
-        Ok(Self { file, version, places, next_row_group: 0, current: None })
-    }
-
-    /// The version of the schema that it was written with.
-    pub fn version(&self) -> u32 {
-        self.version
+        Ok(Self { file, version, places, next_row_group: 0, current: None, rows_read: 0 })
     }
 
     /// Whether nothing is lost when the file is read and written again: it has no columns that only a
@@ -74,7 +70,7 @@ impl<R: ChunkReader + 'static> Reader<R> {
     /// Adds at least one row and at most `max` to `columns`; returns whether there were any left.
     ///
     /// # Errors
-    /// If the file is damaged there.
+    /// If the file is damaged there, or ends with other rows than its footer promises.
     pub fn read(&mut self, max: usize, columns: &mut Columns) -> Result<bool, LakeError> {
         contained(|| self.read_rows(max, columns))
     }
@@ -83,13 +79,16 @@ impl<R: ChunkReader + 'static> Reader<R> {
         loop {
             if let Some(group) = &mut self.current {
                 if group.rows_left > 0 {
+                    let before = columns.len();
                     group.read(max, columns)?;
+                    self.rows_read += columns.len() - before;
                     return Ok(true);
                 }
                 self.current = None;
             }
             if self.next_row_group >= self.file.num_row_groups() {
-                return Ok(false);
+                // A footer that names too few row groups would lose the rest in silence.
+                return if self.rows_read == self.rows() { Ok(false) } else { Err(LakeError::Rows) };
             }
             let group = self.file.get_row_group(self.next_row_group)?;
             self.next_row_group += 1;

@@ -197,11 +197,15 @@ impl<W: Write + Send> RowGroup<'_, '_, W> {
 /// The sites, and by each device's symbol the place of its own among them.
 fn sites(columns: &Columns) -> (Vec<ByteArray>, Vec<Symbol>) {
     let mut sites = Symbols::default();
-    let site = |device: &ByteArray| {
-        let end = device.data().iter().position(|byte| *byte == b'/').unwrap_or(device.len());
-        sites.of(&device.data()[..end])
-    };
-    let places = columns.symbols.texts().iter().map(site).collect();
+    let mut places = vec![NONE; columns.symbols.texts().len()];
+    for device in &columns.device {
+        let place = &mut places[*device as usize];
+        if *place == NONE {
+            let device = columns.symbols.bytes(*device);
+            let end = device.iter().position(|byte| *byte == b'/').unwrap_or(device.len());
+            *place = sites.of(&device[..end]);
+        }
+    }
     (sites.texts().to_vec(), places)
 }
 

@@ -10,6 +10,9 @@ pub mod key;
 mod merge;
 pub mod schema;
 
+/// The media type of Parquet (IANA, `application/vnd.apache.parquet`).
+pub const MEDIA_TYPE: &str = "application/vnd.apache.parquet";
+
 pub use columns::Columns;
 pub use decode::{Footer, Reader, footer};
 pub use encode::{Writer, encode};

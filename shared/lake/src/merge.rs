@@ -10,8 +10,10 @@ use crate::columns::{Columns, SymbolMap};
 use crate::decode::Reader;
 use crate::error::LakeError;
 
-/// Rows of each file in memory at a time.
-const STRIDE: usize = 8_192;
+/// Rows of each file in memory at a time: 2 MB of the longest texts.
+const STRIDE: usize = 2_048;
+/// Bytes of texts after which readings are given out, however few they are.
+const MAX_TEXT_BYTES: usize = 64 << 20;
 
 /// Merges sorted files; keeps a stride of each in memory.
 pub struct Merge<R: ChunkReader + 'static> {
@@ -87,14 +89,14 @@ impl<R: ChunkReader + 'static> Merge<R> {
         Ok(Self { heads, read: 0, last: Columns::default() })
     }
 
-    /// Replaces `columns` by the next readings that stand, at most `max`; returns whether there were any.
+    /// Replaces `columns` by the next readings that stand, at most `max`, and fewer if their texts are long; returns whether there were any.
     ///
     /// # Errors
     /// If a file is damaged.
     pub fn next(&mut self, max: usize, columns: &mut Columns) -> Result<bool, LakeError> {
         columns.clear();
         self.forget_symbols();
-        while columns.len() < max {
+        while columns.len() < max && columns.text_bytes() < MAX_TEXT_BYTES {
             let Some(mut head) = self.heads.peek_mut() else { break };
             self.read += 1;
             let source = &mut *head;

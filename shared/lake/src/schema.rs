@@ -144,7 +144,7 @@ fn parquet_column(column: &Column) -> Result<TypePtr> {
     Ok(Arc::new(builder.with_logical_type(logical).with_repetition(repetition).build()?))
 }
 
-/// How files are written, in row groups of at most `row_group_rows`.
+/// How files are written.
 pub(crate) fn properties() -> Result<WriterPropertiesPtr> {
     let path = |index: usize| ColumnPath::from(COLUMNS[index].name);
     let described =

@@ -55,11 +55,15 @@ fn reading() -> impl Strategy<Value = Reading> {
     )
 }
 
-fn columns(readings: &[Reading]) -> Columns {
-    let mut columns = Columns::default();
+fn push(readings: &[Reading], columns: &mut Columns) {
     for span in pack(readings.to_vec()) {
         columns.push_span(&span, i64::MIN, i64::MAX);
     }
+}
+
+fn columns(readings: &[Reading]) -> Columns {
+    let mut columns = Columns::default();
+    push(readings, &mut columns);
     columns
 }
 
@@ -119,7 +123,7 @@ proptest! {
     fn the_same_readings_make_the_same_bytes(batches in prop::collection::vec(prop::collection::vec(reading(), 1..20), 1..6)) {
         let together = |batches: &[Vec<Reading>]| {
             let mut all = Columns::default();
-            batches.iter().for_each(|batch| all.append(&columns(batch)));
+            batches.iter().for_each(|batch| push(batch, &mut all));
             encode(&all).unwrap().unwrap()
         };
         let reversed: Vec<_> = batches.iter().rev().cloned().collect();
@@ -141,7 +145,10 @@ proptest! {
         // The outcome depends neither on the files' order nor on where they were cut.
         prop_assert_eq!(&merged, &merge(files.iter().rev().cloned().collect(), 7));
         let mut together = Columns::default();
-        files.iter().for_each(|file| together.append(&Reader::open(file.clone()).unwrap().read_all().unwrap()));
+        for file in &files {
+            let mut reader = Reader::open(file.clone()).unwrap();
+            while reader.read(usize::MAX, &mut together).unwrap() {}
+        }
         prop_assert_eq!(&merged, &read(encode(&together).unwrap().unwrap()));
     }
 
@@ -182,7 +189,7 @@ fn a_file_has_row_groups_of_bounded_size_and_they_read_back() {
         .collect();
     let block = columns(&base);
     for _ in 0..3 {
-        big.append(&block);
+        push(&base, &mut big);
     }
     let mut writer = Writer::new(Vec::new()).unwrap();
     assert_eq!(writer.write_sorted(&big).unwrap(), 1_000, "repetitions do not stand");
@@ -238,7 +245,6 @@ fn versions_read_each_other() {
     ];
     // An older version had fewer columns, in another order …
     let older = Reader::open(foreign(Some("0"), &known)).unwrap();
-    assert_eq!(older.version(), 0);
     older.check_rewritable().unwrap();
     let readings: Vec<Reading> = older.read_all().unwrap().readings().collect();
     assert_eq!(readings[0].device.as_str(), "device");

@@ -228,7 +228,15 @@ fn what_is_no_span_is_refused_by_the_attribute_at_fault() {
     }
     check("version", Some(Attribute::N("2".into())));
     check("span", Some(Attribute::S("yesterday#1".into())));
+    check("span", Some(Attribute::S("-1#1".into())));
+    check("span", Some(Attribute::S("9223372036854775807#1".into())));
     check("delays", Some(Attribute::L(vec![])));
     check("source", Some(Attribute::S("rumour".into())));
     assert!(Span::from_item(&good).is_ok());
+    // Without rows it would be a span of nothing, which nobody could account for.
+    let nothing = Attribute::L(vec![]);
+    let empty = [("times", nothing.clone()), ("delays", nothing), ("metrics", Attribute::M(Item::new()))];
+    let mut item = good;
+    item.extend(empty.map(|(name, attribute)| (name.to_owned(), attribute)));
+    assert!(Span::from_item(&item).unwrap_err().to_string().contains("`times`"));
 }

@@ -76,6 +76,7 @@ pub(super) struct FaultPlan {
     pub(super) unprocessed: Picker,
     pub(super) statements: Picker,
     pub(super) deletes: Picker,
+    pub(super) delete_code: &'static str,
     pub(super) statement_fault: Option<StatementFault>,
 }
 

@@ -334,9 +334,10 @@ impl Handle {
         self.lock().objects.remove(bucket, key);
     }
 
-    /// Fails these keys of DeleteObjects, each with `InternalError` in an answer that is a success.
-    pub fn fail_deletes(&self, pick: Pick) {
-        self.lock().faults.deletes = Picker::new(pick);
+    /// Fails these keys of DeleteObjects, each with this code in an answer that is a success.
+    pub fn fail_deletes(&self, pick: Pick, code: &'static str) {
+        let faults = &mut self.lock().faults;
+        (faults.deletes, faults.delete_code) = (Picker::new(pick), code);
     }
 
     /// Lists at most so many keys in a page.

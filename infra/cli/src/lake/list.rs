@@ -26,8 +26,15 @@ struct Day {
     rows: usize,
     bytes: u64,
     sizes: [usize; SIZES.len()],
-    foreign: usize,
     unreadable: Vec<String>,
+}
+
+/// What an object's footer tells.
+enum Rows {
+    Known(usize),
+    Unreadable,
+    /// It is gone since it was listed: the object that it was compacted into has its rows.
+    Gone,
 }
 
 /// Prints what lies in the lake, all of it or one day.
@@ -41,62 +48,68 @@ pub async fn list(target: &Target, day: Option<&str>) -> Result<()> {
     if objects.is_empty() {
         note("the lake is empty there; archive writes once its batch is full or its window over");
     }
+    let mut foreign = Vec::new();
+    let mut own = Vec::new();
+    for object in objects {
+        match Key::parse(&object.key) {
+            Some(key) => own.push((key.hour.start().day(), object)),
+            None => foreign.push(object.key),
+        }
+    }
     let mut days: BTreeMap<String, Day> = BTreeMap::new();
-    let footers = objects.into_iter().map(async |object| (rows(&lake, &object).await, object));
+    let footers = own.into_iter().map(async |(day, object)| (rows(&lake, &object).await, day, object));
     let mut footers = stream::iter(footers).buffered(MAX_IN_FLIGHT);
-    while let Some((rows, object)) = footers.next().await {
-        let Some(key) = Key::parse(&object.key) else {
-            days.entry("none of the lake's".to_owned()).or_default().foreign += 1;
-            continue;
-        };
-        let day = days.entry(key.hour.start().day()).or_default();
+    while let Some((rows, day, object)) = footers.next().await {
+        let day = days.entry(day).or_default();
+        match rows? {
+            Rows::Gone => continue,
+            Rows::Known(rows) => day.rows += rows,
+            Rows::Unreadable => day.unreadable.push(object.key),
+        }
         day.objects += 1;
         day.bytes += object.bytes;
         let size = SIZES.iter().position(|(limit, _)| object.bytes <= *limit).unwrap_or(0);
         day.sizes[size] += 1;
-        match rows? {
-            Some(rows) => day.rows += rows,
-            None => day.unreadable.push(object.key),
-        }
     }
-    print(&render(&days))
+    print(&render(&days, &foreign))
 }
 
-/// Rows of an object, as its footer says; `None` if it cannot be read.
-async fn rows(lake: &Lake, object: &Listed) -> Result<Option<usize>> {
+/// Rows of an object, as its footer says.
+async fn rows(lake: &Lake, object: &Listed) -> Result<Rows> {
     let mut wanted = TAIL_BYTES.min(object.bytes);
-    loop {
+    // S3 refuses a range of nothing.
+    while wanted > 0 {
         let tail = lake.bucket.get_tail(&object.key, wanted, patience()).await;
-        let Some(tail) = tail.or_problem(|| format!("cannot read {}", object.key))? else { return Ok(None) };
+        let Some(tail) = tail.or_problem(|| format!("cannot read {}", object.key))? else {
+            return Ok(Rows::Gone);
+        };
         match lake::footer(&tail, object.bytes) {
-            Ok(Footer::Rows(rows)) => return Ok(Some(rows)),
+            Ok(Footer::Rows(rows)) => return Ok(Rows::Known(rows)),
             Ok(Footer::Needs(bytes)) if bytes > wanted && bytes <= object.bytes => wanted = bytes,
-            _ => return Ok(None),
+            _ => break,
         }
     }
+    Ok(Rows::Unreadable)
 }
 
-fn render(days: &BTreeMap<String, Day>) -> String {
+fn render(days: &BTreeMap<String, Day>, foreign: &[String]) -> String {
     let header =
         ["day", "objects", "rows", "bytes", "bytes/row"].into_iter().chain(SIZES.map(|(_, name)| name));
     let mut table = Table::new(header.collect::<Vec<_>>());
     for (name, day) in days {
-        let count = if day.foreign > 0 { day.foreign } else { day.objects };
-        let mut row = vec![name.clone(), count.to_string()];
-        if day.foreign == 0 {
-            let per_row = if day.rows == 0 {
-                String::new()
-            } else {
-                format!("{:.2}", day.bytes as f64 / day.rows as f64)
-            };
-            row.extend([day.rows.to_string(), day.bytes.to_string(), per_row]);
-            row.extend(day.sizes.map(|count| count.to_string()));
-        }
+        let per_row =
+            if day.rows == 0 { String::new() } else { format!("{:.2}", day.bytes as f64 / day.rows as f64) };
+        let mut row =
+            vec![name.clone(), day.objects.to_string(), day.rows.to_string(), day.bytes.to_string(), per_row];
+        row.extend(day.sizes.map(|count| count.to_string()));
         table.push(row);
     }
     let mut text = table.render();
     for key in days.values().flat_map(|day| &day.unreadable) {
         text.push_str(&format!("unreadable: {key}\n"));
+    }
+    for key in foreign {
+        text.push_str(&format!("none of the lake's: {key}\n"));
     }
     text
 }
@@ -112,16 +125,15 @@ mod tests {
             rows: 1_000,
             bytes: 4_500,
             sizes: [2, 0, 0, 0],
-            foreign: 0,
             unreadable: vec!["readings/x".to_owned()],
         };
         let days = BTreeMap::from([("2026-11-23".to_owned(), day)]);
-        let text = render(&days);
+        let text = render(&days, &["readings/notes.txt".to_owned()]);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(
             lines[1].split_whitespace().collect::<Vec<_>>(),
             ["2026-11-23", "2", "1000", "4500", "4.50", "2", "0", "0", "0"]
         );
-        assert_eq!(lines[2], "unreadable: readings/x");
+        assert_eq!(lines[2..], ["unreadable: readings/x", "none of the lake's: readings/notes.txt"]);
     }
 }

@@ -89,8 +89,12 @@ impl Fields<'_> {
         let is_ordered = rows.windows(2).all(|pair| pair[0].at <= pair[1].at);
         let covers =
             rows.last().zip(rows.first()).map_or(0, |(last, first)| last.at.0.saturating_sub(first.at.0));
-        if !is_ordered || covers >= MAX_SPAN_MICROS {
-            return Err(SpanError("times"));
+        // What lies outside is no time of a reading, and would make keys that nobody reads.
+        let ends = rows.first().zip(rows.last());
+        let is_plausible =
+            ends.is_some_and(|(first, last)| first.at.is_plausible() && last.at.is_plausible());
+        if !is_plausible || !is_ordered || covers >= MAX_SPAN_MICROS {
+            return Err(SpanError(if ends.is_some() && !is_plausible { "span" } else { "times" }));
         }
         let metrics = self.metrics.ok_or(SpanError("metrics"))?.0;
         let columns = metrics
