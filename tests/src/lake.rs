@@ -113,7 +113,15 @@ impl Lake {
     /// # Errors
     /// As [`Lake::archive`].
     pub async fn compact(&mut self) -> io::Result<Result<Value, String>> {
-        self.compact.invoke(&self.aws.endpoint(), Bytes::from_static(b"{}"), COMPACT_TIME).await
+        self.compact_within(COMPACT_TIME).await
+    }
+
+    /// As [`Lake::compact`], with less time.
+    ///
+    /// # Errors
+    /// As [`Lake::archive`].
+    pub async fn compact_within(&mut self, time: Duration) -> io::Result<Result<Value, String>> {
+        self.compact.invoke(&self.aws.endpoint(), Bytes::from_static(b"{}"), time).await
     }
 
     /// The metric line of the last invocation of `archive`.

@@ -361,6 +361,22 @@ async fn while_s3_refuses_writes_nothing_is_deleted() {
 }
 
 #[tokio::test]
+async fn hours_that_there_is_no_time_for_stay_as_they_are_and_are_counted() {
+    let mut lake = Lake::start().unwrap();
+    let all = readings(0, 120);
+    for (digest, batch) in (10..).zip(all.chunks(36)) {
+        put(&lake.aws, batch, digest);
+    }
+    let before = Contents::of(&lake.aws);
+    let summary = lake.compact_within(Duration::from_secs(20)).await.unwrap().unwrap();
+    assert_eq!((&summary["hours"], &summary["cut_short"]), (&json!(0), &json!(2)));
+    assert_eq!(lake.compact_metrics().await.unwrap()["CutShort"], 2);
+    assert_eq!(Contents::of(&lake.aws), before);
+    lake.compact().await.unwrap().unwrap();
+    assert_holds_once(&lake, &all);
+}
+
+#[tokio::test]
 async fn objects_that_come_while_it_runs_are_kept_for_the_next_run() {
     let mut lake = Lake::start().unwrap();
     let all = readings(0, 40);

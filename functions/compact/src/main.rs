@@ -14,7 +14,7 @@ async fn main() -> Result<(), RuntimeError> {
     lambda::init_logging(lookup("AWS_LAMBDA_LOG_LEVEL").as_deref());
     let config =
         CompactConfig::from_lookup(lookup).inspect_err(|error| tracing::error!(%error, "not configured"))?;
-    remove_leftovers();
+    remove_leftovers(&std::env::temp_dir());
     let aws = clients::in_lambda().await;
     let bucket = Bucket::new(sdk::s3::Client::new(&aws), &config.bucket);
     let deps = Deps::new(bucket, config);

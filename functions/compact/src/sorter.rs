@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use lake::key::Fingerprint;
@@ -211,16 +211,16 @@ fn check_rows(expected: usize, found: usize) -> Result<(), SortError> {
     if expected == found { Ok(()) } else { Err(SortError::Lost { expected, found }) }
 }
 
-/// Removes what processes have left that were ended in the middle: Lambda keeps temporary files when it starts a
-/// function anew, and they would take the room of the next.
-pub fn remove_leftovers() {
-    let Ok(entries) = std::fs::read_dir(std::env::temp_dir()) else { return };
+/// Removes what processes have left in a folder of temporary files when they were ended in the middle: a function that
+/// is started anew may find them there, and they would take its room.
+pub fn remove_leftovers(folder: &Path) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name();
         let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(FOLDER)) else { continue };
         let id = rest.split('-').next().unwrap_or_default();
         let is_mine = id == std::process::id().to_string();
-        if is_mine || !std::path::Path::new("/proc").join(id).exists() {
+        if is_mine || !Path::new("/proc").join(id).exists() {
             // What cannot be removed is no reason not to begin.
             let _ = std::fs::remove_dir_all(entry.path());
         }

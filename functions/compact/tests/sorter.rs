@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use compact::sorter::{AddError, Limits, SortError, Sorted, Sorter};
+use compact::sorter::{AddError, Limits, SortError, Sorted, Sorter, remove_leftovers};
 use lake::{Columns, Reader, encode};
 use proptest::prelude::*;
 use telemetry::{DeviceId, Micros, Quality, Reading, TimeSource, Value, pack, standing};
@@ -158,4 +158,18 @@ fn a_merge_that_takes_too_long_is_stopped() {
         sorter.add(file(batch)).unwrap();
     }
     assert!(matches!(sorter.finish(|| true), Err(SortError::Stopped)));
+}
+
+#[test]
+fn what_an_ended_process_has_left_is_removed_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    // Process ids end long before this one; process 1 lives as long as the machine.
+    let names = ["tidegate-compact-999999999-abc", "tidegate-compact-1-abc", "somebody-elses"];
+    for name in names {
+        std::fs::create_dir(folder.path().join(name)).unwrap();
+        std::fs::write(folder.path().join(name).join("run-0.parquet"), "x").unwrap();
+    }
+    remove_leftovers(folder.path());
+    let left: Vec<bool> = names.iter().map(|name| folder.path().join(name).exists()).collect();
+    assert_eq!(left, [false, true, true]);
 }
