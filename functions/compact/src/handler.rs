@@ -135,9 +135,15 @@ async fn visit(hour: &HourObjects, invocation: &Invocation, deps: &Deps, summary
     match compact(hour, deps, deadline, summary).await {
         Ok(()) => {}
         Err(HourError::Overtaken) => summary.overtaken += 1,
-        Err(HourError::TimeIsOver | HourError::Sort(SortError::Stopped)) => {
+        // Whatever it was that it waited for: merging, or S3.
+        Err(error) if deadline.has_passed() => {
             summary.cut_short += 1;
-            tracing::warn!(request_id = invocation.request_id, hour = %hour.hour, "an hour takes too long to compact");
+            tracing::warn!(
+                request_id = invocation.request_id,
+                hour = %hour.hour,
+                error = chain(&error),
+                "there was no time to compact an hour to its end; the next run goes on"
+            );
         }
         Err(error) => {
             summary.failed += 1;
@@ -198,15 +204,16 @@ async fn compact(
     let written = put(hour, &sorted, &taken, deps, deadline).await?;
     let replaced: Vec<String> =
         taken.iter().filter(|key| !written.contains(key)).map(ToString::to_string).collect();
-    summary.replaced += replaced.len();
+    let count = replaced.len();
     let (left, error) = deps.bucket.delete(replaced, deadline).await;
     let swap_millis = began.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
+    summary.replaced += count - left.len();
+    summary.written += written.iter().filter(|key| !taken.contains(key)).count();
     if !left.is_empty() {
         return Err(HourError::Undeleted { count: left.len(), error });
     }
     let readings: usize = sorted.outputs.iter().map(|output| output.rows).sum();
     summary.hours += 1;
-    summary.written += sorted.outputs.len();
     summary.readings += readings;
     summary.duplicates += rows - readings;
     summary.swap_millis = summary.swap_millis.max(swap_millis);

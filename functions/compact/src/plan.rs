@@ -44,7 +44,8 @@ impl HourObjects {
     /// whose names sort behind all that there are.
     pub fn generation_of(&self, set: &str, parts: u32) -> u32 {
         let is_begun = |object: &&Object| matches!(&object.key.name, Name::Compacted { set: known, parts: of, .. } if known == set && *of == parts);
-        let begun = self.compacted.iter().rev().find(is_begun).map(|object| &object.key.name);
+        // The last alone: an earlier one's names would sort before what they replace.
+        let begun = self.compacted.last().filter(is_begun).map(|object| &object.key.name);
         if let Some(Name::Compacted { generation, .. }) = begun {
             return *generation;
         }

@@ -184,6 +184,8 @@ impl Sorter {
             outputs.writer()?.write_sorted(&self.pending)?;
         } else {
             self.spill()?;
+            // Its memory is the merge's now.
+            self.pending = Columns::default();
             let open = |path: &PathBuf| Ok::<_, SortError>(Reader::open(File::open(path)?)?);
             let readers = self.runs.iter().map(open).collect::<Result<Vec<_>, _>>()?;
             let mut merge = Merge::new(readers)?;

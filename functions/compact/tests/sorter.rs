@@ -147,7 +147,9 @@ fn texts(count: usize, bytes: usize) -> Vec<Reading> {
 fn long_texts_are_sorted_in_pieces_too() {
     let batches: Vec<Vec<Reading>> = texts(2_000, 900).chunks(250).map(<[Reading]>::to_vec).collect();
     let files: Vec<Bytes> = batches.iter().map(|batch| file(batch)).collect();
-    let sorted = sort(&files, Limits { sorted_text_bytes: 300_000, ..Limits::default() });
+    let limits = Limits { sorted_text_bytes: 300_000, merged_rows: 100, file_bytes: 1, ..Limits::default() };
+    let sorted = sort(&files, limits);
+    assert!(sorted.outputs.len() > 1, "only what is merged from pieces makes several files");
     assert_eq!(rows(&sorted), model(&batches));
 }
 

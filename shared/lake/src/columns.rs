@@ -13,11 +13,14 @@ pub(crate) type Symbol = u32;
 /// Stands for no text.
 pub(crate) const NONE: Symbol = Symbol::MAX;
 
+/// What a text takes beside its bytes, about: an allocation and its owners' count, a place in the list and one in the map.
+const TEXT_OVERHEAD: usize = 128;
+
 /// Texts, each kept once.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Symbols {
     texts: Vec<ByteArray>,
-    /// Bytes of all texts.
+    /// What all of them take in memory.
     bytes: usize,
     known: HashMap<Bytes, Symbol, RandomState>,
 }
@@ -33,7 +36,7 @@ impl Symbols {
     fn add(&mut self, text: Bytes) -> Symbol {
         // Memory ends long before the numbers do.
         let symbol = Symbol::try_from(self.texts.len()).unwrap_or(NONE);
-        self.bytes += text.len();
+        self.bytes += text.len() + TEXT_OVERHEAD;
         self.texts.push(ByteArray::from(text.clone()));
         self.known.insert(text, symbol);
         symbol
@@ -97,7 +100,7 @@ impl Columns {
         self.at.is_empty()
     }
 
-    /// Bytes of the texts in it, each counted once: what readings take beyond a fixed size.
+    /// Bytes that the texts in it take in memory, about: what readings take beyond a fixed size.
     pub fn text_bytes(&self) -> usize {
         self.symbols.bytes
     }

@@ -33,7 +33,7 @@ struct Day {
 enum Rows {
     Known(usize),
     Unreadable,
-    /// It is gone since it was listed: the object that it was compacted into has its rows.
+    /// It is gone since it was listed: compacted.
     Gone,
 }
 
@@ -56,13 +56,17 @@ pub async fn list(target: &Target, day: Option<&str>) -> Result<()> {
             None => foreign.push(object.key),
         }
     }
+    let mut gone = 0;
     let mut days: BTreeMap<String, Day> = BTreeMap::new();
     let footers = own.into_iter().map(async |(day, object)| (rows(&lake, &object).await, day, object));
     let mut footers = stream::iter(footers).buffered(MAX_IN_FLIGHT);
     while let Some((rows, day, object)) = footers.next().await {
         let day = days.entry(day).or_default();
         match rows? {
-            Rows::Gone => continue,
+            Rows::Gone => {
+                gone += 1;
+                continue;
+            }
             Rows::Known(rows) => day.rows += rows,
             Rows::Unreadable => day.unreadable.push(object.key),
         }
@@ -70,6 +74,11 @@ pub async fn list(target: &Target, day: Option<&str>) -> Result<()> {
         day.bytes += object.bytes;
         let size = SIZES.iter().position(|(limit, _)| object.bytes <= *limit).unwrap_or(0);
         day.sizes[size] += 1;
+    }
+    if gone > 0 {
+        note(&format!(
+            "{gone} objects were compacted meanwhile, and are missing here: ask again in a moment"
+        ));
     }
     print(&render(&days, &foreign))
 }
