@@ -41,7 +41,12 @@ async fn main() {
     if let Some(dir) = std::env::args().nth(1) {
         encode_alone(Path::new(&dir));
     }
-    compact().await;
+    let numbers = (0..SMALL_OBJECTS).map(|number| object(number, 2_500, READINGS_PER_OBJECT));
+    compact("", numbers, SMALL_OBJECTS * READINGS_PER_OBJECT).await;
+    let texts = (0..40).map(|number| object_of_texts(number, 10_000, 1_000));
+    compact(" of different texts of 1,000 bytes", texts, 400_000).await;
+    let short = (0..100).map(|number| object_of_texts(number, 20_000, 40));
+    compact(" of different texts of 40 bytes", short, 2_000_000).await;
 }
 
 /// A device's readings: `messages` of 4 metrics, 10 s apart.
@@ -154,17 +159,21 @@ fn object(number: usize, devices: usize, count: usize) -> (String, Bytes) {
             columns.push_span(&span, i64::MIN, i64::MAX);
         }
     }
-    let hour = Hour::of(Micros(START));
-    let name = Name::Archived { first: Micros(START + number as i64), digest: format!("{number:016x}") };
-    (Key { hour, name }.to_string(), encode(&columns).unwrap().unwrap())
+    // Times beyond the hour do no harm here: an object's place is its key's.
+    (key(number), encode(&columns).unwrap().unwrap())
 }
 
-async fn compact() {
+fn key(number: usize) -> String {
+    let name = Name::Archived { first: Micros(START + number as i64), digest: format!("{number:016x}") };
+    Key { hour: Hour::of(Micros(START)), name }.to_string()
+}
+
+/// Compacts objects of one hour, and prints what that took.
+async fn compact(what: &str, objects: impl Iterator<Item = (String, Bytes)>, readings: usize) {
     let mut lake = Lake::with(Storage::Discard, "release").unwrap();
-    let mut bytes = 0;
-    for number in 0..SMALL_OBJECTS {
-        // Times beyond the hour do no harm here: an object's place is its key's.
-        let (key, file) = object(number, 2_500, READINGS_PER_OBJECT);
+    let (mut count, mut bytes) = (0, 0);
+    for (key, file) in objects {
+        count += 1;
         bytes += file.len();
         lake.aws.put_object(BUCKET, &key, file);
     }
@@ -175,7 +184,7 @@ async fn compact() {
     let cpu = process.cpu_time().unwrap() - before;
     let peak = process.peak_memory().unwrap();
     println!(
-        "compact: {SMALL_OBJECTS} objects of {READINGS_PER_OBJECT} readings ({:.0} MB) into {} in {:.1} s ({:.1} s of CPU), peak memory {:.0} MB, swap {} ms",
+        "compact: {count} objects, {readings} readings{what} ({:.0} MB) into {} in {:.1} s ({:.1} s of CPU), peak memory {:.0} MB, swap {} ms",
         bytes as f64 / 1e6,
         summary["written"],
         took.as_secs_f64(),
@@ -183,8 +192,34 @@ async fn compact() {
         peak as f64 / 1e6,
         summary["swap_millis"],
     );
-    assert_eq!(summary["readings"], SMALL_OBJECTS * READINGS_PER_OBJECT);
+    assert_eq!(summary["readings"], readings);
     assert!(peak < 512 << 20, "the function has 512 MB");
+}
+
+/// As [`object`], of one device's texts of `bytes` each, all different and as good as random.
+fn object_of_texts(number: usize, count: usize, bytes: usize) -> (String, Bytes) {
+    let mut state = (number as u64 + 1) * 0x9E37_79B9_7F4A_7C15;
+    let mut letter = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        char::from(b'a' + (state % 26) as u8)
+    };
+    let reading = |n: usize| Reading {
+        device: DeviceId::from_stored(format!("plant-1/gateway-{number:03}")),
+        metric: "log".into(),
+        at: Micros(START + n as i64),
+        received: Micros(START),
+        value: Value::Text((0..bytes).map(|_| letter()).collect::<String>().into()),
+        unit: None,
+        quality: Quality::Good,
+        time_source: TimeSource::Device,
+    };
+    let mut columns = Columns::default();
+    for span in pack((0..count).map(reading).collect()) {
+        columns.push_span(&span, i64::MIN, i64::MAX);
+    }
+    (key(number), encode(&columns).unwrap().unwrap())
 }
 
 /// How long a fixed piece of work takes now: these machines slow down for seconds at a time.
