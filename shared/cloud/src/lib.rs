@@ -27,6 +27,7 @@ pub use error::Error;
 
 /// The SDK crates, for whoever sets up what the pipeline does not: the local cloud and the tests.
 pub mod sdk {
+    pub use aws_config::SdkConfig;
     #[cfg(feature = "cloudformation")]
     pub use aws_sdk_cloudformation as cloudformation;
     #[cfg(feature = "dynamodb")]

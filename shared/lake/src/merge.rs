@@ -89,7 +89,8 @@ impl<R: ChunkReader + 'static> Merge<R> {
         Ok(Self { heads, read: 0, last: Columns::default() })
     }
 
-    /// Replaces `columns` by the next readings that stand, at most `max`, and fewer if their texts are long; returns whether there were any.
+    /// Replaces `columns` by the next readings that stand, at most `max`, and fewer if their texts are long;
+    /// returns whether there were any.
     ///
     /// # Errors
     /// If a file is damaged.

@@ -7,11 +7,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use lake::schema::COLUMNS;
 use lake::{Columns, LakeError, Merge, Reader, Writer, encode};
-use parquet::basic::{LogicalType, Repetition, TimeUnit, Type as Physical};
+use parquet::basic::{Compression, Encoding, LogicalType, Repetition, TimeUnit, Type as Physical};
 use parquet::data_type::{ByteArrayType, DoubleType, Int64Type};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
+use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::Type;
 use proptest::prelude::*;
@@ -198,6 +200,39 @@ fn a_file_has_row_groups_of_bounded_size_and_they_read_back() {
     let reader = Reader::open(Bytes::from(writer.finish().unwrap())).unwrap();
     assert_eq!(reader.rows(), 2_000);
     assert_eq!(reader.read_all().unwrap().len(), 2_000);
+}
+
+#[test]
+fn a_file_has_what_engines_skip_by_and_says_what_it_holds() {
+    let readings: Vec<Reading> = (0..100)
+        .map(|n| Reading {
+            device: DeviceId::from_stored(format!("site/{}", n % 5)),
+            metric: "m".into(),
+            at: Micros(START + n),
+            received: Micros(START + n),
+            value: Value::Integer(n.into()),
+            unit: None,
+            quality: Quality::Good,
+            time_source: TimeSource::Device,
+        })
+        .collect();
+    let file = SerializedFileReader::new(encode(&columns(&readings)).unwrap().unwrap()).unwrap();
+    let group = file.metadata().row_group(0);
+    let sorted: Vec<i32> = group.sorting_columns().unwrap().iter().map(|column| column.column_idx).collect();
+    assert_eq!(sorted, [0, 2, 3], "device, metric, at");
+    for (column, known) in group.columns().iter().zip(COLUMNS) {
+        assert_eq!(column.column_path().string(), known.name);
+        assert!(matches!(column.compression(), Compression::ZSTD(_)), "{}", known.name);
+        assert!(column.statistics().is_some(), "{}", known.name);
+        assert_eq!(column.bloom_filter_offset().is_some(), known.name == "device", "{}", known.name);
+        let is_delta = column.encodings().any(|encoding| encoding == Encoding::DELTA_BINARY_PACKED);
+        assert_eq!(is_delta, ["at", "received", "integer"].contains(&known.name), "{}", known.name);
+    }
+    let entries = file.metadata().file_metadata().key_value_metadata().unwrap();
+    let meaning = |name: &str| entries.iter().find(|entry| entry.key == format!("tidegate.column.{name}"));
+    for column in COLUMNS {
+        assert_eq!(meaning(column.name).unwrap().value.as_deref(), Some(column.meaning));
+    }
 }
 
 /// A file as another version of the program would write it.

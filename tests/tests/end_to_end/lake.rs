@@ -30,18 +30,15 @@ struct Answer {
 }
 
 /// A copy of the lake in a folder, as engines read it that do not speak to S3 here.
-struct Copy {
-    folder: TempDir,
-    keys: BTreeSet<String>,
-}
+struct Copy(TempDir);
 
 impl Copy {
     async fn of(stack: &Stack) -> Self {
-        let copy = Self { folder: TempDir::new().unwrap(), keys: keys(stack).await };
-        for key in &copy.keys {
+        let copy = Self(TempDir::new().unwrap());
+        for key in keys(stack).await {
             // One that is gone was compacted meanwhile, by another test.
-            if let Some(bytes) = bucket(stack).get(key, Deadline::after(PATIENCE)).await.unwrap() {
-                let file = copy.folder.path().join(key);
+            if let Some(bytes) = bucket(stack).get(&key, Deadline::after(PATIENCE)).await.unwrap() {
+                let file = copy.0.path().join(key);
                 std::fs::create_dir_all(file.parent().unwrap()).unwrap();
                 std::fs::write(file, bytes).unwrap();
             }
@@ -51,21 +48,21 @@ impl Copy {
 
     /// The rows of a device, as `engine` reads them, in the order of metric and time.
     fn read(&self, engine: &str, device: &str) -> Read {
-        let mut read: Read = self.run(engine, &["rows"], &[device], "");
+        let mut read: Read = self.run(engine, "rows", Some(device), "");
         read.rows.sort_by_key(|row| (row[2].to_string(), row[3].as_i64()));
         read
     }
 
     /// The rows of a query.
     fn query(&self, engine: &str, sql: &str) -> Read {
-        self.run(engine, &["sql"], &[], sql)
+        self.run(engine, "sql", None, sql)
     }
 
-    fn run(&self, engine: &str, before: &[&str], after: &[&str], input: &str) -> Read {
+    fn run(&self, engine: &str, what: &str, device: Option<&str>, input: &str) -> Read {
         let environment = if engine == "spark" { "venv-spark" } else { "venv-lake" };
         let mut command = Command::new(checkout().join(".local").join(environment).join("bin/python"));
-        command.arg(checkout().join("tests/lake/read.py")).arg(engine).args(before);
-        command.arg(self.folder.path().join("readings")).args(after);
+        command.arg(checkout().join("tests/lake/read.py")).args([engine, what]);
+        command.arg(self.0.path().join("readings")).args(device);
         serde_json::from_str(&run(command, input)).unwrap()
     }
 }
@@ -150,11 +147,11 @@ fn expected(reading: &Reading) -> Vec<Json> {
     ]
 }
 
-/// Every kind of reading: two messages with times of their own, in the hours so long ago, and one without.
-/// `number` tells them apart.
-fn payloads(number: i64, hours_ago: [i64; 2]) -> [String; 3] {
-    let hour = |ago: i64| (now().0 / HOUR - ago) * (HOUR / 1_000) + 1_000 * number;
-    let [first, second] = [hour(hours_ago[0]), hour(hours_ago[1]) + 500];
+/// Every kind of reading: two messages with times of their own, in hours that begin at these microseconds, and one
+/// without. `number` tells them apart.
+fn payloads(number: i64, hours: [i64; 2]) -> [String; 3] {
+    let millis = |start: i64| start / 1_000 + 1_000 * number;
+    let [first, second] = [millis(hours[0]), millis(hours[1]) + 500];
     let floats = json!({"ts": first, "seq": number, "temperature": 20.25 + number as f64, "beyond": 9_007_199_254_740_993_i64});
     let others = json!({"ts": second, "seq": 100 + number, "largest": u64::MAX, "lowest": i64::MIN + 1, "on": number % 2 == 0, "state": "läuft, 'so'"});
     let timeless = json!({"seq": 200 + number, "battery": {"level": 80}});
@@ -164,10 +161,12 @@ fn payloads(number: i64, hours_ago: [i64; 2]) -> [String; 3] {
 /// A device that has sent five times [`payloads`] in two batches, and what of it is in DynamoDB and in the lake too.
 async fn device_in_the_lake(stack: &Stack, name: &str, hours_ago: [i64; 2]) -> (String, Vec<Reading>) {
     let (device, mut connection) = stack.connect(name).await;
+    // Once: the hour may end while this runs.
+    let hours = hours_ago.map(|ago| (now().0 / HOUR - ago) * HOUR);
     let mut seqs = Vec::new();
     for batch in [0..3, 3..5] {
         for number in batch {
-            for payload in payloads(number, hours_ago) {
+            for payload in payloads(number, hours) {
                 connection.publish(&format!("dt/{device}/state"), payload.as_bytes()).await.unwrap();
             }
             seqs.extend([number, 100 + number, 200 + number]);
@@ -236,6 +235,11 @@ fn check_engine(copy: &Copy, engine: &str, device: &str, stored: &[Reading]) {
     check_types(engine, &read.types, types);
 }
 
+/// When a metric was first measured.
+fn first(stored: &[Reading], metric: &str) -> Micros {
+    stored.iter().find(|reading| &*reading.metric == metric).unwrap().at
+}
+
 /// Objects of the lake in an hour.
 async fn objects(stack: &Stack, hour: Hour) -> Vec<Key> {
     keys(stack).await.iter().filter_map(|key| Key::parse(key)).filter(|key| key.hour == hour).collect()
@@ -251,8 +255,10 @@ async fn every_engine_reads_what_dynamodb_has_before_and_after_compaction() {
         check_engine(&copy, engine, &device, &stored);
     }
 
-    let closed = [3, 2].map(|ago| Hour::of(Micros(now().0 - ago * HOUR)));
-    for hour in closed {
+    let closed: BTreeSet<Hour> =
+        ["temperature", "state"].map(|metric| Hour::of(first(&stored, metric))).into();
+    assert_eq!(closed.len(), 2);
+    for &hour in &closed {
         assert!(objects(&stack, hour).await.len() > 1, "the second batch makes a second object");
     }
     let mut invoke = of_sam(&stack, "sam");
@@ -276,14 +282,14 @@ async fn spark_reads_what_dynamodb_has_and_answers_the_readmes_query() {
     let (device, stored) = device_in_the_lake(&stack, "spark", [0, 0]).await;
     let copy = Copy::of(&stack).await;
     check_engine(&copy, "spark", &device, &stored);
-    check_means(&device, &copy.query("spark", &of_readme("spark")).rows);
+    check_means(&device, &copy.query("spark", &of_readme("spark", &stored)).rows);
 }
 
 #[tokio::test]
 async fn duckdb_answers_the_readmes_query() {
     let stack = Stack::open().await;
-    let (device, _) = device_in_the_lake(&stack, "duckdb", [0, 0]).await;
-    check_means(&device, &Copy::of(&stack).await.query("duckdb", &of_readme("duckdb")).rows);
+    let (device, stored) = device_in_the_lake(&stack, "duckdb", [0, 0]).await;
+    check_means(&device, &Copy::of(&stack).await.query("duckdb", &of_readme("duckdb", &stored)).rows);
 }
 
 #[tokio::test]
@@ -292,7 +298,7 @@ async fn athena_answers_the_readmes_query_and_the_saved_ones() {
     let (device, stored) = device_in_the_lake(&stack, "athena", [0, 0]).await;
     let count = athena(&stack, &format!("SELECT count(*) FROM readings WHERE device = '{device}'"));
     assert_eq!(count.rows, [[json!(stored.len().to_string())]]);
-    check_means(&device, &athena(&stack, &of_readme("athena")).rows);
+    check_means(&device, &athena(&stack, &of_readme("athena", &stored)).rows);
     let queries = saved_queries();
     assert_eq!(queries.len(), 4);
     for (id, sql) in queries {
@@ -318,14 +324,14 @@ fn gaps(stored: &[Reading]) -> usize {
     stored.windows(2).filter(is_gap).count()
 }
 
-/// The query that the README shows for an engine, about today.
-fn of_readme(engine: &str) -> String {
+/// The query that the README shows for an engine, about the day on which the temperature was measured.
+fn of_readme(engine: &str, stored: &[Reading]) -> String {
     let readme = std::fs::read_to_string(checkout().join("README.md")).unwrap();
     let start = format!("<!-- sql: {engine} -->\n```sql\n");
     let (_, rest) = readme.split_once(&start).expect("a block of SQL for each engine");
     let (sql, _) = rest.split_once("```").unwrap();
     assert!(sql.contains("2026-11-23"), "{sql}");
-    sql.replace("2026-11-23", &now().to_string()[..10])
+    sql.replace("2026-11-23", &first(stored, "temperature").day())
 }
 
 /// What the README asks for: device, metric, hour, mean and count.

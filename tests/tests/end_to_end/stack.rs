@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use cloud::readings::Readings;
 use cloud::retry::Deadline;
-use cloud::sdk::{kinesis, sqs};
+use cloud::sdk::sqs::config::{Credentials, Region, SharedCredentialsProvider};
+use cloud::sdk::{SdkConfig, kinesis, sqs};
 use serde_json::Value;
 use telemetry::{DeviceId, Micros, Reading};
 use tidegate::aws::Clients;
@@ -68,23 +69,20 @@ impl Stack {
     }
 
     pub(crate) async fn sqs(&self) -> sqs::Client {
-        let config = cloud::clients::in_lambda().await.into_builder();
-        let region = sqs::config::Region::new(self.cloud.region.clone());
-        let credentials = sqs::config::Credentials::new("test", "test", None, None, "local cloud");
-        let credentials = sqs::config::SharedCredentialsProvider::new(credentials);
-        let config =
-            config.region(region).credentials_provider(credentials).endpoint_url(&self.cloud.endpoint);
-        sqs::Client::new(&config.build())
+        sqs::Client::new(&self.config().await)
     }
 
     pub(crate) async fn kinesis(&self) -> kinesis::Client {
+        kinesis::Client::new(&self.config().await)
+    }
+
+    /// The set-up of clients that the command has no use for.
+    async fn config(&self) -> SdkConfig {
+        let credentials = Credentials::new("test", "test", None, None, "local cloud");
         let config = cloud::clients::in_lambda().await.into_builder();
-        let region = kinesis::config::Region::new(self.cloud.region.clone());
-        let credentials = kinesis::config::Credentials::new("test", "test", None, None, "local cloud");
-        let credentials = kinesis::config::SharedCredentialsProvider::new(credentials);
-        let config =
-            config.region(region).credentials_provider(credentials).endpoint_url(&self.cloud.endpoint);
-        kinesis::Client::new(&config.build())
+        let config = config.region(Region::new(self.cloud.region.clone()));
+        let config = config.credentials_provider(SharedCredentialsProvider::new(credentials));
+        config.endpoint_url(&self.cloud.endpoint).build()
     }
 
     /// The quarantined messages of a client.
