@@ -34,10 +34,14 @@ pub mod sdk {
     pub use aws_sdk_dynamodb as dynamodb;
     #[cfg(feature = "iot")]
     pub use aws_sdk_iot as iot;
+    #[cfg(feature = "iotdata")]
+    pub use aws_sdk_iotdataplane as iotdata;
     #[cfg(feature = "kinesis")]
     pub use aws_sdk_kinesis as kinesis;
     #[cfg(feature = "s3")]
     pub use aws_sdk_s3 as s3;
+    #[cfg(feature = "sns")]
+    pub use aws_sdk_sns as sns;
     #[cfg(feature = "sqs")]
     pub use aws_sdk_sqs as sqs;
 }
