@@ -21,6 +21,8 @@ pub mod quarantine;
 #[cfg(feature = "dynamodb")]
 pub mod readings;
 pub mod retry;
+#[cfg(feature = "alerts")]
+pub mod rules;
 pub mod stream;
 
 pub use error::Error;

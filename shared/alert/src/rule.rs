@@ -1,0 +1,605 @@
+//! Alert rules: as people write them, and as they are judged by.
+//!
+//! ```
+//! let rule = alert::Rule::from_toml(
+//!     r#"
+//!     name = "over-temperature"
+//!     severity = "critical"
+//!     message = "the temperature is above 50 °C"
+//!     for = "30s"
+//!
+//!     [condition]
+//!     metric = "temperature"
+//!     above = 50
+//!     clear = 45
+//!     "#,
+//! )?;
+//! assert!(rule.matches(&telemetry::DeviceId::from_stored("plant-1/pump-7")));
+//! # Ok::<(), alert::RuleError>(())
+//! ```
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use telemetry::{DeviceId, Metric, Quality, Value};
+
+use crate::anomaly::Settings;
+use crate::condition::{Condition, Input, Leaf, Question, Test};
+use crate::duration::Length;
+use crate::pattern::Pattern;
+
+/// Longest name of a rule, in bytes. It is a level of the topic that its alerts are published on.
+const MAX_NAME_BYTES: usize = 64;
+/// Longest message, in bytes.
+const MAX_MESSAGE_BYTES: usize = 512;
+/// Most leaves of one rule.
+const MAX_LEAVES: usize = 16;
+/// Deepest nesting of `all` and `any`.
+const MAX_DEPTH: usize = 4;
+/// Most transitions that damping may wait for.
+const MAX_TRANSITIONS: usize = 64;
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Worth to know.
+    Info,
+    /// Look at it today.
+    Warning,
+    /// Look at it now.
+    Critical,
+}
+
+impl Severity {
+    /// The word that is stored and printed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// More than `transitions` raises and clears within a time mark an alert unstable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Flapping {
+    /// How many are no flapping yet.
+    pub transitions: usize,
+    /// The time.
+    pub within: Length,
+}
+
+impl Default for Flapping {
+    fn default() -> Self {
+        Self { transitions: 6, within: Length(600_000_000) }
+    }
+}
+
+/// A rule that has been checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rule {
+    /// Its name, a level of a topic.
+    pub name: Arc<str>,
+    /// How bad it is when it holds.
+    pub severity: Severity,
+    /// What a person is told.
+    pub message: Arc<str>,
+    /// How long the condition has to hold before the alert is active.
+    pub holds_for: Length,
+    /// How long it must not hold before the alert clears.
+    pub clear_after: Length,
+    /// How often an active alert is told again.
+    pub repeat: Option<Length>,
+    /// Whether an alert that nobody has acknowledged stays after it has cleared.
+    pub latch: bool,
+    /// What counts as flapping.
+    pub flapping: Flapping,
+    /// Readings of lower quality are not judged.
+    pub quality: Quality,
+    /// What is asked.
+    pub condition: Condition,
+    /// The leaves of the condition.
+    pub leaves: Vec<Leaf>,
+    /// The metrics that its leaves ask for, each once; `None`: any.
+    pub metrics: Vec<Option<Metric>>,
+    /// Of its content: another digest is another rule, though of the same name.
+    pub digest: Arc<str>,
+    pub(crate) is_about_silence: bool,
+    by_metric: Vec<Vec<usize>>,
+    devices: Vec<Pattern>,
+    site: Option<Arc<str>>,
+    document: String,
+}
+
+/// Silence that a rule asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Silence<'a> {
+    /// Of this metric; `None`: of the device.
+    pub metric: Option<&'a str>,
+    /// For longer than this, in microseconds; the rule's `for` included.
+    pub after_micros: i64,
+}
+
+/// Everything that is wrong with a rule.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.join("; "))]
+pub struct RuleError(Vec<String>);
+
+impl RuleError {
+    /// Each problem in a sentence.
+    pub fn problems(&self) -> &[String] {
+        &self.0
+    }
+}
+
+impl Rule {
+    /// Reads a rule as people write it.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it; what is no TOML at all, with its line.
+    pub fn from_toml(text: &str) -> Result<Self, RuleError> {
+        let fields =
+            toml::from_str(text).map_err(|error| RuleError(vec![error.to_string().trim_end().to_owned()]))?;
+        Self::from_fields(fields)
+    }
+
+    /// Reads a rule as it is stored: the JSON of [`Rule::to_json`].
+    ///
+    /// # Errors
+    /// As [`Rule::from_toml`].
+    pub fn from_json(text: &str) -> Result<Self, RuleError> {
+        let fields = serde_json::from_str(text).map_err(|error| RuleError(vec![error.to_string()]))?;
+        Self::from_fields(fields)
+    }
+
+    /// The rule as it is stored. The same rule is always the same text.
+    pub fn to_json(&self) -> &str {
+        &self.document
+    }
+
+    /// Whether it is about this device.
+    pub fn matches(&self, device: &DeviceId) -> bool {
+        let id = device.as_str();
+        let site = id.split('/').next().unwrap_or_default();
+        self.site.as_deref().is_none_or(|wanted| wanted == site)
+            && (self.devices.is_empty() || self.devices.iter().any(|pattern| pattern.matches(id)))
+    }
+
+    /// The leaves that ask for a metric, which is named by its place in [`Rule::metrics`].
+    pub(crate) fn leaves_of(&self, metric: usize) -> &[usize] {
+        self.by_metric.get(metric).map_or(&[], Vec::as_slice)
+    }
+
+    /// What it waits for in silence.
+    pub fn silences(&self) -> impl Iterator<Item = Silence<'_>> {
+        self.leaves.iter().filter_map(|leaf| match leaf.question {
+            Question::Silent(after) => Some(Silence {
+                metric: leaf.metric.as_deref(),
+                after_micros: after.0.saturating_add(self.holds_for.0),
+            }),
+            Question::Number { .. } | Question::Equals(_) => None,
+        })
+    }
+
+    /// How far back its answer reaches beyond the state that is kept of a device where nothing stands, in
+    /// microseconds; `None`: not at all, each reading is judged by itself.
+    pub fn history_micros(&self) -> Option<i64> {
+        let of_leaf = |leaf: &Leaf| match &leaf.question {
+            Question::Number { input: Input::Rate { over, .. }, .. } => Some(over.0),
+            _ => None,
+        };
+        let metrics = self.leaves.iter().map(|leaf| &leaf.metric);
+        let is_of_one = metrics.clone().zip(metrics.skip(1)).all(|(one, next)| one == next);
+        let longest = self.leaves.iter().filter_map(of_leaf).max();
+        if is_of_one { longest } else { Some(longest.unwrap_or_default().max(COMBINED_HISTORY_MICROS)) }
+    }
+
+    fn from_fields(fields: RuleFields) -> Result<Self, RuleError> {
+        let mut problems = Vec::new();
+        check_name(&fields.name, &mut problems);
+        if fields.message.is_empty() || fields.message.len() > MAX_MESSAGE_BYTES {
+            problems.push(format!("`message` must have 1 to {MAX_MESSAGE_BYTES} bytes"));
+        }
+        if !(1..=MAX_TRANSITIONS).contains(&fields.flapping.transitions) || fields.flapping.within.is_zero() {
+            problems.push(format!(
+                "`flapping` needs 1 to {MAX_TRANSITIONS} transitions, and a time that they fall within"
+            ));
+        }
+        if fields.repeat.is_some_and(|repeat| repeat.0 < MIN_REPEAT_MICROS) {
+            problems.push("`repeat` must be 10s or longer".to_owned());
+        }
+        let quality = fields.quality.as_deref().map_or(Some(Quality::Uncertain), Quality::from_word);
+        if quality.is_none() {
+            problems.push("`quality` is the lowest that is judged: good, uncertain or bad".to_owned());
+        }
+        let mut devices = Vec::new();
+        for text in fields.devices.iter().flat_map(OneOrMany::as_slice) {
+            match Pattern::new(text) {
+                Ok(pattern) => devices.push(pattern),
+                Err(problem) => problems.push(format!("`devices`: {problem}")),
+            }
+        }
+        if fields.site.as_ref().is_some_and(|site| site.is_empty() || site.contains(['/', '*'])) {
+            problems.push("`site` is one site, by its name; for several use `devices`".to_owned());
+        }
+        let mut leaves = Vec::new();
+        let condition = read_condition(&fields.condition, "condition", 1, &mut leaves, &mut problems);
+        if leaves.len() > MAX_LEAVES {
+            problems.push(format!(
+                "`condition` has {} questions; at most {MAX_LEAVES} are allowed",
+                leaves.len()
+            ));
+        }
+        let (Some(condition), Some(quality), true) = (condition, quality, problems.is_empty()) else {
+            return Err(RuleError(problems));
+        };
+        let document = serde_json::to_string(&fields).map_err(|error| RuleError(vec![error.to_string()]))?;
+        let (metrics, by_metric) = metrics_of(&leaves);
+        let digest: String =
+            Sha256::digest(&document)[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self {
+            name: fields.name.into(),
+            severity: fields.severity,
+            message: fields.message.into(),
+            holds_for: fields.holds_for,
+            clear_after: fields.clear_after,
+            repeat: fields.repeat,
+            latch: fields.latch,
+            flapping: fields.flapping,
+            quality,
+            condition,
+            is_about_silence: leaves.iter().any(|leaf| matches!(leaf.question, Question::Silent(_))),
+            leaves,
+            metrics,
+            by_metric,
+            digest: digest.into(),
+            devices,
+            site: fields.site.map(Into::into),
+            document,
+        })
+    }
+}
+
+/// How old the other metrics of a rule that combines several may be when nothing is known of the device.
+const COMBINED_HISTORY_MICROS: i64 = 15 * 60 * 1_000_000;
+/// Nobody reads what comes more often.
+const MIN_REPEAT_MICROS: i64 = 10 * 1_000_000;
+
+/// The metrics of leaves, each once, and the leaves of each.
+fn metrics_of(leaves: &[Leaf]) -> (Vec<Option<Metric>>, Vec<Vec<usize>>) {
+    let (mut metrics, mut by_metric) = (Vec::new(), Vec::<Vec<usize>>::new());
+    for (index, leaf) in leaves.iter().enumerate() {
+        let place = metrics.iter().position(|known| *known == leaf.metric).unwrap_or_else(|| {
+            metrics.push(leaf.metric.clone());
+            by_metric.push(Vec::new());
+            metrics.len() - 1
+        });
+        by_metric[place].push(index);
+    }
+    (metrics, by_metric)
+}
+
+fn check_name(name: &str, problems: &mut Vec<String>) {
+    let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+    if name.is_empty() || name.len() > MAX_NAME_BYTES || !name.chars().all(is_allowed) {
+        problems.push(format!(
+            "`name` is part of topics: 1 to {MAX_NAME_BYTES} lower-case letters, digits, - and _"
+        ));
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RuleFields {
+    name: String,
+    severity: Severity,
+    message: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    site: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    devices: Option<OneOrMany>,
+    #[serde(rename = "for", default, skip_serializing_if = "Length::is_zero")]
+    holds_for: Length,
+    #[serde(default, skip_serializing_if = "Length::is_zero")]
+    clear_after: Length,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    repeat: Option<Length>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    latch: bool,
+    #[serde(default)]
+    flapping: Flapping,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    quality: Option<String>,
+    condition: ConditionFields,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl OneOrMany {
+    fn as_slice(&self) -> &[String] {
+        match self {
+            Self::One(text) => std::slice::from_ref(text),
+            Self::Many(texts) => texts,
+        }
+    }
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ConditionFields {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    all: Option<Vec<ConditionFields>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    any: Option<Vec<ConditionFields>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metric: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unit: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate: Option<RateFields>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    anomaly: Option<Settings>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    above: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    below: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outside: Option<(f64, f64)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inside: Option<(f64, f64)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    equals: Option<Literal>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    silent: Option<Length>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clear: Option<Clear>,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RateFields {
+    per: Length,
+    over: Length,
+}
+
+/// A value to compare with.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Literal {
+    Boolean(bool),
+    Integer(i64),
+    Float(f64),
+    Text(String),
+}
+
+/// Where a condition stops to hold: a level, or a range.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Clear {
+    Level(f64),
+    Range((f64, f64)),
+}
+
+impl ConditionFields {
+    /// The keys that ask something; exactly one of them has to be there.
+    fn questions(&self) -> Vec<&'static str> {
+        [
+            ("all", self.all.is_some()),
+            ("any", self.any.is_some()),
+            ("above", self.above.is_some()),
+            ("below", self.below.is_some()),
+            ("outside", self.outside.is_some()),
+            ("inside", self.inside.is_some()),
+            ("equals", self.equals.is_some()),
+            ("silent", self.silent.is_some()),
+        ]
+        .into_iter()
+        .filter_map(|(key, is_there)| is_there.then_some(key))
+        .collect()
+    }
+}
+
+/// Reads a condition at `path`; what is wrong is added to `problems`.
+fn read_condition(
+    fields: &ConditionFields,
+    path: &str,
+    depth: usize,
+    leaves: &mut Vec<Leaf>,
+    problems: &mut Vec<String>,
+) -> Option<Condition> {
+    let questions = fields.questions();
+    if questions.len() != 1 {
+        let found = if questions.is_empty() { "none".to_owned() } else { questions.join(", ") };
+        problems.push(format!(
+            "`{path}` needs exactly one of above, below, outside, inside, equals, silent, all and any; it has {found}"
+        ));
+        return None;
+    }
+    let nested = match (&fields.all, &fields.any) {
+        (Some(all), _) => Some((all, "all")),
+        (_, Some(any)) => Some((any, "any")),
+        (None, None) => None,
+    };
+    let Some((members, word)) = nested else { return read_leaf(fields, path, leaves, problems) };
+    if members.is_empty() || depth >= MAX_DEPTH {
+        problems.push(format!("`{path}.{word}` must have members, and be nested at most {MAX_DEPTH} deep"));
+        return None;
+    }
+    if fields.metric.is_some() || fields.unit.is_some() || fields.clear.is_some() {
+        problems.push(format!("`{path}`: metric, unit and clear belong into the members of `{word}`"));
+    }
+    let members = members.iter().enumerate().map(|(index, member)| {
+        read_condition(member, &format!("{path}.{word}[{index}]"), depth + 1, leaves, problems)
+    });
+    // All are read before any is given up, so that all problems are found.
+    let members: Vec<Option<Condition>> = members.collect();
+    let members = members.into_iter().collect::<Option<Vec<_>>>()?;
+    Some(if word == "all" { Condition::All(members) } else { Condition::Any(members) })
+}
+
+fn read_leaf(
+    fields: &ConditionFields,
+    path: &str,
+    leaves: &mut Vec<Leaf>,
+    problems: &mut Vec<String>,
+) -> Option<Condition> {
+    let before = problems.len();
+    let question = read_question(fields, path, problems);
+    let is_bad_text = |text: &String| text.is_empty() || text.len() > 256 || text.contains(char::is_control);
+    match &fields.metric {
+        None if fields.silent.is_none() => {
+            problems.push(format!("`{path}.metric` is missing; only `silent` may ask for any metric"));
+        }
+        Some(metric) if is_bad_text(metric) => {
+            problems.push(format!("`{path}.metric` must be a name of 1 to 256 bytes"));
+        }
+        _ => {}
+    }
+    if fields.unit.as_ref().is_some_and(is_bad_text) {
+        problems.push(format!("`{path}.unit` must be a unit as devices send it, such as Cel"));
+    }
+    if problems.len() > before {
+        return None;
+    }
+    let metric = fields.metric.as_deref().map(Metric::from);
+    leaves.push(Leaf { metric, unit: fields.unit.as_deref().map(Into::into), question: question? });
+    Some(Condition::Leaf(leaves.len() - 1))
+}
+
+fn read_question(fields: &ConditionFields, path: &str, problems: &mut Vec<String>) -> Option<Question> {
+    if let Some(after) = fields.silent {
+        if after.is_zero() || fields.clear.is_some() || fields.rate.is_some() || fields.anomaly.is_some() {
+            problems.push(format!("`{path}.silent` needs a time, and neither clear, rate nor anomaly"));
+        }
+        return Some(Question::Silent(after));
+    }
+    if let Some(literal) = &fields.equals {
+        if fields.clear.is_some() || fields.rate.is_some() || fields.anomaly.is_some() {
+            problems.push(format!("`{path}.equals` goes with neither clear, rate nor anomaly"));
+        }
+        return match literal_value(literal) {
+            Some(value) => Some(Question::Equals(value)),
+            None => {
+                problems.push(format!("`{path}.equals` is no value that a reading can have"));
+                None
+            }
+        };
+    }
+    let input = read_input(fields, path, problems);
+    let test = match read_test(fields) {
+        Ok(test) => test,
+        Err(problem) => {
+            problems.push(format!("`{path}`: {problem}"));
+            return None;
+        }
+    };
+    Some(Question::Number { input, test })
+}
+
+fn read_input(fields: &ConditionFields, path: &str, problems: &mut Vec<String>) -> Input {
+    match (&fields.rate, &fields.anomaly) {
+        (Some(_), Some(_)) => {
+            problems.push(format!("`{path}` has both rate and anomaly; choose one"));
+            Input::Value
+        }
+        (Some(rate), None) => {
+            if rate.per.is_zero() || rate.over.is_zero() {
+                problems.push(format!("`{path}.rate` needs times longer than none"));
+            }
+            Input::Rate { per: rate.per, over: rate.over }
+        }
+        (None, Some(settings)) => {
+            if fields.above.is_none() {
+                problems.push(format!("`{path}.anomaly` is a score that is never negative: use above"));
+            }
+            if let Err(problem) = settings.check() {
+                problems.push(format!("`{path}.anomaly`: {problem}"));
+            }
+            Input::Anomaly(settings.clone())
+        }
+        (None, None) => Input::Value,
+    }
+}
+
+/// The level or range of a test, with its clear level on the right side.
+fn read_test(fields: &ConditionFields) -> Result<Test, String> {
+    let level_of = |level: f64| match fields.clear {
+        None => Ok(level),
+        Some(Clear::Level(clear)) => Ok(clear),
+        Some(Clear::Range(_)) => Err("`clear` has to be one level, as the level itself is".to_owned()),
+    };
+    let range_of = |range: (f64, f64)| match fields.clear {
+        None => Ok(range),
+        Some(Clear::Range(clear)) => Ok(clear),
+        Some(Clear::Level(_)) => {
+            Err("`clear` has to be a range [low, high], as the range itself is".to_owned())
+        }
+    };
+    let test = if let Some(level) = fields.above {
+        let clear = level_of(level)?;
+        if clear > level {
+            return Err(format!(
+                "`clear` is {clear}, but an alert above {level} can only clear at {level} or below"
+            ));
+        }
+        Test::Above { level, clear }
+    } else if let Some(level) = fields.below {
+        let clear = level_of(level)?;
+        if clear < level {
+            return Err(format!(
+                "`clear` is {clear}, but an alert below {level} can only clear at {level} or above"
+            ));
+        }
+        Test::Below { level, clear }
+    } else if let Some(range) = fields.outside {
+        let clear = range_of(range)?;
+        if range.0 > range.1 || !(range.0 <= clear.0 && clear.0 <= clear.1 && clear.1 <= range.1) {
+            return Err("`outside` needs [low, high], and a `clear` range within it".to_owned());
+        }
+        Test::Outside { range, clear }
+    } else if let Some(range) = fields.inside {
+        let clear = range_of(range)?;
+        if range.0 > range.1 || !(clear.0 <= range.0 && range.1 <= clear.1) {
+            return Err("`inside` needs [low, high], and a `clear` range around it".to_owned());
+        }
+        Test::Inside { range, clear }
+    } else {
+        return Err("there is no level".to_owned());
+    };
+    let numbers = match test {
+        Test::Above { level, clear } | Test::Below { level, clear } => [level, clear, 0.0, 0.0],
+        Test::Outside { range, clear } | Test::Inside { range, clear } => {
+            [range.0, range.1, clear.0, clear.1]
+        }
+    };
+    if numbers.iter().all(|number| number.is_finite()) {
+        Ok(test)
+    } else {
+        Err("levels must be finite".to_owned())
+    }
+}
+
+fn literal_value(literal: &Literal) -> Option<Value> {
+    match literal {
+        Literal::Boolean(flag) => Some(Value::Boolean(*flag)),
+        Literal::Integer(number) => Some(Value::Integer((*number).into())),
+        Literal::Float(number) => Value::from_f64(*number),
+        Literal::Text(text) => Some(Value::Text(text.as_str().into())),
+    }
+}

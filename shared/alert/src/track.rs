@@ -1,0 +1,321 @@
+//! One rule on one device, in event time: judged at once, and judged again where a reading comes late.
+//!
+//! ```text
+//!            cutoff                                  head
+//! ───────────┼───────────────────────────────────────┼──────► event time
+//!  base      │  window: the samples are kept          │
+//! ```
+//!
+//! `base` is the state up to the cutoff, which lies `lateness` before the newest sample; what lies after it is
+//! kept, so that the state at the head can be made again from `base` when a sample comes in between. State and
+//! history below the cutoff depend on nothing but the samples, whatever their order and batches.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+use telemetry::Micros;
+
+use crate::machine::{Machine, Phase, Transition};
+use crate::rule::Rule;
+use crate::sample::Sample;
+use crate::stored;
+
+/// Most samples that are kept to be judged again. A device that sends more within the lateness has less of it.
+pub const MAX_WINDOW: usize = 512;
+/// Samples below the cutoff are folded into the base so many at a time.
+const FOLD: usize = 64;
+/// Transitions that are remembered, to explain how an alert came to stand.
+pub const MAX_HISTORY: usize = 32;
+
+/// The working memory of one rule on one device.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Track {
+    /// Of the rule that it was made for.
+    rule: String,
+    base: Machine,
+    /// Samples at or before it are too late.
+    #[serde(with = "stored::micros")]
+    cutoff: Micros,
+    window: Vec<Sample>,
+    /// When somebody acknowledged, in event time, after the base.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    acknowledged: Vec<i64>,
+    /// Until when nothing else is known to have come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tick: Option<i64>,
+    /// The transitions up to the base, the newest ones.
+    #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
+    history: VecDeque<Transition>,
+    /// Samples that came after their time had been settled.
+    #[serde(default)]
+    late: u64,
+    #[serde(skip)]
+    head: Option<Machine>,
+    /// The transitions after the base.
+    #[serde(skip)]
+    recent: Vec<Transition>,
+}
+
+/// What judging has brought.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Outcome {
+    /// Transitions that were not known before.
+    pub new: Vec<Transition>,
+    /// Transitions that were known, and turned out not to have been.
+    pub withdrawn: Vec<Transition>,
+    /// Samples that came too late to be judged.
+    pub late: usize,
+}
+
+impl Outcome {
+    /// Whether nothing has changed that would have to be remembered or told.
+    pub fn is_quiet(&self) -> bool {
+        self.new.is_empty() && self.withdrawn.is_empty()
+    }
+}
+
+impl Track {
+    /// The track of a device of which nothing is known.
+    pub fn new(rule: &Rule) -> Self {
+        Self::from_base(rule, Machine::new(rule), Micros(i64::MIN))
+    }
+
+    fn from_base(rule: &Rule, base: Machine, cutoff: Micros) -> Self {
+        Self {
+            rule: rule.digest.to_string(),
+            head: Some(base.clone()),
+            base,
+            cutoff,
+            window: Vec::new(),
+            acknowledged: Vec::new(),
+            tick: None,
+            history: VecDeque::new(),
+            late: 0,
+            recent: Vec::new(),
+        }
+    }
+
+    /// Makes a stored track ready to be used with the rule as it is now. Where the rule has changed since, what
+    /// stands goes on to stand, and is judged by the new rule from its next reading on.
+    #[must_use]
+    pub fn ready(mut self, rule: &Rule) -> Self {
+        if *self.rule != *rule.digest || !self.base.fits(rule) {
+            let mut track = Self::from_base(rule, self.last_known().renewed(rule), self.cutoff);
+            track.history = self.history;
+            track.late = self.late;
+            return track;
+        }
+        let (head, recent) = self.replay(rule);
+        (self.head, self.recent) = (Some(head), recent);
+        self
+    }
+
+    /// The state at the head, or the nearest that is known.
+    fn last_known(&self) -> &Machine {
+        self.head.as_ref().unwrap_or(&self.base)
+    }
+
+    /// The state, with all that is known.
+    pub fn machine(&self) -> &Machine {
+        self.last_known()
+    }
+
+    /// Where it stands.
+    pub fn phase(&self) -> Phase {
+        self.last_known().phase()
+    }
+
+    /// The transitions that are remembered, in the order of event time.
+    pub fn history(&self) -> impl DoubleEndedIterator<Item = &Transition> {
+        self.history.iter().chain(&self.recent)
+    }
+
+    /// The time up to which all is settled.
+    pub fn cutoff(&self) -> Micros {
+        self.cutoff
+    }
+
+    /// Samples that came too late so far.
+    pub fn late(&self) -> u64 {
+        self.late
+    }
+
+    /// Whether it says no more than a new one.
+    pub fn is_plain(&self) -> bool {
+        self.last_known().is_plain() && self.base.is_plain()
+    }
+
+    /// Forgets a cleared alert: what comes next begins anew.
+    pub fn forget(&mut self, rule: &Rule) {
+        let mut forgotten = Self::from_base(rule, self.last_known().renewed(rule), self.head_at());
+        forgotten.late = self.late;
+        *self = forgotten;
+    }
+
+    /// The newest time that is known of.
+    fn head_at(&self) -> Micros {
+        let newest = self.window.last().map_or(self.cutoff, |sample| sample.at);
+        newest.max(Micros(self.tick.unwrap_or(i64::MIN)))
+    }
+
+    /// Judges samples, in whatever order they come. The same again change nothing.
+    pub fn take(&mut self, rule: &Rule, mut samples: Vec<Sample>, lateness: i64) -> Outcome {
+        let given = samples.len();
+        samples.retain(|sample| sample.at > self.cutoff);
+        let late = given - samples.len();
+        self.late += late as u64;
+        if !samples.is_sorted_by(|a, b| a.identity() < b.identity()) {
+            samples.sort_by(|a, b| {
+                let by_identity = a.identity().cmp(&b.identity());
+                by_identity.then_with(|| {
+                    if a.supersedes(b) { std::cmp::Ordering::Less } else { std::cmp::Ordering::Greater }
+                })
+            });
+            samples.dedup_by(|next, kept| next.identity() == kept.identity());
+        }
+        let Some(first) = samples.first() else { return Outcome { late, ..Outcome::default() } };
+        let mut outcome =
+            if first.at > self.head_at() { self.append(rule, samples) } else { self.merge(rule, samples) };
+        outcome.late = late;
+        self.settle(rule, lateness);
+        outcome
+    }
+
+    /// Samples that are newer than all that is known.
+    fn append(&mut self, rule: &Rule, samples: Vec<Sample>) -> Outcome {
+        let head = self.head.get_or_insert_with(|| self.base.clone());
+        let mut new = Vec::new();
+        for step in samples.chunk_by(|a, b| a.at == b.at) {
+            head.step(rule, step[0].at, step, &mut new);
+        }
+        self.tick = None;
+        self.window.extend(samples);
+        self.recent.extend(new.iter().cloned());
+        Outcome { new, ..Outcome::default() }
+    }
+
+    /// Samples of which some lie before others that are known.
+    fn merge(&mut self, rule: &Rule, samples: Vec<Sample>) -> Outcome {
+        let mut has_changed = false;
+        for sample in samples {
+            let place = self.window.partition_point(|known| known.identity() < sample.identity());
+            match self.window.get_mut(place) {
+                Some(known) if known.identity() == sample.identity() => {
+                    if sample.supersedes(known) {
+                        has_changed |= known.value != sample.value || known.unit != sample.unit;
+                        *known = sample;
+                    }
+                }
+                _ => {
+                    self.window.insert(place, sample);
+                    has_changed = true;
+                }
+            }
+        }
+        if has_changed { self.judge_again(rule) } else { Outcome::default() }
+    }
+
+    fn judge_again(&mut self, rule: &Rule) -> Outcome {
+        let (head, transitions) = self.replay(rule);
+        let missing_in = |list: &[Transition], transition: &&Transition| {
+            !list.iter().any(|other| other.identity() == transition.identity())
+        };
+        let new =
+            transitions.iter().filter(|transition| missing_in(&self.recent, transition)).cloned().collect();
+        let withdrawn =
+            self.recent.iter().filter(|transition| missing_in(&transitions, transition)).cloned().collect();
+        (self.head, self.recent) = (Some(head), transitions);
+        Outcome { new, withdrawn, late: 0 }
+    }
+
+    /// The state at the head, made from the base, and how it came about.
+    fn replay(&self, rule: &Rule) -> (Machine, Vec<Transition>) {
+        let (mut machine, mut transitions) = (self.base.clone(), Vec::new());
+        run(&mut machine, rule, &self.window, &self.acknowledged, &mut transitions);
+        if let Some(tick) = self.tick {
+            machine.advance(rule, Micros(tick), &mut transitions);
+        }
+        (machine, transitions)
+    }
+
+    /// Says that nothing has come until `to`, in event time: silence may begin to hold.
+    pub fn tick(&mut self, rule: &Rule, to: Micros) -> Outcome {
+        if to <= self.head_at() || !rule.is_about_silence {
+            return Outcome::default();
+        }
+        let mut new = Vec::new();
+        self.head.get_or_insert_with(|| self.base.clone()).advance(rule, to, &mut new);
+        self.tick = Some(to.0);
+        self.recent.extend(new.iter().cloned());
+        Outcome { new, ..Outcome::default() }
+    }
+
+    /// Somebody says that he knows of the alert as it stands now. `None`: nothing stands that he could know.
+    pub fn acknowledge(&mut self, rule: &Rule) -> Option<Outcome> {
+        if !matches!(self.phase(), Phase::Active | Phase::Latched) {
+            return None;
+        }
+        // What was known, not what the clock says: a device's time may lie anywhere.
+        let at = self.head_at();
+        let mut new = Vec::new();
+        self.head.get_or_insert_with(|| self.base.clone()).acknowledge(rule, at, &mut new);
+        self.acknowledged.push(at.0);
+        self.recent.extend(new.iter().cloned());
+        Some(Outcome { new, ..Outcome::default() })
+    }
+
+    /// Moves the cutoff to `lateness` before the newest sample.
+    fn settle(&mut self, rule: &Rule, lateness: i64) {
+        let Some(newest) = self.window.last() else { return };
+        self.cutoff = self.cutoff.max(newest.at.plus(-lateness));
+        if self.window.len() > MAX_WINDOW + FOLD {
+            self.cutoff = self.cutoff.max(self.window[self.window.len() - MAX_WINDOW - 1].at);
+        }
+        if self.window.get(FOLD - 1).is_some_and(|sample| sample.at <= self.cutoff) {
+            self.fold(rule);
+        }
+    }
+
+    /// Takes what lies below the cutoff into the base.
+    pub fn fold(&mut self, rule: &Rule) {
+        let settled = self.window.partition_point(|sample| sample.at <= self.cutoff);
+        let acknowledged = self.acknowledged.partition_point(|at| *at <= self.cutoff.0);
+        let mut transitions = Vec::new();
+        run(
+            &mut self.base,
+            rule,
+            &self.window[..settled],
+            &self.acknowledged[..acknowledged],
+            &mut transitions,
+        );
+        self.window.drain(..settled);
+        self.acknowledged.drain(..acknowledged);
+        let known = transitions.len().min(self.recent.len());
+        self.history.extend(self.recent.drain(..known));
+        while self.history.len() > MAX_HISTORY {
+            self.history.pop_front();
+        }
+    }
+}
+
+/// Lets a machine see samples and acknowledgements in their order.
+fn run(
+    machine: &mut Machine,
+    rule: &Rule,
+    samples: &[Sample],
+    acknowledged: &[i64],
+    out: &mut Vec<Transition>,
+) {
+    let mut acknowledged = acknowledged.iter().copied().map(Micros).peekable();
+    for step in samples.chunk_by(|a, b| a.at == b.at) {
+        while let Some(at) = acknowledged.next_if(|at| *at < step[0].at) {
+            machine.advance(rule, at, out);
+            machine.acknowledge(rule, at, out);
+        }
+        machine.step(rule, step[0].at, step, out);
+    }
+    for at in acknowledged {
+        machine.advance(rule, at, out);
+        machine.acknowledge(rule, at, out);
+    }
+}
