@@ -9,7 +9,10 @@
 
 pub mod anomaly;
 mod condition;
+mod device_alerts;
+mod document;
 mod duration;
+mod feed;
 mod machine;
 mod pattern;
 mod rule;
@@ -19,7 +22,13 @@ mod stored;
 mod track;
 
 pub use condition::{Condition, Input, Leaf, Question, Test, Threshold};
+pub use device_alerts::{
+    DeviceAlerts, ItemError, MAX_OUTBOX_BYTES, MAX_SHELF_MICROS, Outgoing, Refusal, SHARDS, Shelf, Tally,
+    Told,
+};
+pub use document::{Answer, Document, Measured};
 pub use duration::Length;
+pub use feed::{Feed, device_time};
 pub use machine::{Cause, Evidence, Machine, Phase, Transition};
 pub use rule::{Flapping, Rule, RuleError, Severity, Silence};
 pub use sample::{Sample, Seen};

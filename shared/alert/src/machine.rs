@@ -116,8 +116,8 @@ pub struct Transition {
 
 impl Transition {
     /// What makes it this transition and no other: the readings that decided may come to be known better.
-    pub(crate) fn identity(&self) -> (Micros, Phase, Phase, Cause, bool) {
-        (self.at, self.from, self.to, self.cause, self.told)
+    pub(crate) fn identity(&self) -> (Micros, Phase, Phase, Cause, Micros, bool) {
+        (self.at, self.from, self.to, self.cause, self.since, self.told)
     }
 }
 

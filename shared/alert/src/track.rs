@@ -135,6 +135,11 @@ impl Track {
         self.cutoff
     }
 
+    /// The time of the newest sample.
+    pub fn newest(&self) -> Micros {
+        self.window.last().map_or(self.cutoff, |sample| sample.at)
+    }
+
     /// Samples that came too late so far.
     pub fn late(&self) -> u64 {
         self.late
@@ -154,8 +159,7 @@ impl Track {
 
     /// The newest time that is known of.
     fn head_at(&self) -> Micros {
-        let newest = self.window.last().map_or(self.cutoff, |sample| sample.at);
-        newest.max(Micros(self.tick.unwrap_or(i64::MIN)))
+        self.newest().max(Micros(self.tick.unwrap_or(i64::MIN)))
     }
 
     /// Judges samples, in whatever order they come. The same again change nothing.
@@ -272,12 +276,16 @@ impl Track {
             self.cutoff = self.cutoff.max(self.window[self.window.len() - MAX_WINDOW - 1].at);
         }
         if self.window.get(FOLD - 1).is_some_and(|sample| sample.at <= self.cutoff) {
-            self.fold(rule);
+            self.fold(rule, usize::MAX);
         }
     }
 
-    /// Takes what lies below the cutoff into the base.
-    pub fn fold(&mut self, rule: &Rule) {
+    /// Takes what lies below the cutoff into the base, and so much more that at most `keep` samples can still be
+    /// judged again.
+    pub fn fold(&mut self, rule: &Rule, keep: usize) {
+        if let Some(last) = self.window.len().checked_sub(keep.saturating_add(1)) {
+            self.cutoff = self.cutoff.max(self.window[last].at);
+        }
         let settled = self.window.partition_point(|sample| sample.at <= self.cutoff);
         let acknowledged = self.acknowledged.partition_point(|at| *at <= self.cutoff.0);
         let mut transitions = Vec::new();

@@ -1,0 +1,599 @@
+//! All alerts of one device: the item that is stored of it, and what is to be published.
+//!
+//! An item of the alerts table, in DynamoDB's terms:
+//!
+//! | attribute | type | meaning |
+//! |---|---|---|
+//! | `device` | S, partition key | `{site}/{device}` |
+//! | `alerts` | M | per rule what has been told last: `state`, `severity`, `message`, `id` (S), `since`, `at` (N, µs since 1970, the readings' time), `published` (N, µs, the clock's) |
+//! | `shelves` | M | per rule `until` (N, µs) and `by` (S) |
+//! | `tracks` | S | the functions' working memory, JSON: per rule the state, the samples that may be judged again, and the last transitions |
+//! | `outbox` | L of M | what is still to be published, in order: `rule`, `id` and `payload` (S; empty: what is retained is to be removed) |
+//! | `standing` | S | left out where nothing is told or to be published; else one of 16 letters, the partition key of the index `standing` |
+//! | `rev` | N | how often the item was written |
+//!
+//! One item for a device, not one for each rule: it takes one read and one conditional write however many rules
+//! look at it, and what has happened is stored together with what is to be published of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use telemetry::attribute::{Attribute, Item};
+use telemetry::{DeviceId, Micros};
+
+use crate::document::{self, Document, SHELVED, id, transition_id};
+use crate::machine::{Phase, Transition};
+use crate::rule::{Rule, Severity};
+use crate::sample::Sample;
+use crate::set::RuleSet;
+use crate::track::{Outcome, Track};
+
+/// Most that the tracks of a device may take in its item, in bytes of JSON. Beyond it, less is kept to be judged again.
+const MAX_TRACKS_BYTES: usize = 160 * 1024;
+/// What has to be published before more is judged, in bytes: with the tracks it stays well below DynamoDB's 400 KB.
+pub const MAX_OUTBOX_BYTES: usize = 96 * 1024;
+/// Longest time that an alert may be shelved, in microseconds: 30 days. What is shelved for longer is forgotten.
+pub const MAX_SHELF_MICROS: i64 = 30 * 86_400 * 1_000_000;
+/// How much event time may pass before the memory of a rate or an anomaly is stored, in microseconds: 15 minutes.
+const CHECKPOINT_MICROS: i64 = 15 * 60 * 1_000_000;
+/// Longest name of whoever acknowledges or shelves, in characters.
+const MAX_BY_CHARS: usize = 128;
+
+/// All alerts of one device.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeviceAlerts {
+    /// The device.
+    pub device: DeviceId,
+    /// How often the item was written; 0: never.
+    pub rev: i64,
+    tracks: BTreeMap<Arc<str>, Track>,
+    shelves: BTreeMap<Arc<str>, Shelf>,
+    told: BTreeMap<Arc<str>, Told>,
+    outbox: Vec<Outgoing>,
+    has_news: bool,
+    /// Event time of the newest sample when the item was last stored or read.
+    stored_at: Micros,
+}
+
+/// Until when nothing is told of an alert.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shelf {
+    /// By the clock.
+    pub until: Micros,
+    /// Who said so.
+    pub by: String,
+}
+
+/// What has been told last of an alert.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// The state, in the document's word.
+    pub state: String,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What a person was told.
+    pub message: String,
+    /// The document's id.
+    pub id: String,
+    /// When the alert was raised, in the readings' time.
+    pub since: Micros,
+    /// When this came about, in the readings' time.
+    pub at: Micros,
+    /// When it was handed over to be published, by the clock.
+    pub published: Micros,
+}
+
+/// Something to be published, retained, on `alerts/{site}/{device}/{rule}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outgoing {
+    /// The rule.
+    pub rule: Arc<str>,
+    /// The document's id.
+    pub id: String,
+    /// The document, or nothing, which removes what is retained.
+    pub payload: String,
+}
+
+/// Why something that somebody asked for is not done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// There is nothing to acknowledge.
+    #[error("the alert does not stand, or is acknowledged already")]
+    NotStanding,
+    /// A shelf without an end, or with one that has passed or is too far away.
+    #[error("an alert is shelved until a time that lies ahead, at most 30 days")]
+    NoEnd,
+    /// There is nothing to take from the shelf.
+    #[error("the alert is not shelved")]
+    NotShelved,
+    /// Nobody knows such a rule.
+    #[error("there is no such rule, or it is not about this device")]
+    NoRule,
+}
+
+/// What judging has come to, in numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// Samples that came too late to be judged.
+    pub late: usize,
+    /// Transitions, told or not.
+    pub transitions: usize,
+    /// Transitions that were taken back.
+    pub corrections: usize,
+}
+
+impl DeviceAlerts {
+    /// A device of which nothing is stored.
+    pub fn new(device: DeviceId) -> Self {
+        Self {
+            device,
+            rev: 0,
+            tracks: BTreeMap::new(),
+            shelves: BTreeMap::new(),
+            told: BTreeMap::new(),
+            outbox: Vec::new(),
+            has_news: false,
+            stored_at: Micros(i64::MIN),
+        }
+    }
+
+    /// Whether something has happened that has to be stored.
+    pub fn has_news(&self) -> bool {
+        self.has_news
+    }
+
+    /// Whether all is well, nothing is to be published, and nothing to be remembered: the next reading may be judged
+    /// without looking at what is stored.
+    pub fn is_calm(&self) -> bool {
+        self.told.is_empty()
+            && self.outbox.is_empty()
+            && self.shelves.is_empty()
+            && self.tracks.values().all(|track| track.phase() == Phase::Normal)
+    }
+
+    /// What is to be published, in order.
+    pub fn outbox(&self) -> &[Outgoing] {
+        &self.outbox
+    }
+
+    /// How many bytes wait to be published.
+    pub fn outbox_bytes(&self) -> usize {
+        self.outbox.iter().map(|outgoing| outgoing.payload.len() + 128).sum()
+    }
+
+    /// What has been told last, by rule.
+    pub fn told(&self) -> &BTreeMap<Arc<str>, Told> {
+        &self.told
+    }
+
+    /// What is shelved, by rule.
+    pub fn shelves(&self) -> &BTreeMap<Arc<str>, Shelf> {
+        &self.shelves
+    }
+
+    /// The track of a rule, if it has one.
+    pub fn track(&self, rule: &str) -> Option<&Track> {
+        self.tracks.get(rule)
+    }
+
+    /// Names of the rules that something is known by.
+    pub fn rules(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.tracks.keys()
+    }
+
+    /// The worst alert that stands and is not shelved: of one severity, the one that was raised first.
+    pub fn worst(&self) -> Option<(&Arc<str>, &Told)> {
+        let standing = self.told.iter().filter(|(_, told)| document::stands(&told.state));
+        standing.max_by(|(_, a), (_, b)| a.severity.cmp(&b.severity).then_with(|| b.since.cmp(&a.since)))
+    }
+
+    /// Judges samples by a rule.
+    pub fn judge(&mut self, rule: &Rule, samples: Vec<Sample>, lateness: i64, now: Micros) -> Tally {
+        if samples.is_empty() {
+            return Tally::default();
+        }
+        let newest = samples.last().map_or(self.stored_at, |sample| sample.at);
+        let outcome = self.track_mut(rule).take(rule, samples, lateness);
+        let keeps_memory = !self.track_mut(rule).is_plain();
+        if self.stored_at == Micros(i64::MIN) {
+            self.stored_at = newest;
+        }
+        self.has_news |= keeps_memory && newest.0.saturating_sub(self.stored_at.0) >= CHECKPOINT_MICROS;
+        self.tell(rule, &outcome, None, now)
+    }
+
+    /// Says that nothing has come until `to`, in the device's own time.
+    pub fn tick(&mut self, rule: &Rule, to: Micros, now: Micros) -> Tally {
+        let outcome = self.track_mut(rule).tick(rule, to);
+        self.tell(rule, &outcome, None, now)
+    }
+
+    /// Somebody says that he knows.
+    ///
+    /// # Errors
+    /// If nothing stands that he could know.
+    pub fn acknowledge(&mut self, rule: &Rule, by: &str, now: Micros) -> Result<Tally, Refusal> {
+        let outcome = self.track_mut(rule).acknowledge(rule).ok_or(Refusal::NotStanding)?;
+        Ok(self.tell(rule, &outcome, Some(by), now))
+    }
+
+    /// Tells nothing of an alert until a time, and tells so.
+    ///
+    /// # Errors
+    /// If that time is none that lies ahead.
+    pub fn shelve(&mut self, rule: &Rule, until: Micros, by: &str, now: Micros) -> Result<(), Refusal> {
+        if until <= now || until.0 - now.0 > MAX_SHELF_MICROS {
+            return Err(Refusal::NoEnd);
+        }
+        let shelf = Shelf { until, by: shortened(by) };
+        let mut document = self.present(rule, "shelved", &[&until.0.to_string(), &now.0.to_string()]);
+        document.state = SHELVED;
+        document.by = Some(shelf.by.clone());
+        document.until = document::time(until);
+        self.shelves.insert(rule.name.clone(), shelf);
+        self.publish(rule, &document, now);
+        Ok(())
+    }
+
+    /// Takes an alert from the shelf, and tells how it stands.
+    ///
+    /// # Errors
+    /// If it is not shelved.
+    pub fn unshelve(&mut self, rule: &Rule, now: Micros) -> Result<(), Refusal> {
+        let shelf = self.shelves.remove(&rule.name).ok_or(Refusal::NotShelved)?;
+        let mut document = self.present(rule, "unshelved", &[&shelf.until.0.to_string(), &shelf.by]);
+        document.previous = SHELVED;
+        self.publish(rule, &document, now);
+        Ok(())
+    }
+
+    /// Does what is due by the clock: shelves end, what has been clear for `keep` microseconds is removed from the
+    /// broker, and so is what a removed rule had raised.
+    pub fn tidy(&mut self, rules: &RuleSet, keep: i64, now: Micros) {
+        let names: Vec<Arc<str>> =
+            self.told.keys().chain(self.shelves.keys()).chain(self.tracks.keys()).cloned().collect();
+        for name in names {
+            match rules.get(&name).filter(|rule| rule.matches(&self.device)) {
+                None => self.remove_rule(&name, now),
+                Some(rule) => {
+                    if self.shelves.get(&name).is_some_and(|shelf| shelf.until <= now) {
+                        // It is there: nothing to refuse.
+                        let _ = self.unshelve(rule, now);
+                    }
+                    let is_over = self.told.get(&name).is_some_and(|told| {
+                        !document::stands(&told.state)
+                            && told.state != SHELVED
+                            && now.0 - told.published.0 >= keep
+                    });
+                    if is_over && !self.shelves.contains_key(&name) {
+                        self.clear_retained(&name);
+                        self.track_mut(rule).forget(rule);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The rule has gone, or is not about this device any more.
+    fn remove_rule(&mut self, name: &Arc<str>, now: Micros) {
+        self.tracks.remove(name);
+        self.shelves.remove(name);
+        self.has_news = true;
+        let Some(told) = self.told.get(name) else { return };
+        if document::stands(&told.state) || told.state == SHELVED {
+            let id = id(&self.device, name, &["removed", &told.id]);
+            let document = Document {
+                state: Phase::Cleared.as_str(),
+                cause: "removed",
+                at: now.to_string(),
+                ..self.bare_document(name, told, id)
+            };
+            self.outbox.push(Outgoing {
+                rule: name.clone(),
+                id: document.id.clone(),
+                payload: document.to_json(),
+            });
+        }
+        self.clear_retained(name);
+    }
+
+    fn bare_document(&self, name: &str, told: &Told, id: String) -> Document {
+        Document {
+            id,
+            rule: name.to_owned(),
+            device: self.device.to_string(),
+            state: Phase::Normal.as_str(),
+            previous: Phase::Active.as_str(),
+            cause: "removed",
+            severity: told.severity,
+            message: told.message.clone(),
+            at: told.at.to_string(),
+            since: told.since.to_string(),
+            metric: None,
+            value: None,
+            unit: None,
+            threshold: None,
+            unstable: false,
+            corrects: Vec::new(),
+            by: None,
+            until: None,
+            evidence: Vec::new(),
+        }
+    }
+
+    fn clear_retained(&mut self, name: &Arc<str>) {
+        if let Some(told) = self.told.remove(name) {
+            let id = id(&self.device, name, &["retained", &told.id]);
+            self.outbox.push(Outgoing { rule: name.clone(), id, payload: String::new() });
+            self.has_news = true;
+        }
+    }
+
+    fn track_mut(&mut self, rule: &Rule) -> &mut Track {
+        // Not `entry`, which would clone a name for each reading.
+        if !self.tracks.contains_key(&rule.name) {
+            self.tracks.insert(rule.name.clone(), Track::new(rule));
+        }
+        self.tracks.entry(rule.name.clone()).or_insert_with(|| Track::new(rule))
+    }
+
+    /// Puts what an outcome has to say into the outbox.
+    fn tell(&mut self, rule: &Rule, outcome: &Outcome, by: Option<&str>, now: Micros) -> Tally {
+        let tally = Tally {
+            late: outcome.late,
+            transitions: outcome.new.len(),
+            corrections: outcome.withdrawn.iter().filter(|transition| transition.told).count(),
+        };
+        if outcome.is_quiet() {
+            return tally;
+        }
+        self.has_news = true;
+        if self.shelves.get(&rule.name).is_some_and(|shelf| shelf.until > now) {
+            return tally;
+        }
+        let told = outcome.withdrawn.iter().filter(|transition| transition.told);
+        let mut corrects: Vec<String> =
+            told.map(|transition| transition_id(&self.device, rule, transition)).collect();
+        for transition in outcome.new.iter().filter(|transition| transition.told) {
+            let mut document = Document::of(&self.device, rule, transition);
+            document.corrects = std::mem::take(&mut corrects);
+            document.by = by.map(shortened);
+            document.unstable |=
+                self.tracks.get(&rule.name).is_some_and(|track| track.machine().is_unstable());
+            self.publish(rule, &document, now);
+        }
+        if !corrects.is_empty() {
+            let parts: Vec<&str> = corrects.iter().map(String::as_str).collect();
+            let mut document = self.present(rule, "correction", &parts);
+            document.corrects = corrects;
+            self.publish(rule, &document, now);
+        }
+        tally
+    }
+
+    /// How an alert stands at present, as a document that `cause` has brought about.
+    fn present(&self, rule: &Rule, cause: &'static str, what: &[&str]) -> Document {
+        let track = self.tracks.get(&rule.name);
+        let phase = track.map_or(Phase::Normal, Track::phase);
+        let last = track.and_then(|track| track.history().next_back());
+        let mut document = last.map_or_else(
+            || Document::of(&self.device, rule, &nothing_happened()),
+            |transition| Document::of(&self.device, rule, transition),
+        );
+        document.id = id(&self.device, &rule.name, &[&[cause, phase.as_str()], what].concat());
+        document.state = phase.as_str();
+        document.cause = cause;
+        document
+    }
+
+    fn publish(&mut self, rule: &Rule, document: &Document, now: Micros) {
+        let track = self.tracks.get(&rule.name);
+        let last = track.and_then(|track| track.history().next_back());
+        let (since, at) = last.map_or((now, now), |transition| (transition.since, transition.at));
+        let told = Told {
+            state: document.state.to_owned(),
+            severity: rule.severity,
+            message: rule.message.to_string(),
+            id: document.id.clone(),
+            since,
+            at,
+            published: now,
+        };
+        self.told.insert(rule.name.clone(), told);
+        self.outbox.push(Outgoing {
+            rule: rule.name.clone(),
+            id: document.id.clone(),
+            payload: document.to_json(),
+        });
+        self.has_news = true;
+    }
+
+    /// What has been published, and stored as such.
+    pub fn sent(&mut self) {
+        self.outbox.clear();
+    }
+
+    /// What is stored is what is known.
+    pub fn stored(&mut self, rev: i64) {
+        self.rev = rev;
+        self.has_news = false;
+        let newest = self.tracks.values().map(Track::newest).max();
+        self.stored_at = newest.unwrap_or(self.stored_at);
+    }
+}
+
+fn nothing_happened() -> Transition {
+    let at = Micros::default();
+    let (from, to) = (Phase::Normal, Phase::Normal);
+    Transition { at, from, to, cause: crate::Cause::Condition, since: at, told: false, evidence: Vec::new() }
+}
+
+/// A name from outside, bounded and without control characters.
+fn shortened(by: &str) -> String {
+    by.chars().filter(|c| !c.is_control()).take(MAX_BY_CHARS).collect()
+}
+
+/// An item of the alerts table that cannot be read; names the attribute at fault.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("attribute `{0}` of an item of the alerts table is missing or not as this version writes it")]
+pub struct ItemError(pub &'static str);
+
+impl DeviceAlerts {
+    /// The item to store, as of `rev + 1`.
+    pub fn to_item(&mut self, rules: &RuleSet) -> Item {
+        let tracks = self.tracks_json(rules);
+        let text = |text: &str| Attribute::S(text.to_owned());
+        let number = |micros: Micros| Attribute::N(micros.0.to_string());
+        let told = |told: &Told| {
+            Attribute::M(Item::from([
+                ("state".to_owned(), text(&told.state)),
+                ("severity".to_owned(), text(told.severity.as_str())),
+                ("message".to_owned(), text(&told.message)),
+                ("id".to_owned(), text(&told.id)),
+                ("since".to_owned(), number(told.since)),
+                ("at".to_owned(), number(told.at)),
+                ("published".to_owned(), number(told.published)),
+            ]))
+        };
+        let shelf = |shelf: &Shelf| {
+            Attribute::M(Item::from([
+                ("until".to_owned(), number(shelf.until)),
+                ("by".to_owned(), text(&shelf.by)),
+            ]))
+        };
+        let outgoing = |outgoing: &Outgoing| {
+            Attribute::M(Item::from([
+                ("rule".to_owned(), text(&outgoing.rule)),
+                ("id".to_owned(), text(&outgoing.id)),
+                ("payload".to_owned(), text(&outgoing.payload)),
+            ]))
+        };
+        let mut item = Item::from([
+            ("device".to_owned(), text(self.device.as_str())),
+            ("rev".to_owned(), Attribute::N((self.rev + 1).to_string())),
+            ("tracks".to_owned(), Attribute::S(tracks)),
+        ]);
+        if !self.told.is_empty() {
+            let alerts = self.told.iter().map(|(rule, entry)| (rule.to_string(), told(entry))).collect();
+            item.insert("alerts".to_owned(), Attribute::M(alerts));
+        }
+        if !self.shelves.is_empty() {
+            let shelves = self.shelves.iter().map(|(rule, entry)| (rule.to_string(), shelf(entry))).collect();
+            item.insert("shelves".to_owned(), Attribute::M(shelves));
+        }
+        if !self.outbox.is_empty() {
+            item.insert("outbox".to_owned(), Attribute::L(self.outbox.iter().map(outgoing).collect()));
+        }
+        if !(self.told.is_empty() && self.outbox.is_empty() && self.shelves.is_empty()) {
+            item.insert("standing".to_owned(), text(shard(&self.device)));
+        }
+        item
+    }
+
+    /// The tracks that say something, as JSON; less of each where they are too much together.
+    fn tracks_json(&mut self, rules: &RuleSet) -> String {
+        for keep in [usize::MAX, 64, 0] {
+            let mut kept = BTreeMap::new();
+            for (name, track) in &mut self.tracks {
+                if let Some(rule) = rules.get(name) {
+                    track.fold(rule, keep);
+                }
+                if !track.is_plain() {
+                    kept.insert(name.clone(), &*track);
+                }
+            }
+            let json = serde_json::to_string(&kept).unwrap_or_default();
+            if json.len() <= MAX_TRACKS_BYTES || keep == 0 {
+                return json;
+            }
+        }
+        String::new()
+    }
+
+    /// Reads an item, for the rules as they are now.
+    ///
+    /// # Errors
+    /// If it is none. A track that cannot be read is begun anew: what is told stays told until readings say otherwise.
+    pub fn from_item(item: &Item, rules: &RuleSet) -> Result<Self, ItemError> {
+        let device = item.get("device").and_then(Attribute::as_s).ok_or(ItemError("device"))?;
+        let rev = item.get("rev").and_then(Attribute::as_i64).ok_or(ItemError("rev"))?;
+        let mut alerts = Self { rev, ..Self::new(DeviceId::from_stored(device)) };
+        alerts.told = map(item, "alerts", told_from)?;
+        alerts.shelves = map(item, "shelves", shelf_from)?;
+        if let Some(outbox) = item.get("outbox") {
+            let outbox =
+                outbox.as_l().ok_or(ItemError("outbox"))?.iter().map(outgoing_from).collect::<Option<_>>();
+            alerts.outbox = outbox.ok_or(ItemError("outbox"))?;
+        }
+        let tracks = item.get("tracks").and_then(Attribute::as_s).ok_or(ItemError("tracks"))?;
+        let tracks: BTreeMap<Arc<str>, Track> =
+            serde_json::from_str(tracks).map_err(|_| ItemError("tracks"))?;
+        for (name, track) in tracks {
+            // What a rule that has gone had raised is tidied up, not judged.
+            let track = match rules.get(&name) {
+                Some(rule) => track.ready(rule),
+                None => track,
+            };
+            alerts.tracks.insert(name, track);
+        }
+        let newest = alerts.tracks.values().map(Track::newest).max();
+        alerts.stored_at = newest.unwrap_or(alerts.stored_at);
+        Ok(alerts)
+    }
+}
+
+fn map<T>(
+    item: &Item,
+    name: &'static str,
+    read: impl Fn(&Item) -> Option<T>,
+) -> Result<BTreeMap<Arc<str>, T>, ItemError> {
+    let Some(attribute) = item.get(name) else { return Ok(BTreeMap::new()) };
+    let entries = attribute.as_m().ok_or(ItemError(name))?.iter();
+    let entries = entries.map(|(rule, entry)| Some((Arc::from(rule.as_str()), read(entry.as_m()?)?)));
+    entries.collect::<Option<_>>().ok_or(ItemError(name))
+}
+
+fn told_from(item: &Item) -> Option<Told> {
+    let text = |name: &str| item.get(name)?.as_s().map(str::to_owned);
+    let micros = |name: &str| item.get(name)?.as_i64().map(Micros);
+    let severity = match text("severity")?.as_str() {
+        "info" => Severity::Info,
+        "warning" => Severity::Warning,
+        "critical" => Severity::Critical,
+        _ => return None,
+    };
+    Some(Told {
+        state: text("state")?,
+        severity,
+        message: text("message")?,
+        id: text("id")?,
+        since: micros("since")?,
+        at: micros("at")?,
+        published: micros("published")?,
+    })
+}
+
+fn shelf_from(item: &Item) -> Option<Shelf> {
+    let until = item.get("until")?.as_i64().map(Micros)?;
+    Some(Shelf { until, by: item.get("by")?.as_s()?.to_owned() })
+}
+
+fn outgoing_from(attribute: &Attribute) -> Option<Outgoing> {
+    let item = attribute.as_m()?;
+    let text = |name: &str| item.get(name)?.as_s();
+    Some(Outgoing {
+        rule: text("rule")?.into(),
+        id: text("id")?.to_owned(),
+        payload: text("payload")?.to_owned(),
+    })
+}
+
+/// The partitions of the index of what stands: enough that a storm of alerts is not held up by one of them, and few
+/// enough to look through every minute.
+pub const SHARDS: [&str; 16] =
+    ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "a", "b", "c", "d", "e", "f"];
+
+fn shard(device: &DeviceId) -> &'static str {
+    use sha2::{Digest as _, Sha256};
+    SHARDS[usize::from(Sha256::digest(device.as_str())[0] % 16)]
+}

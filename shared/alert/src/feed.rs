@@ -1,0 +1,91 @@
+//! What of a device's readings a rule gets to see.
+
+use telemetry::{Micros, RunReading, Span, Value};
+
+use crate::rule::Rule;
+use crate::sample::Sample;
+
+/// What one rule sees of spans.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Feed {
+    /// The samples, by their time.
+    pub samples: Vec<Sample>,
+    /// Readings of the rule's metrics whose unit it does not ask for.
+    pub other_unit: usize,
+    /// Readings whose time lies further ahead of their arrival than may be explained by clocks: a device whose clock
+    /// runs ahead would otherwise settle all that others' clocks call now.
+    pub ahead: usize,
+}
+
+impl Feed {
+    /// Picks what the rule asks for out of one device's spans. `lateness` is in microseconds.
+    pub fn new<'a>(rule: &Rule, spans: impl IntoIterator<Item = &'a Span>, lateness: i64) -> Self {
+        let mut feed = Self::default();
+        for span in spans {
+            for run in span.runs() {
+                for (place, metric) in rule.metrics.iter().enumerate() {
+                    match metric {
+                        Some(metric) if metric == run.metric => {
+                            feed.add_run(rule, place, run.readings(), lateness);
+                        }
+                        // For who asks for silence, any reading is a sign of life.
+                        None => feed.add_signs(place, run.readings(), lateness),
+                        Some(_) => {}
+                    }
+                }
+            }
+        }
+        if !feed.samples.is_sorted_by(|a, b| a.identity() <= b.identity()) {
+            feed.samples.sort_by_key(Sample::identity);
+        }
+        if rule.metrics.contains(&None) {
+            feed.samples
+                .dedup_by(|next, kept| next.identity() == kept.identity() && next.value == kept.value);
+        }
+        feed
+    }
+
+    fn add_run<'a>(
+        &mut self,
+        rule: &Rule,
+        place: usize,
+        readings: impl Iterator<Item = RunReading<'a>>,
+        lateness: i64,
+    ) {
+        let leaves = rule.leaves_of(place);
+        for reading in readings.filter(|reading| reading.quality <= rule.quality) {
+            if !leaves.iter().any(|leaf| rule.leaves[*leaf].accepts(reading.unit)) {
+                self.other_unit += 1;
+            } else if is_ahead(&reading, lateness) {
+                self.ahead += 1;
+            } else {
+                self.samples.push(sample(place, &reading, reading.value.clone()));
+            }
+        }
+    }
+
+    fn add_signs<'a>(&mut self, place: usize, readings: impl Iterator<Item = RunReading<'a>>, lateness: i64) {
+        for reading in readings {
+            if is_ahead(&reading, lateness) {
+                self.ahead += 1;
+            } else {
+                self.samples.push(sample(place, &reading, Value::Boolean(true)));
+            }
+        }
+    }
+}
+
+fn is_ahead(reading: &RunReading<'_>, lateness: i64) -> bool {
+    reading.at > reading.received.plus(lateness)
+}
+
+fn sample(metric: usize, reading: &RunReading<'_>, value: Value) -> Sample {
+    let unit = if value == *reading.value { reading.unit.map(Into::into) } else { None };
+    Sample { at: reading.at, received: reading.received, metric, value, unit }
+}
+
+/// How much later than `at` a device's own clock is, when `now` is this much after the arrival: what a reading of it
+/// would say if one came now.
+pub fn device_time(at: Micros, received: Micros, now: Micros) -> Micros {
+    at.plus((now.0 - received.0).max(0))
+}
