@@ -2,10 +2,14 @@
 //!
 //! The only crate that names an AWS SDK. A feature per service: a function links what it uses.
 
+#[cfg(feature = "alerts")]
+pub mod alerts;
 #[cfg(feature = "dynamodb")]
 mod attribute;
 #[cfg(feature = "dynamodb")]
 mod body;
+#[cfg(feature = "iotdata")]
+pub mod broker;
 pub mod clients;
 pub mod config;
 #[cfg(feature = "dynamodb")]
@@ -14,6 +18,8 @@ pub mod error;
 #[cfg(feature = "lambda")]
 pub mod lambda;
 pub mod metrics;
+#[cfg(feature = "sns")]
+pub mod notifications;
 #[cfg(feature = "s3")]
 pub mod objects;
 #[cfg(feature = "s3")]

@@ -1,0 +1,248 @@
+//! The alerts table: one item a device, written on condition that nobody else has written in between.
+
+use std::collections::{BTreeMap, HashMap};
+
+use alert::{SHARDS, Told};
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use futures_util::stream::{self, StreamExt as _};
+use telemetry::attribute::Item;
+use telemetry::{DeviceId, Micros};
+
+use crate::attribute::{from_item, to_item};
+use crate::error::Error;
+use crate::retry::{Backoff, Deadline, until};
+
+/// The index of devices of which something stands, or is to be published.
+pub const STANDING_INDEX: &str = "standing";
+/// Most keys in one `BatchGetItem` (Amazon DynamoDB API Reference).
+const MAX_BATCH_KEYS: usize = 100;
+/// Requests under way at once.
+const MAX_IN_FLIGHT: usize = 8;
+
+/// Reads and writes what is known of the devices' alerts.
+#[derive(Debug, Clone)]
+pub struct Alerts {
+    client: Client,
+    table: String,
+}
+
+/// What became of a conditional write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stored {
+    /// It is stored.
+    Done,
+    /// Somebody else has written since it was read: read again.
+    Overtaken,
+}
+
+impl Alerts {
+    /// The table called `table`.
+    pub fn new(client: Client, table: impl Into<String>) -> Self {
+        Self { client, table: table.into() }
+    }
+
+    /// The items of devices, strongly consistent, 100 to a request. Devices without an item are left out.
+    ///
+    /// # Errors
+    /// If the table cannot be read until the deadline.
+    pub async fn get(
+        &self,
+        devices: &[DeviceId],
+        deadline: Deadline,
+    ) -> Result<HashMap<DeviceId, Item>, Error> {
+        let chunks = devices.chunks(MAX_BATCH_KEYS).map(|chunk| self.get_chunk(chunk, deadline));
+        let mut chunks = stream::iter(chunks).buffer_unordered(MAX_IN_FLIGHT);
+        let mut items = HashMap::with_capacity(devices.len());
+        while let Some(chunk) = chunks.next().await {
+            items.extend(chunk?);
+        }
+        Ok(items)
+    }
+
+    async fn get_chunk(
+        &self,
+        devices: &[DeviceId],
+        deadline: Deadline,
+    ) -> Result<Vec<(DeviceId, Item)>, Error> {
+        let mut keys: Vec<HashMap<String, AttributeValue>> = devices.iter().map(key).collect();
+        let (mut items, mut backoff) = (Vec::with_capacity(keys.len()), Backoff::new(deadline));
+        loop {
+            let output = until("BatchGetItem", deadline, async || {
+                let wanted =
+                    KeysAndAttributes::builder().set_keys(Some(keys.clone())).consistent_read(true).build();
+                let wanted = wanted.map_err(|error| Error::unreadable("BatchGetItem", error))?;
+                let get = self.client.batch_get_item().request_items(&self.table, wanted);
+                Box::pin(get.send()).await.map_err(|error| Error::from_sdk("BatchGetItem", error))
+            });
+            let output = output.await?;
+            let found = output.responses.into_iter().flat_map(HashMap::into_values).flatten();
+            items.extend(found.filter_map(|item| {
+                let item = to_item(&item);
+                Some((DeviceId::from_stored(item.get("device")?.as_s()?), item))
+            }));
+            let left = output.unprocessed_keys.and_then(|mut tables| tables.remove(&self.table));
+            match left {
+                None => return Ok(items),
+                Some(left) => keys = left.keys,
+            }
+            if !backoff.pause(None).await {
+                return Err(Error::timed_out("BatchGetItem"));
+            }
+        }
+    }
+
+    /// Stores an item in place of that of revision `rev`, or where there is none if that is 0.
+    ///
+    /// # Errors
+    /// If DynamoDB refuses, or the time is over.
+    pub async fn put(&self, item: &Item, rev: i64, deadline: Deadline) -> Result<Stored, Error> {
+        let item = from_item(item);
+        let outcome = until("PutItem", deadline, async || {
+            let put = self.client.put_item().table_name(&self.table).set_item(Some(item.clone()));
+            let put = if rev == 0 {
+                put.condition_expression("attribute_not_exists(device)")
+            } else {
+                let put = put.condition_expression("rev = :rev");
+                put.expression_attribute_values(":rev", AttributeValue::N(rev.to_string()))
+            };
+            Box::pin(put.send()).await.map(drop).map_err(|error| Error::from_sdk("PutItem", error))
+        });
+        conditional(outcome.await)
+    }
+
+    /// Notes that all of the outbox of revision `rev` has been published; the next revision. `is_over`: nothing
+    /// stands, and the device leaves the index.
+    ///
+    /// # Errors
+    /// As [`Alerts::put`].
+    pub async fn mark_published(
+        &self,
+        device: &DeviceId,
+        rev: i64,
+        is_over: bool,
+        deadline: Deadline,
+    ) -> Result<Stored, Error> {
+        let outcome = until("UpdateItem", deadline, async || {
+            let update = self.client.update_item().table_name(&self.table).set_key(Some(key(device)));
+            let update = update.update_expression(if is_over {
+                "SET rev = :next REMOVE outbox, standing"
+            } else {
+                "SET rev = :next REMOVE outbox"
+            });
+            let update = update.condition_expression("rev = :rev");
+            let update = update.expression_attribute_values(":rev", AttributeValue::N(rev.to_string()));
+            let update =
+                update.expression_attribute_values(":next", AttributeValue::N((rev + 1).to_string()));
+            Box::pin(update.send()).await.map(drop).map_err(|error| Error::from_sdk("UpdateItem", error))
+        });
+        conditional(outcome.await)
+    }
+
+    /// The devices of which something stands or is to be published.
+    ///
+    /// # Errors
+    /// If the index cannot be read until the deadline.
+    pub async fn standing(&self, deadline: Deadline) -> Result<Vec<DeviceId>, Error> {
+        let shards = SHARDS.iter().map(|shard| self.standing_in(shard, deadline));
+        let mut shards = stream::iter(shards).buffered(MAX_IN_FLIGHT);
+        let mut devices = Vec::new();
+        while let Some(shard) = shards.next().await {
+            devices.extend(shard?);
+        }
+        devices.sort();
+        Ok(devices)
+    }
+
+    async fn standing_in(&self, shard: &str, deadline: Deadline) -> Result<Vec<DeviceId>, Error> {
+        let (mut devices, mut start) = (Vec::new(), None);
+        loop {
+            let page = until("Query", deadline, async || {
+                let query = self.client.query().table_name(&self.table).index_name(STANDING_INDEX);
+                let query = query.key_condition_expression("standing = :shard");
+                let query = query.expression_attribute_values(":shard", AttributeValue::S(shard.to_owned()));
+                let query = query.set_exclusive_start_key(start.clone());
+                Box::pin(query.send()).await.map_err(|error| Error::from_sdk("Query", error))
+            });
+            let page = page.await?;
+            let found = page.items().iter().filter_map(|item| item.get("device")?.as_s().ok());
+            devices.extend(found.map(|device| DeviceId::from_stored(device.as_str())));
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                return Ok(devices);
+            }
+        }
+    }
+}
+
+/// Notes on the devices table what stands of a device, for whoever shows the device.
+#[derive(Debug, Clone)]
+pub struct AlertNotes {
+    client: Client,
+    table: String,
+}
+
+impl AlertNotes {
+    /// The devices table called `table`.
+    pub fn new(client: Client, table: impl Into<String>) -> Self {
+        Self { client, table: table.into() }
+    }
+
+    /// Notes the worst alert that stands, or that none does, as of revision `rev` of the device's alerts: `alert` (M)
+    /// and `alert_rev` (N). An older revision never replaces a newer one. A device that has no item gets none.
+    ///
+    /// # Errors
+    /// If DynamoDB refuses, or the time is over.
+    pub async fn put(
+        &self,
+        device: &DeviceId,
+        worst: Option<(&str, &Told)>,
+        rev: i64,
+        deadline: Deadline,
+    ) -> Result<(), Error> {
+        let note = worst.map(|(rule, told)| AttributeValue::M(note(rule, told)));
+        let outcome = until("UpdateItem", deadline, async || {
+            let update = self.client.update_item().table_name(&self.table).set_key(Some(key(device)));
+            let update = update.expression_attribute_values(":rev", AttributeValue::N(rev.to_string()));
+            let update = update.condition_expression(
+                "attribute_exists(device) AND (attribute_not_exists(alert_rev) OR alert_rev < :rev)",
+            );
+            let update = match &note {
+                Some(note) => update
+                    .update_expression("SET alert = :alert, alert_rev = :rev")
+                    .expression_attribute_values(":alert", note.clone()),
+                None => update.update_expression("SET alert_rev = :rev REMOVE alert"),
+            };
+            Box::pin(update.send()).await.map(drop).map_err(|error| Error::from_sdk("UpdateItem", error))
+        });
+        conditional(outcome.await).map(drop)
+    }
+}
+
+fn note(rule: &str, told: &Told) -> HashMap<String, AttributeValue> {
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let members = BTreeMap::from([
+        ("rule", text(rule)),
+        ("severity", text(told.severity.as_str())),
+        ("state", text(&told.state)),
+        ("id", text(&told.id)),
+        ("since", number(told.since)),
+    ]);
+    members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+fn number(micros: Micros) -> AttributeValue {
+    AttributeValue::N(micros.0.to_string())
+}
+
+fn key(device: &DeviceId) -> HashMap<String, AttributeValue> {
+    HashMap::from([("device".to_owned(), AttributeValue::S(device.to_string()))])
+}
+
+fn conditional(outcome: Result<(), Error>) -> Result<Stored, Error> {
+    match outcome {
+        Ok(()) => Ok(Stored::Done),
+        Err(error) if error.code == "ConditionalCheckFailedException" => Ok(Stored::Overtaken),
+        Err(error) => Err(error),
+    }
+}
