@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use telemetry::{ClientId, IdentityRules, TopicFilter};
 
@@ -86,6 +87,12 @@ const CONFIG_TABLE: Variable = Variable {
     meaning: "DynamoDB table of alert rules.",
     functions: ALERT,
 };
+const CONFIG_CACHE_SECONDS: Variable = Variable {
+    name: "TIDEGATE_CONFIG_CACHE_SECONDS",
+    default: Some("60"),
+    meaning: "Seconds that alert rules are taken as they were read, at most 3600.",
+    functions: ALERT,
+};
 const ALERT_LATENESS_SECONDS: Variable = Variable {
     name: "TIDEGATE_ALERT_LATENESS_SECONDS",
     default: Some("120"),
@@ -106,7 +113,7 @@ const ALERT_TOPIC_ARN: Variable = Variable {
 };
 
 /// All variables, in the order of the README's table.
-pub const REGISTRY: [Variable; 13] = [
+pub const REGISTRY: [Variable; 14] = [
     READINGS_TABLE,
     DEVICES_TABLE,
     BUCKET,
@@ -116,6 +123,7 @@ pub const REGISTRY: [Variable; 13] = [
     COMPACT_AFTER_MINUTES,
     ALERTS_TABLE,
     CONFIG_TABLE,
+    CONFIG_CACHE_SECONDS,
     ALERT_LATENESS_SECONDS,
     ALERT_KEEP_MINUTES,
     ALERT_TOPIC_ARN,
@@ -237,6 +245,8 @@ pub struct AlertConfig {
     pub alerts_table: String,
     /// Name of the config table.
     pub config_table: String,
+    /// How long rules are taken as they were read.
+    pub config_cache: Duration,
     /// How late a reading may come and still be judged, in microseconds.
     pub lateness_micros: i64,
     /// How long the document of a cleared alert is kept, in microseconds.
@@ -258,6 +268,7 @@ impl AlertConfig {
             devices_table: reader.read(DEVICES_TABLE),
             alerts_table: reader.read(ALERTS_TABLE),
             config_table: reader.read(CONFIG_TABLE),
+            config_cache: reader.read::<Bounded<3_600>>(CONFIG_CACHE_SECONDS).seconds(),
             lateness_micros: reader.read::<Bounded<3_600>>(ALERT_LATENESS_SECONDS).0 * 1_000_000,
             keep_micros: i64::from(reader.read::<u32>(ALERT_KEEP_MINUTES)) * 60_000_000,
             topic_arn: Some(reader.read::<String>(ALERT_TOPIC_ARN)).filter(|arn| !arn.is_empty()),
@@ -305,6 +316,12 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
 /// A number of at most `MAX`.
 #[derive(Default)]
 struct Bounded<const MAX: i64>(i64);
+
+impl<const MAX: i64> Bounded<MAX> {
+    fn seconds(&self) -> Duration {
+        Duration::from_secs(self.0.unsigned_abs())
+    }
+}
 
 impl<const MAX: i64> FromStr for Bounded<MAX> {
     type Err = String;

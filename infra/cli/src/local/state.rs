@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::http;
 use super::ministack::credentials;
 use super::sam::STAGE;
 use crate::aws::Clients;
@@ -79,6 +80,25 @@ impl Cloud {
     /// Clients of it.
     pub async fn clients(&self) -> Clients {
         Clients::local(&self.endpoint, &self.region).await
+    }
+
+    /// Invokes a function of the stack, which is named by one of its outputs, and waits for the answer.
+    ///
+    /// # Errors
+    /// If it cannot be invoked, or fails.
+    pub async fn invoke(&self, output: &str, event: &str) -> Result<String> {
+        let path = format!("/2015-03-31/functions/{}/invocations", self.output(output)?);
+        let answer = http::post(self.port()?, &path, event).await?;
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    }
+
+    /// The port of its AWS services.
+    ///
+    /// # Errors
+    /// If its endpoint has none.
+    pub fn port(&self) -> Result<u16> {
+        let port = self.endpoint.rsplit(':').next().and_then(|port| port.parse().ok());
+        port.ok_or_else(|| Error::problem(format!("{} has no port", self.endpoint)))
     }
 
     /// Its MQTT broker.
