@@ -48,7 +48,7 @@ async fn an_alert_is_heard_acknowledged_and_cleared() {
     put_rule(&stack, &device, &rule, "condition = { metric = \"temperature\", above = 50, clear = 45 }")
         .await;
     let topic = format!("alerts/{device}/{rule}");
-    watcher.subscribe(&format!("alerts/{device}/+")).await.unwrap();
+    watcher.subscribe(&format!("alerts/{device}/{rule}")).await.unwrap();
 
     connection.publish(&format!("dt/{device}/urgent"), temperature(55.5).as_bytes()).await.unwrap();
     let (received, active) = hear(&mut watcher, URGENT).await;
@@ -97,7 +97,7 @@ async fn an_alert_through_the_buffer_is_heard_within_five_seconds() {
     let rule = format!("hot-{}", device.replace('/', "-"));
     put_rule(&stack, &device, &rule, "condition = { metric = \"temperature\", above = 50, clear = 45 }")
         .await;
-    watcher.subscribe(&format!("alerts/{device}/+")).await.unwrap();
+    watcher.subscribe(&format!("alerts/{device}/{rule}")).await.unwrap();
     connection.publish(&format!("dt/{device}/state"), temperature(51.0).as_bytes()).await.unwrap();
     let (_, active) = hear(&mut watcher, BATCHED).await;
     assert_eq!(active["state"], "active");
@@ -111,7 +111,7 @@ async fn a_reading_that_comes_late_takes_an_alert_back() {
     let rule = format!("hot-{}", device.replace('/', "-"));
     put_rule(&stack, &device, &rule, "for = \"10s\"\ncondition = { metric = \"temperature\", above = 50 }")
         .await;
-    watcher.subscribe(&format!("alerts/{device}/+")).await.unwrap();
+    watcher.subscribe(&format!("alerts/{device}/{rule}")).await.unwrap();
     let start = now().0 / 1_000 - 30_000;
     let send = async |after: i64, value: f64| {
         let payload = json!({"ts": start + after, "temperature": value}).to_string();
@@ -142,7 +142,7 @@ async fn silence_raises_and_data_clears() {
     let mut watcher = stack.connect_operator().await;
     let rule = format!("silent-{}", device.replace('/', "-"));
     put_rule(&stack, &device, &rule, "condition = { silent = \"3s\" }").await;
-    watcher.subscribe(&format!("alerts/{device}/+")).await.unwrap();
+    watcher.subscribe(&format!("alerts/{device}/{rule}")).await.unwrap();
     connection.publish(&format!("dt/{device}/urgent"), temperature(20.0).as_bytes()).await.unwrap();
     let started = Instant::now();
     let raised = loop {
