@@ -211,8 +211,7 @@ impl Alerting {
     /// What the devices table says of a device's alerts.
     #[must_use]
     pub fn note(&self, device: &str) -> Value {
-        let items = self.aws.items(DEVICES).into_iter();
-        let item = items.filter(|item| item["device"]["S"] == device).next_back();
+        let item = self.aws.items(DEVICES).into_iter().find(|item| item["device"]["S"] == device);
         item.and_then(|item| item.get("alert").cloned()).unwrap_or_default()
     }
 }

@@ -345,10 +345,10 @@ async fn a_silent_device_raises_once_and_data_clears() {
     "#;
     let mut alerting = Alerting::start(&[SILENT]).await.unwrap();
     let old = reading(DEVICE, "temperature", now().plus(-90 * SECOND), 20.0);
-    alerting.judge(&[old.clone()]).await.unwrap().unwrap();
+    alerting.judge(std::slice::from_ref(&old)).await.unwrap().unwrap();
     let silent = json!({"silent": {"device": DEVICE, "rule": "silent"}});
     for _ in 0..2 {
-        alerting.command(&[silent.clone()]).await.unwrap().unwrap();
+        alerting.command(std::slice::from_ref(&silent)).await.unwrap().unwrap();
         assert_eq!(states(&alerting.told()), ["active"]);
     }
     assert_eq!(alerting.told()[0]["at"], old.at.plus(60 * SECOND).to_string());
