@@ -21,3 +21,16 @@ fn to_attribute(value: &AttributeValue) -> Option<Attribute> {
         _ => return None,
     })
 }
+
+pub(crate) fn from_attribute(attribute: Attribute) -> AttributeValue {
+    match attribute {
+        Attribute::S(text) => AttributeValue::S(text),
+        Attribute::N(digits) => AttributeValue::N(digits),
+        Attribute::Bool(flag) => AttributeValue::Bool(flag),
+        Attribute::Null(flag) => AttributeValue::Null(flag),
+        Attribute::L(list) => AttributeValue::L(list.into_iter().map(from_attribute).collect()),
+        Attribute::M(item) => {
+            AttributeValue::M(item.into_iter().map(|(name, value)| (name, from_attribute(value))).collect())
+        }
+    }
+}

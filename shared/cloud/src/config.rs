@@ -21,9 +21,12 @@ pub struct Variable {
     pub functions: &'static [&'static str],
 }
 
-const ALL: &[&str] = &["archive", "compact", "ingest"];
+const ALL: &[&str] = &["archive", "compact", "ingest", "shadow"];
+const OF_THE_BUCKET: &[&str] = &["archive", "compact", "ingest"];
+const OF_THE_DEVICES: &[&str] = &["ingest", "shadow"];
 const INGEST: &[&str] = &["ingest"];
 const COMPACT: &[&str] = &["compact"];
+const SHADOW: &[&str] = &["shadow"];
 
 const STAGE: Variable = Variable {
     name: "TIDEGATE_STAGE",
@@ -41,13 +44,13 @@ const DEVICES_TABLE: Variable = Variable {
     name: "TIDEGATE_DEVICES_TABLE",
     default: None,
     meaning: "DynamoDB table of the devices' latest values.",
-    functions: INGEST,
+    functions: OF_THE_DEVICES,
 };
 const BUCKET: Variable = Variable {
     name: "TIDEGATE_BUCKET",
     default: None,
     meaning: "S3 bucket: the lake is below `readings/`, messages nobody understands below `quarantine/`.",
-    functions: ALL,
+    functions: OF_THE_BUCKET,
 };
 const RETENTION_DAYS: Variable = Variable {
     name: "TIDEGATE_RETENTION_DAYS",
@@ -73,9 +76,33 @@ const COMPACT_AFTER_MINUTES: Variable = Variable {
     meaning: "Minutes after its end that an hour of the lake counts as closed and may be compacted.",
     functions: COMPACT,
 };
+const SHADOW_NAME: Variable = Variable {
+    name: "TIDEGATE_SHADOW_NAME",
+    default: Some("telemetry"),
+    meaning: "Name of the shadow that shows each thing's latest values.",
+    functions: SHADOW,
+};
+const SHADOW_DEADBAND_PERCENT: Variable = Variable {
+    name: "TIDEGATE_SHADOW_DEADBAND_PERCENT",
+    default: Some("1"),
+    meaning: "How far a number has to be from what the shadow shows, in percent of that, to be sent; `0`: any change is.",
+    functions: SHADOW,
+};
+const SHADOW_MIN_INTERVAL_SECONDS: Variable = Variable {
+    name: "TIDEGATE_SHADOW_MIN_INTERVAL_SECONDS",
+    default: Some("10"),
+    meaning: "Least time between two updates of one shadow, 0 to 900; what changes meanwhile is sent after it.",
+    functions: SHADOW,
+};
+const SHADOW_QUEUE_URL: Variable = Variable {
+    name: "TIDEGATE_SHADOW_QUEUE_URL",
+    default: None,
+    meaning: "SQS queue by which `shadow` reminds itself of updates that had to wait.",
+    functions: SHADOW,
+};
 
 /// All variables, in the order of the README's table.
-pub const REGISTRY: [Variable; 8] = [
+pub const REGISTRY: [Variable; 12] = [
     READINGS_TABLE,
     DEVICES_TABLE,
     BUCKET,
@@ -83,6 +110,10 @@ pub const REGISTRY: [Variable; 8] = [
     CLIENT_ID,
     PAYLOAD_IDENTITY_FILTER,
     COMPACT_AFTER_MINUTES,
+    SHADOW_NAME,
+    SHADOW_DEADBAND_PERCENT,
+    SHADOW_MIN_INTERVAL_SECONDS,
+    SHADOW_QUEUE_URL,
     STAGE,
 ];
 
@@ -188,6 +219,45 @@ impl CompactConfig {
     }
 }
 
+/// What `shadow` is configured with.
+#[derive(Debug, Clone)]
+pub struct ShadowConfig {
+    /// Stage of the deployment.
+    pub stage: String,
+    /// Name of the devices table.
+    pub devices_table: String,
+    /// Name of the shadow.
+    pub shadow_name: String,
+    /// How far a number has to be from what the shadow shows to be sent, in percent of that: finite, not negative.
+    pub deadband_percent: f64,
+    /// Least time between two updates of one shadow, in seconds: at most [`MAX_DELAY_SECONDS`].
+    pub min_interval_seconds: u32,
+    /// URL of the queue of nudges.
+    pub queue_url: String,
+}
+
+/// Longest time that SQS keeps a message back, in seconds (Amazon SQS API Reference, `SendMessage`, `DelaySeconds`).
+pub const MAX_DELAY_SECONDS: u32 = 900;
+
+impl ShadowConfig {
+    /// As [`IngestConfig::from_lookup`].
+    ///
+    /// # Errors
+    /// Likewise.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut reader = Reader { lookup, problems: Vec::new() };
+        let config = Self {
+            stage: reader.read(STAGE),
+            devices_table: reader.read(DEVICES_TABLE),
+            shadow_name: reader.read::<ShadowName>(SHADOW_NAME).0,
+            deadband_percent: reader.read::<Percent>(SHADOW_DEADBAND_PERCENT).0,
+            min_interval_seconds: reader.read::<DelaySeconds>(SHADOW_MIN_INTERVAL_SECONDS).0,
+            queue_url: reader.read(SHADOW_QUEUE_URL),
+        };
+        reader.finish(config)
+    }
+}
+
 /// Everything that is wrong with the environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError(Vec<String>);
@@ -250,6 +320,47 @@ impl FromStr for FilterSetting {
     }
 }
 
+#[derive(Default)]
+struct ShadowName(String);
+
+impl FromStr for ShadowName {
+    type Err = &'static str;
+
+    /// AWS IoT API Reference, `UpdateThingShadow`, `shadowName`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || "$:_-".contains(c);
+        if (1..=64).contains(&text.len()) && text.chars().all(is_allowed) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("must be 1 to 64 letters, digits, `$`, `:`, `_` or `-`")
+        }
+    }
+}
+
+#[derive(Default)]
+struct Percent(f64);
+
+impl FromStr for Percent {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let percent = text.parse().ok().filter(|percent: &f64| percent.is_finite() && *percent >= 0.0);
+        percent.map(Self).ok_or("must be a number that is not negative")
+    }
+}
+
+#[derive(Default)]
+struct DelaySeconds(u32);
+
+impl FromStr for DelaySeconds {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let seconds = text.parse().ok().filter(|seconds| *seconds <= MAX_DELAY_SECONDS);
+        seconds.map(Self).ok_or("must be a whole number of seconds, at most 900")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -297,6 +408,36 @@ mod tests {
         let is_wrong = |v: &&Variable| v.name != "TIDEGATE_STAGE" && v.functions.contains(&"ingest");
         for variable in REGISTRY.iter().filter(is_wrong) {
             assert!(error.contains(variable.name), "{} is missing in: {error}", variable.name);
+        }
+    }
+
+    #[test]
+    fn what_a_shadow_is_kept_by_has_bounds() {
+        let check = |name: &str, value: &str, is_valid: bool| {
+            let lookup = |asked: &str| match asked {
+                "TIDEGATE_DEVICES_TABLE" => Some("devices".to_owned()),
+                "TIDEGATE_SHADOW_QUEUE_URL" => Some("https://sqs/nudges".to_owned()),
+                _ => Some(value.to_owned()).filter(|_| asked == format!("TIDEGATE_SHADOW_{name}")),
+            };
+            let outcome = ShadowConfig::from_lookup(lookup);
+            assert_eq!(outcome.is_ok(), is_valid, "{name} = {value}: {outcome:?}");
+        };
+        check("NAME", "", true);
+        check("NAME", "tele:metry_2-$", true);
+        check("NAME", "a/b", false);
+        check("NAME", &"n".repeat(65), false);
+        check("DEADBAND_PERCENT", "0", true);
+        check("DEADBAND_PERCENT", "0.25", true);
+        check("DEADBAND_PERCENT", "-1", false);
+        check("DEADBAND_PERCENT", "NaN", false);
+        check("DEADBAND_PERCENT", "inf", false);
+        check("MIN_INTERVAL_SECONDS", "0", true);
+        check("MIN_INTERVAL_SECONDS", "900", true);
+        check("MIN_INTERVAL_SECONDS", "901", false);
+        check("MIN_INTERVAL_SECONDS", "1.5", false);
+        let nothing = ShadowConfig::from_lookup(|_| None).unwrap_err().to_string();
+        for name in ["TIDEGATE_DEVICES_TABLE", "TIDEGATE_SHADOW_QUEUE_URL"] {
+            assert!(nothing.contains(name), "{name} is missing in: {nothing}");
         }
     }
 }

@@ -9,6 +9,8 @@ mod body;
 pub mod clients;
 pub mod config;
 #[cfg(feature = "dynamodb")]
+pub mod device_shadows;
+#[cfg(feature = "dynamodb")]
 pub mod devices;
 pub mod error;
 #[cfg(feature = "lambda")]
@@ -18,9 +20,13 @@ pub mod metrics;
 pub mod objects;
 #[cfg(feature = "s3")]
 pub mod quarantine;
+#[cfg(feature = "sqs")]
+pub mod queue;
 #[cfg(feature = "dynamodb")]
 pub mod readings;
 pub mod retry;
+#[cfg(feature = "iotdata")]
+pub mod shadows;
 pub mod stream;
 
 pub use error::Error;
