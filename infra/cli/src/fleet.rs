@@ -58,11 +58,11 @@ impl Device {
 }
 
 /// Registers a device: a thing with the attribute `site`, a certificate and key of its own, and
-/// `policy` attached to the certificate. A thing that exists gets another certificate.
+/// `policies` attached to the certificate. A thing that exists gets another certificate.
 ///
 /// # Errors
 /// If AWS IoT refuses.
-pub async fn register(iot: &iot::Client, policy: &str, site: &str, name: &str) -> Result<Device> {
+pub async fn register(iot: &iot::Client, policies: &[&str], site: &str, name: &str) -> Result<Device> {
     let sentence = || format!("cannot register the device {name}");
     let attributes = AttributePayload::builder().attributes("site", site).build();
     let created = iot.create_thing().thing_name(name).attribute_payload(attributes.clone()).send().await;
@@ -75,7 +75,9 @@ pub async fn register(iot: &iot::Client, policy: &str, site: &str, name: &str) -
     }
     let made = iot.create_keys_and_certificate().set_as_active(true).send().await.or_problem(sentence)?;
     let arn = made.certificate_arn().unwrap_or_default();
-    iot.attach_policy().policy_name(policy).target(arn).send().await.or_problem(sentence)?;
+    for policy in policies {
+        iot.attach_policy().policy_name(*policy).target(arn).send().await.or_problem(sentence)?;
+    }
     iot.attach_thing_principal().thing_name(name).principal(arn).send().await.or_problem(sentence)?;
     Ok(Device {
         site: site.to_owned(),

@@ -13,6 +13,8 @@ pub mod broker;
 pub mod clients;
 pub mod config;
 #[cfg(feature = "dynamodb")]
+pub mod device_shadows;
+#[cfg(feature = "dynamodb")]
 pub mod devices;
 pub mod error;
 #[cfg(feature = "lambda")]
@@ -24,11 +26,15 @@ pub mod notifications;
 pub mod objects;
 #[cfg(feature = "s3")]
 pub mod quarantine;
+#[cfg(feature = "sqs")]
+pub mod queue;
 #[cfg(feature = "dynamodb")]
 pub mod readings;
 pub mod retry;
 #[cfg(feature = "alerts")]
 pub mod rules;
+#[cfg(feature = "iotdata")]
+pub mod shadows;
 pub mod stream;
 
 pub use error::Error;

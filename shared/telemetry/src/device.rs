@@ -9,6 +9,8 @@
 //! | `last_at` | N | time of the newest reading of any metric, µs since 1970 |
 //! | `first_seen`, `last_seen` | N | when the broker received the first and the last message, µs since 1970 |
 //! | `rev` | N | how often the item was written |
+//! | `shadow` | M | what the device's shadow was last told; written by the function `shadow` alone, which has the format (`functions/shadow/src/state.rs`) |
+//! | `nudged` | N | when the function `shadow` last touched the item so that the stream brings it again, µs since 1970 |
 
 use std::collections::BTreeMap;
 

@@ -13,11 +13,12 @@ use crate::aws::Clients;
 use crate::error::{Context as _, Error, Result};
 use crate::fleet::Broker;
 
-/// The function's variables without a default, and the stack's outputs that are their values.
-const FUNCTION_TABLES: [(&str, &str); 3] = [
+/// The functions' variables without a default, and the stack's outputs that are their values.
+const FUNCTION_TABLES: [(&str, &str); 4] = [
     ("TIDEGATE_READINGS_TABLE", "ReadingsTableName"),
     ("TIDEGATE_DEVICES_TABLE", "DevicesTableName"),
     ("TIDEGATE_BUCKET", "BucketName"),
+    ("TIDEGATE_SHADOW_QUEUE_URL", "ShadowNudgeQueueUrl"),
 ];
 
 /// A local cloud with the stack deployed, as `cloud.json` describes it.
