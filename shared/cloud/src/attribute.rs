@@ -9,13 +9,11 @@ pub(crate) fn to_item(item: &HashMap<String, AttributeValue>) -> Item {
     item.iter().filter_map(|(name, value)| Some((name.clone(), to_attribute(value)?))).collect()
 }
 
-#[cfg(feature = "alerts")]
 pub(crate) fn from_item(item: &Item) -> HashMap<String, AttributeValue> {
     item.iter().map(|(name, value)| (name.clone(), from_attribute(value))).collect()
 }
 
-#[cfg(feature = "alerts")]
-fn from_attribute(value: &Attribute) -> AttributeValue {
+pub(crate) fn from_attribute(value: &Attribute) -> AttributeValue {
     match value {
         Attribute::S(text) => AttributeValue::S(text.clone()),
         Attribute::N(digits) => AttributeValue::N(digits.clone()),

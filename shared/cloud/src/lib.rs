@@ -22,6 +22,8 @@ pub mod metrics;
 pub mod notifications;
 #[cfg(feature = "s3")]
 pub mod objects;
+#[cfg(feature = "dynamodb")]
+pub mod presence;
 #[cfg(feature = "s3")]
 pub mod quarantine;
 #[cfg(feature = "dynamodb")]
