@@ -21,7 +21,9 @@ pub struct Variable {
     pub functions: &'static [&'static str],
 }
 
-const ALL: &[&str] = &["archive", "compact", "ingest"];
+const ALL: &[&str] = &["archive", "compact", "ingest", "presence"];
+const BUCKETS: &[&str] = &["archive", "compact", "ingest"];
+const DEVICES: &[&str] = &["ingest", "presence"];
 const INGEST: &[&str] = &["ingest"];
 const COMPACT: &[&str] = &["compact"];
 
@@ -41,13 +43,13 @@ const DEVICES_TABLE: Variable = Variable {
     name: "TIDEGATE_DEVICES_TABLE",
     default: None,
     meaning: "DynamoDB table of the devices' latest values.",
-    functions: INGEST,
+    functions: DEVICES,
 };
 const BUCKET: Variable = Variable {
     name: "TIDEGATE_BUCKET",
     default: None,
     meaning: "S3 bucket: the lake is below `readings/`, messages nobody understands below `quarantine/`.",
-    functions: ALL,
+    functions: BUCKETS,
 };
 const RETENTION_DAYS: Variable = Variable {
     name: "TIDEGATE_RETENTION_DAYS",
@@ -184,6 +186,27 @@ impl CompactConfig {
             bucket: reader.read(BUCKET),
             after_minutes: reader.read(COMPACT_AFTER_MINUTES),
         };
+        reader.finish(config)
+    }
+}
+
+/// What `presence` is configured with.
+#[derive(Debug, Clone)]
+pub struct PresenceConfig {
+    /// Stage of the deployment.
+    pub stage: String,
+    /// Name of the devices table.
+    pub devices_table: String,
+}
+
+impl PresenceConfig {
+    /// As [`IngestConfig::from_lookup`].
+    ///
+    /// # Errors
+    /// Likewise.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut reader = Reader { lookup, problems: Vec::new() };
+        let config = Self { stage: reader.read(STAGE), devices_table: reader.read(DEVICES_TABLE) };
         reader.finish(config)
     }
 }
