@@ -1,2 +1,38 @@
-//! To be written.
-fn main() {}
+//! The function `alert`: judges readings by alert rules.
+
+use alert_function::handler::{Deps, handle};
+use cloud::alerts::{AlertNotes, Alerts};
+use cloud::broker::Broker;
+use cloud::config::AlertConfig;
+use cloud::devices::Devices;
+use cloud::lambda::{self, RuntimeError};
+use cloud::notifications::Notifications;
+use cloud::readings::Readings;
+use cloud::rules::Rules;
+use cloud::{clients, sdk};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), RuntimeError> {
+    #[expect(clippy::disallowed_methods, reason = "the one place where the environment is read")]
+    let lookup = |name: &str| std::env::var(name).ok();
+    lambda::init_logging(lookup("AWS_LAMBDA_LOG_LEVEL").as_deref());
+    let config =
+        AlertConfig::from_lookup(lookup).inspect_err(|error| tracing::error!(%error, "not configured"))?;
+    let aws = clients::in_lambda().await;
+    let dynamodb = sdk::dynamodb::Client::new(&aws);
+    let deps = Deps {
+        alerts: Alerts::new(dynamodb.clone(), &config.alerts_table),
+        rules: Rules::new(dynamodb.clone(), &config.config_table).into(),
+        readings: Readings::new(dynamodb.clone(), &config.readings_table),
+        devices: Devices::new(dynamodb.clone(), &config.devices_table),
+        notes: AlertNotes::new(dynamodb, &config.devices_table),
+        broker: Broker::new(sdk::iotdata::Client::new(&aws)),
+        notifications: config
+            .topic_arn
+            .as_ref()
+            .map(|arn| Notifications::new(sdk::sns::Client::new(&aws), arn)),
+        memory: Default::default(),
+        config,
+    };
+    lambda::run(async |event: &str, invocation| handle(event, &invocation, &deps).await).await
+}

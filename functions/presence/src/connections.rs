@@ -8,10 +8,11 @@ use cloud::lambda::{Invocation, chain, emit};
 use cloud::metrics::MetricLine;
 use cloud::presence::{Presences, Updated};
 use cloud::retry::Deadline;
+use cloud::stream::Answer;
 use futures_util::stream::{self, StreamExt as _};
 use telemetry::DeviceId;
 
-use crate::event::{Message, Response};
+use crate::event::{Message, hand_back};
 use crate::handler::Deps;
 use crate::plan::{Client, Outcome, Plan, Settled};
 
@@ -19,7 +20,7 @@ use crate::plan::{Client, Outcome, Plan, Settled};
 const MAX_IN_FLIGHT: usize = 8;
 
 /// Stores what the messages say.
-pub async fn apply(messages: &[Message<'_>], invocation: &Invocation, deps: &Deps) -> Response {
+pub async fn apply(messages: &[Message<'_>], invocation: &Invocation, deps: &Deps) -> Answer {
     let plan = Plan::new(messages);
     let mut errors = Vec::new();
     let found = devices_of(&plan.clients, &deps.presences, invocation.deadline, &mut errors).await;
@@ -32,7 +33,7 @@ pub async fn apply(messages: &[Message<'_>], invocation: &Invocation, deps: &Dep
     errors.extend(updated.error);
     let settled = plan.settle(&outcomes);
     report(&plan, &settled, &errors, deps, invocation);
-    Response::hand_back(settled.handed_back)
+    hand_back(settled.handed_back)
 }
 
 /// The devices of each client; clients that could not be looked up are left out.

@@ -4,7 +4,8 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use cloud::stream::{Answer, Failure};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use telemetry::Scalar;
 use thiserror::Error;
@@ -87,28 +88,10 @@ fn receives(attributes: &str) -> Option<u32> {
     attributes.approximate_receive_count.text()?.parse().ok()
 }
 
-/// The queue's answer: which messages to deliver again.
-#[derive(Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Response {
-    /// Empty if all is well.
-    #[serde(rename = "batchItemFailures")]
-    pub batch_item_failures: Vec<Failure>,
-}
-
-/// One member of `batchItemFailures`.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-pub struct Failure {
-    /// A message id.
-    #[serde(rename = "itemIdentifier")]
-    pub item_identifier: String,
-}
-
-impl Response {
-    /// Has these messages delivered again.
-    pub fn hand_back<'a>(ids: impl IntoIterator<Item = &'a str>) -> Self {
-        let failure = |id: &str| Failure { item_identifier: id.to_owned() };
-        Self { batch_item_failures: ids.into_iter().map(failure).collect() }
-    }
+/// Has these messages delivered again.
+pub fn hand_back<'a>(ids: impl IntoIterator<Item = &'a str>) -> Answer {
+    let failure = |id: &str| Failure { item_identifier: id.to_owned() };
+    Answer { batch_item_failures: ids.into_iter().map(failure).collect() }
 }
 
 #[cfg(test)]
@@ -155,7 +138,7 @@ mod tests {
 
     #[test]
     fn the_queue_is_told_each_message() {
-        let answer = serde_json::to_value(Response::hand_back(["b", "a"])).unwrap();
+        let answer = serde_json::to_value(hand_back(["b", "a"])).unwrap();
         let expected =
             serde_json::json!({"batchItemFailures": [{"itemIdentifier": "b"}, {"itemIdentifier": "a"}]});
         assert_eq!(answer, expected);

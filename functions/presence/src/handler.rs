@@ -2,10 +2,11 @@
 
 use cloud::lambda::{Invocation, ReportedError};
 use cloud::presence::Presences;
+use cloud::stream::Answer;
 use thiserror::Error;
 
 use crate::connections;
-use crate::event::{Event, Response, UnknownEvent};
+use crate::event::{Event, UnknownEvent};
 
 /// What the handler works with.
 #[derive(Debug)]
@@ -41,7 +42,7 @@ impl ReportedError for HandlerError {
 ///
 /// # Errors
 /// If the event is of no known shape.
-pub async fn handle(event: &str, invocation: &Invocation, deps: &Deps) -> Result<Response, HandlerError> {
+pub async fn handle(event: &str, invocation: &Invocation, deps: &Deps) -> Result<Answer, HandlerError> {
     match Event::parse(event)? {
         Event::Messages(messages) => Ok(connections::apply(&messages, invocation, deps).await),
     }

@@ -98,7 +98,7 @@ pub struct Outgoing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// There is nothing to acknowledge.
-    #[error("the alert does not stand, or is acknowledged already")]
+    #[error("the alert does not stand")]
     NotStanding,
     /// A shelf without an end, or with one that has passed or is too far away.
     #[error("an alert is shelved until a time that lies ahead, at most 30 days")]
@@ -135,6 +135,11 @@ impl DeviceAlerts {
             has_news: false,
             stored_at: Micros(i64::MIN),
         }
+    }
+
+    /// A device whose stored item of revision `rev` nobody can read: what is stored next takes its place.
+    pub fn begun_anew(device: DeviceId, rev: i64) -> Self {
+        Self { rev, ..Self::new(device) }
     }
 
     /// Whether something has happened that has to be stored.
@@ -213,6 +218,9 @@ impl DeviceAlerts {
     /// # Errors
     /// If nothing stands that he could know.
     pub fn acknowledge(&mut self, rule: &Rule, by: &str, now: Micros) -> Result<Tally, Refusal> {
+        if self.track(&rule.name).is_some_and(|track| track.phase() == Phase::Acknowledged) {
+            return Ok(Tally::default());
+        }
         let outcome = self.track_mut(rule).acknowledge(rule).ok_or(Refusal::NotStanding)?;
         Ok(self.tell(rule, &outcome, Some(by), now))
     }
@@ -226,7 +234,7 @@ impl DeviceAlerts {
             return Err(Refusal::NoEnd);
         }
         let shelf = Shelf { until, by: shortened(by) };
-        let mut document = self.present(rule, "shelved", &[&until.0.to_string(), &now.0.to_string()]);
+        let mut document = self.present(rule, "shelved", &[&until.0.to_string(), &shelf.by]);
         document.state = SHELVED;
         document.by = Some(shelf.by.clone());
         document.until = document::time(until);

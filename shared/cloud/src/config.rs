@@ -21,9 +21,8 @@ pub struct Variable {
     pub functions: &'static [&'static str],
 }
 
-const ALL: &[&str] = &["archive", "compact", "ingest", "presence"];
-const BUCKETS: &[&str] = &["archive", "compact", "ingest"];
-const DEVICES: &[&str] = &["ingest", "presence"];
+const ALL: &[&str] = &["alert", "archive", "compact", "ingest", "presence"];
+const ALERT: &[&str] = &["alert"];
 const INGEST: &[&str] = &["ingest"];
 const COMPACT: &[&str] = &["compact"];
 
@@ -37,19 +36,19 @@ const READINGS_TABLE: Variable = Variable {
     name: "TIDEGATE_READINGS_TABLE",
     default: None,
     meaning: "DynamoDB table of readings.",
-    functions: INGEST,
+    functions: &["alert", "ingest"],
 };
 const DEVICES_TABLE: Variable = Variable {
     name: "TIDEGATE_DEVICES_TABLE",
     default: None,
     meaning: "DynamoDB table of the devices' latest values.",
-    functions: DEVICES,
+    functions: &["alert", "ingest", "presence"],
 };
 const BUCKET: Variable = Variable {
     name: "TIDEGATE_BUCKET",
     default: None,
     meaning: "S3 bucket: the lake is below `readings/`, messages nobody understands below `quarantine/`.",
-    functions: BUCKETS,
+    functions: &["archive", "compact", "ingest"],
 };
 const RETENTION_DAYS: Variable = Variable {
     name: "TIDEGATE_RETENTION_DAYS",
@@ -75,9 +74,39 @@ const COMPACT_AFTER_MINUTES: Variable = Variable {
     meaning: "Minutes after its end that an hour of the lake counts as closed and may be compacted.",
     functions: COMPACT,
 };
+const ALERTS_TABLE: Variable = Variable {
+    name: "TIDEGATE_ALERTS_TABLE",
+    default: None,
+    meaning: "DynamoDB table of what stands, and of what is still to be published.",
+    functions: ALERT,
+};
+const CONFIG_TABLE: Variable = Variable {
+    name: "TIDEGATE_CONFIG_TABLE",
+    default: None,
+    meaning: "DynamoDB table of alert rules.",
+    functions: ALERT,
+};
+const ALERT_LATENESS_SECONDS: Variable = Variable {
+    name: "TIDEGATE_ALERT_LATENESS_SECONDS",
+    default: Some("120"),
+    meaning: "Seconds that a reading may come after newer ones of its device and still be judged, at most 3600.",
+    functions: ALERT,
+};
+const ALERT_KEEP_MINUTES: Variable = Variable {
+    name: "TIDEGATE_ALERT_KEEP_MINUTES",
+    default: Some("1440"),
+    meaning: "Minutes that the broker keeps the document of an alert that has cleared.",
+    functions: ALERT,
+};
+const ALERT_TOPIC_ARN: Variable = Variable {
+    name: "TIDEGATE_ALERT_TOPIC_ARN",
+    default: Some(""),
+    meaning: "SNS topic that alerts are sent to as well; empty: none.",
+    functions: ALERT,
+};
 
 /// All variables, in the order of the README's table.
-pub const REGISTRY: [Variable; 8] = [
+pub const REGISTRY: [Variable; 13] = [
     READINGS_TABLE,
     DEVICES_TABLE,
     BUCKET,
@@ -85,6 +114,11 @@ pub const REGISTRY: [Variable; 8] = [
     CLIENT_ID,
     PAYLOAD_IDENTITY_FILTER,
     COMPACT_AFTER_MINUTES,
+    ALERTS_TABLE,
+    CONFIG_TABLE,
+    ALERT_LATENESS_SECONDS,
+    ALERT_KEEP_MINUTES,
+    ALERT_TOPIC_ARN,
     STAGE,
 ];
 
@@ -190,6 +224,48 @@ impl CompactConfig {
     }
 }
 
+/// What `alert` is configured with.
+#[derive(Debug, Clone)]
+pub struct AlertConfig {
+    /// Stage of the deployment.
+    pub stage: String,
+    /// Name of the readings table.
+    pub readings_table: String,
+    /// Name of the devices table.
+    pub devices_table: String,
+    /// Name of the alerts table.
+    pub alerts_table: String,
+    /// Name of the config table.
+    pub config_table: String,
+    /// How late a reading may come and still be judged, in microseconds.
+    pub lateness_micros: i64,
+    /// How long the document of a cleared alert is kept, in microseconds.
+    pub keep_micros: i64,
+    /// The SNS topic that alerts are sent to as well.
+    pub topic_arn: Option<String>,
+}
+
+impl AlertConfig {
+    /// As [`IngestConfig::from_lookup`].
+    ///
+    /// # Errors
+    /// Likewise.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut reader = Reader { lookup, problems: Vec::new() };
+        let config = Self {
+            stage: reader.read(STAGE),
+            readings_table: reader.read(READINGS_TABLE),
+            devices_table: reader.read(DEVICES_TABLE),
+            alerts_table: reader.read(ALERTS_TABLE),
+            config_table: reader.read(CONFIG_TABLE),
+            lateness_micros: reader.read::<Bounded<3_600>>(ALERT_LATENESS_SECONDS).0 * 1_000_000,
+            keep_micros: i64::from(reader.read::<u32>(ALERT_KEEP_MINUTES)) * 60_000_000,
+            topic_arn: Some(reader.read::<String>(ALERT_TOPIC_ARN)).filter(|arn| !arn.is_empty()),
+        };
+        reader.finish(config)
+    }
+}
+
 /// What `presence` is configured with.
 #[derive(Debug, Clone)]
 pub struct PresenceConfig {
@@ -244,6 +320,19 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
             self.problems.push(format!("{} is {value:?}: {error}", variable.name));
             T::default()
         })
+    }
+}
+
+/// A number of at most `MAX`.
+#[derive(Default)]
+struct Bounded<const MAX: i64>(i64);
+
+impl<const MAX: i64> FromStr for Bounded<MAX> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let number = text.parse().ok().filter(|number| (0..=MAX).contains(number));
+        number.map(Self).ok_or_else(|| format!("must be a whole number from 0 to {MAX}"))
     }
 }
 

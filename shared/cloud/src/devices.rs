@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::{BatchStatementError, BatchStatementResponse};
+use aws_sdk_dynamodb::types::{AttributeValue, BatchStatementError, BatchStatementResponse};
 use serde::Serialize;
 use serde::ser::Serializer;
 use telemetry::attribute::{Attribute, Item, N, S};
@@ -102,6 +102,19 @@ impl Devices {
         let output = with_body(operation, body).send().await;
         let output = output.map_err(|error| Error::from_sdk("BatchExecuteStatement", error))?;
         Ok(output.responses.unwrap_or_default())
+    }
+
+    /// The present state of one device, strongly consistent.
+    ///
+    /// # Errors
+    /// If the table cannot be read until the deadline.
+    pub async fn get(&self, device: &DeviceId, deadline: Deadline) -> Result<Option<Latest>, Error> {
+        let output = crate::retry::until("GetItem", deadline, async || {
+            let get = self.client.get_item().table_name(&self.table).consistent_read(true);
+            let get = get.key("device", AttributeValue::S(device.to_string()));
+            Box::pin(get.send()).await.map_err(|error| Error::from_sdk("GetItem", error))
+        });
+        Ok(output.await?.item.and_then(|item| Latest::from_item(&to_item(&item))))
     }
 
     /// Every device of the table, in no order.

@@ -77,6 +77,12 @@ impl Error {
         Self { operation, code: code.to_owned(), disposition: disposition(code, 400), source: None }
     }
 
+    /// Somebody else wrote first, again and again.
+    pub fn overtaken(operation: &'static str) -> Self {
+        let disposition = Disposition::Retry { after: None };
+        Self { operation, code: "overtaken".to_owned(), disposition, source: None }
+    }
+
     /// No answer before the deadline.
     pub(crate) fn timed_out(operation: &'static str) -> Self {
         let disposition = Disposition::Retry { after: None };

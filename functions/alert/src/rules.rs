@@ -1,0 +1,76 @@
+//! The rules, as the config table had them a short while ago.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use alert::RuleSet;
+use cloud::Error as CloudError;
+use cloud::retry::Deadline;
+use cloud::rules::Rules;
+use tokio::time::Instant;
+
+/// How long rules are taken as they were read.
+const FRESH: Duration = Duration::from_secs(60);
+
+/// Reads the rules, and remembers them for a minute.
+#[derive(Debug)]
+pub struct RuleSource {
+    table: Rules,
+    known: RefCell<Option<Known>>,
+}
+
+#[derive(Debug, Clone)]
+struct Known {
+    rules: Arc<RuleSet>,
+    read: Instant,
+}
+
+/// The rules to judge by, and how many of the table's cannot be read.
+#[derive(Debug, Clone)]
+pub(crate) struct Current {
+    pub(crate) rules: Arc<RuleSet>,
+    pub(crate) broken: usize,
+    /// Whether they are others than the last time.
+    pub(crate) have_changed: bool,
+}
+
+impl From<Rules> for RuleSource {
+    fn from(table: Rules) -> Self {
+        Self { table, known: RefCell::new(None) }
+    }
+}
+
+impl RuleSource {
+    /// The rules. Of one that cannot be read any more, the last that could stands, as long as this process lives.
+    ///
+    /// # Errors
+    /// If they cannot be read, and are not known from before.
+    pub(crate) async fn current(&self, deadline: Deadline) -> Result<Current, CloudError> {
+        let known = self.known.borrow().clone();
+        if let Some(known) = known.as_ref().filter(|known| known.read.elapsed() < FRESH) {
+            return Ok(Current { rules: Arc::clone(&known.rules), broken: 0, have_changed: false });
+        }
+        let loaded = match (self.table.load(deadline).await, known.as_ref()) {
+            (Ok(loaded), _) => loaded,
+            // What was good a minute ago is better than nothing.
+            (Err(error), Some(known)) => {
+                tracing::warn!(error = cloud::lambda::chain(&error), "rules could not be read again");
+                return Ok(Current { rules: Arc::clone(&known.rules), broken: 0, have_changed: false });
+            }
+            (Err(error), None) => return Err(error),
+        };
+        for (name, problem) in &loaded.broken {
+            tracing::error!(rule = name, problem, "a rule cannot be read");
+        }
+        let last_good = loaded.broken.iter().filter_map(|(name, _)| known.as_ref()?.rules.get(name).cloned());
+        let rules = RuleSet::new(loaded.rules.iter().map(|(rule, _)| Arc::clone(rule)).chain(last_good));
+        let have_changed = known.as_ref().is_none_or(|known| *known.rules != rules);
+        let rules = match known {
+            Some(known) if !have_changed => known.rules,
+            _ => Arc::new(rules),
+        };
+        *self.known.borrow_mut() = Some(Known { rules: Arc::clone(&rules), read: Instant::now() });
+        Ok(Current { rules, broken: loaded.broken.len(), have_changed })
+    }
+}
