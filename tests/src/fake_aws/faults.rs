@@ -74,6 +74,7 @@ pub(super) struct FaultPlan {
     next: [VecDeque<(Fault, u64)>; Operation::COUNT],
     latency: [Duration; Operation::COUNT],
     pub(super) unprocessed: Picker,
+    pub(super) unprocessed_keys: Picker,
     pub(super) statements: Picker,
     pub(super) deletes: Picker,
     pub(super) delete_code: &'static str,
