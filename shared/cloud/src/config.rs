@@ -22,7 +22,7 @@ pub struct Variable {
     pub functions: &'static [&'static str],
 }
 
-const ALL: &[&str] = &["alert", "archive", "compact", "ingest", "shadow"];
+const ALL: &[&str] = &["alert", "archive", "compact", "ingest", "presence", "shadow"];
 const ALERT: &[&str] = &["alert"];
 const SHADOW: &[&str] = &["shadow"];
 const INGEST: &[&str] = &["ingest"];
@@ -44,7 +44,7 @@ const DEVICES_TABLE: Variable = Variable {
     name: "TIDEGATE_DEVICES_TABLE",
     default: None,
     meaning: "DynamoDB table of the devices' latest values.",
-    functions: &["alert", "ingest", "shadow"],
+    functions: &["alert", "ingest", "presence", "shadow"],
 };
 const BUCKET: Variable = Variable {
     name: "TIDEGATE_BUCKET",
@@ -342,6 +342,27 @@ impl ShadowConfig {
             min_interval_seconds: reader.read::<Bounded<MAX_DELAY_SECONDS>>(SHADOW_MIN_INTERVAL_SECONDS).0,
             queue_url: reader.read(SHADOW_QUEUE_URL),
         };
+        reader.finish(config)
+    }
+}
+
+/// What `presence` is configured with.
+#[derive(Debug, Clone)]
+pub struct PresenceConfig {
+    /// Stage of the deployment.
+    pub stage: String,
+    /// Name of the devices table.
+    pub devices_table: String,
+}
+
+impl PresenceConfig {
+    /// As [`IngestConfig::from_lookup`].
+    ///
+    /// # Errors
+    /// Likewise.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut reader = Reader { lookup, problems: Vec::new() };
+        let config = Self { stage: reader.read(STAGE), devices_table: reader.read(DEVICES_TABLE) };
         reader.finish(config)
     }
 }

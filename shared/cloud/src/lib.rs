@@ -13,6 +13,8 @@ pub mod broker;
 pub mod clients;
 pub mod config;
 #[cfg(feature = "dynamodb")]
+pub mod device_items;
+#[cfg(feature = "dynamodb")]
 pub mod device_shadows;
 #[cfg(feature = "dynamodb")]
 pub mod devices;
@@ -24,6 +26,8 @@ pub mod metrics;
 pub mod notifications;
 #[cfg(feature = "s3")]
 pub mod objects;
+#[cfg(feature = "dynamodb")]
+pub mod presence;
 #[cfg(feature = "s3")]
 pub mod quarantine;
 #[cfg(feature = "sqs")]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use cloud::presence::BY_NAME_INDEX;
 use cloud::quarantine::PREFIX;
 use serde_json::{Value, json};
 use telemetry::{Envelope, Micros, Reading, Span, pack};
@@ -173,7 +174,7 @@ fn every_event_source_reports_single_failures_and_gives_up_into_safety() {
         let of_the_buffer = ["TelemetryQueue", "TelemetryStream"].map(readers_of).concat();
         assert_eq!(of_the_buffer, ["IngestFunction"], "one buffer, one mapping: {}", deployment.name);
         // A stream of a table should have at most two readers.
-        assert_eq!(readers_of("ReadingsTable"), ["ArchiveFunction"], "{}", deployment.name);
+        assert_eq!(readers_of("ReadingsTable"), ["ArchiveFunction", "AlertFunction"], "{}", deployment.name);
         assert_eq!(readers_of("DevicesTable"), ["ShadowFunction"], "{}", deployment.name);
         assert_eq!(readers_of("ShadowNudgeQueue"), ["ShadowFunction"], "{}", deployment.name);
         for (id, mapping) in mappings {
@@ -332,6 +333,13 @@ fn the_tables_are_encrypted_recoverable_and_what_the_code_expects() {
         assert!(span["expires"]["N"].is_string(), "a span says when it goes: {span}");
         assert_eq!(readings["StreamSpecification"]["StreamViewType"], "NEW_IMAGE");
         assert_eq!(key(devices), ["device"]);
+        let indexes = list(&devices["GlobalSecondaryIndexes"]);
+        assert_eq!(indexes.len(), 1, "each index is a write more for each device that it shows");
+        assert_eq!(
+            (&indexes[0]["IndexName"], key(indexes[0])),
+            (&json!(BY_NAME_INDEX), vec!["name".to_owned()])
+        );
+        assert_eq!(indexes[0]["Projection"]["ProjectionType"], "KEYS_ONLY");
         assert_eq!(devices["StreamSpecification"]["StreamViewType"], "NEW_AND_OLD_IMAGES");
     }
 }
@@ -441,6 +449,8 @@ fn on_aws_the_devices_table_can_be_written_by_those_who_keep_it_and_nobody_else(
             let expected: &[&str] = match id {
                 "IngestFunction" => &["dynamodb:PartiQLInsert", "dynamodb:PartiQLUpdate"],
                 "ShadowFunction" => &["dynamodb:BatchGetItem", "dynamodb:UpdateItem"],
+                "PresenceFunction" => &["dynamodb:BatchGetItem", "dynamodb:UpdateItem"],
+                "AlertFunction" => &["dynamodb:GetItem", "dynamodb:UpdateItem"],
                 _ => &[],
             };
             assert_eq!(actions, expected, "{id}");
@@ -451,9 +461,10 @@ fn on_aws_the_devices_table_can_be_written_by_those_who_keep_it_and_nobody_else(
 #[test]
 fn a_device_speaks_for_itself_and_to_rules_that_exist() {
     for deployment in Deployment::all() {
-        let rules =
-            deployment.of_type("AWS::IoT::TopicRule").map(|(_, rule)| rule["RuleName"].as_str().unwrap());
-        let rules: BTreeSet<&str> = rules.collect();
+        // No device may publish what only the broker says.
+        let is_of_devices = |rule: &Value| !Sql::parse(sql_of(rule)).filter.starts_with("$aws/");
+        let rules = deployment.of_type("AWS::IoT::TopicRule").filter(|(_, rule)| is_of_devices(rule));
+        let rules: BTreeSet<&str> = rules.map(|(_, rule)| rule["RuleName"].as_str().unwrap()).collect();
         let mut named = BTreeSet::new();
         for (id, policy) in deployment.of_type("AWS::IoT::Policy") {
             for statement in list(&policy["PolicyDocument"]["Statement"]) {
@@ -551,6 +562,11 @@ fn every_log_is_kept_for_a_while_and_not_for_ever() {
 
 // ── Rules ──
 
+/// The SQL of a rule.
+fn sql_of(rule: &Value) -> &str {
+    rule["TopicRulePayload"]["Sql"].as_str().unwrap()
+}
+
 /// `SELECT … FROM '…' [WHERE …]`, taken apart: expressions by alias, filter, condition.
 struct Sql<'a> {
     selected: Vec<(&'a str, &'a str)>,
@@ -591,9 +607,9 @@ fn evaluated(expression: &str) -> Value {
 fn every_rule_makes_the_envelope_that_the_functions_read() {
     for deployment in Deployment::all() {
         for (id, rule) in deployment.of_type("AWS::IoT::TopicRule") {
-            let rule = &rule["TopicRulePayload"];
-            assert_eq!(rule["AwsIotSqlVersion"], "2016-03-23", "{id}: encode() needs it");
-            let sql = Sql::parse(rule["Sql"].as_str().unwrap());
+            let version = &rule["TopicRulePayload"]["AwsIotSqlVersion"];
+            assert_eq!(version, "2016-03-23", "{id}: encode() needs it");
+            let sql = Sql::parse(sql_of(rule));
             let columns =
                 sql.selected.iter().map(|(alias, expression)| ((*alias).to_owned(), evaluated(expression)));
             let envelope = Value::Object(columns.collect());
@@ -615,8 +631,7 @@ fn every_rule_makes_the_envelope_that_the_functions_read() {
 #[test]
 fn every_message_on_a_telemetry_topic_is_taken_by_one_rule() {
     for deployment in Deployment::all() {
-        let sql =
-            |id: &str| deployment.resources[id]["Properties"]["TopicRulePayload"]["Sql"].as_str().unwrap();
+        let sql = |id: &str| sql_of(&deployment.resources[id]["Properties"]);
         let (telemetry, urgent) = (Sql::parse(sql("TelemetryRule")), Sql::parse(sql("UrgentRule")));
         assert_eq!(telemetry.filter, urgent.filter);
         assert_eq!(telemetry.condition, Some("topic(4) <> 'urgent'"));
