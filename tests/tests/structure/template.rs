@@ -489,10 +489,8 @@ fn a_device_speaks_for_itself_and_to_rules_that_exist() {
 fn a_device_reads_its_shadow_and_never_writes_it() {
     for deployment in Deployment::all() {
         let (_, policy) = deployment.of_type("AWS::IoT::Policy").next().unwrap();
-        let (_, function) = deployment
-            .of_type("AWS::Serverless::Function")
-            .find(|(id, _)| *id == "ShadowFunction")
-            .unwrap();
+        let (_, function) =
+            deployment.of_type("AWS::Serverless::Function").find(|(id, _)| *id == "ShadowFunction").unwrap();
         let name = function["Environment"]["Variables"]["TIDEGATE_SHADOW_NAME"].as_str().unwrap();
         let own = format!("$aws/things/${{!iot:Connection.Thing.ThingName}}/shadow/name/{name}/");
         let mut allowed = BTreeSet::new();
