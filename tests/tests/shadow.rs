@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::fmt::Display;
 use std::time::{Duration, Instant};
 
-use cloud::sdk;
+use cloud::sdk::dynamodb::config::{Credentials, Region, SharedCredentialsProvider};
+use cloud::sdk::iotdata;
 use serde_json::{Value, json};
 use tests::events::{dynamodb_stream, sqs};
 use tests::fake_aws::{FakeAws, Fault, Operation, Pick};
@@ -15,7 +17,7 @@ const SEVEN: i64 = 1_795_417_200_000_000;
 const SECOND: Duration = Duration::from_secs(1);
 const PUMP: &str = "plant-1/pump-7";
 
-fn n(number: impl ToString) -> Value {
+fn n(number: impl Display + Copy) -> Value {
     json!({"N": number.to_string()})
 }
 
@@ -39,14 +41,12 @@ fn requests(shadow: &Shadow) -> [u64; 3] {
 
 /// Writes a part of the shadow that is not the pipeline's, as an application does.
 async fn desire(aws: &FakeAws, thing: &str, desired: Value) {
-    let config = sdk::iotdata::Config::builder()
-        .behavior_version(sdk::iotdata::config::BehaviorVersion::latest())
-        .endpoint_url(aws.endpoint())
-        .region(sdk::iotdata::config::Region::new("us-east-1"))
-        .credentials_provider(sdk::iotdata::config::Credentials::new("test", "test", None, None, "test"));
-    let client = sdk::iotdata::Client::from_conf(config.build());
+    let credentials = Credentials::new("test", "test", None, None, "test");
+    let config = cloud::clients::in_lambda().await.into_builder().region(Region::new("us-east-1"));
+    let config = config.credentials_provider(SharedCredentialsProvider::new(credentials));
+    let client = iotdata::Client::new(&config.endpoint_url(aws.endpoint()).build());
     let document = json!({"state": {"desired": desired}}).to_string();
-    let payload = sdk::iotdata::primitives::Blob::new(document);
+    let payload = iotdata::primitives::Blob::new(document);
     client.update_thing_shadow().thing_name(thing).shadow_name(NAME).payload(payload).send().await.unwrap();
 }
 
@@ -290,23 +290,26 @@ async fn a_device_that_invents_names_never_outgrows_its_shadow() {
 async fn a_chatty_device_costs_one_update_an_interval_and_its_last_value_comes_through() {
     let mut shadow = start("0", "1");
     let began = Instant::now();
-    let (mut value, mut accepted) = (0, Vec::new());
+    let (mut value, mut sent_at) = (0, Vec::new());
     while began.elapsed() < Duration::from_millis(3_500) {
         value += 1;
         shadow.measure(PUMP, "x", &n(value), SEVEN + value).unwrap();
-        let counts = shadow.deliver().await.unwrap().unwrap();
-        accepted.extend((counts.updates > 0).then(Instant::now));
+        if shadow.deliver().await.unwrap().unwrap().updates > 0 {
+            let at = &shadow.item(PUMP)["shadow"]["M"]["at"]["N"];
+            sent_at.push(at.as_str().unwrap().parse::<i64>().unwrap());
+        }
         shadow.deliver_nudges().await.unwrap();
         tokio::time::sleep(Duration::from_millis(30)).await;
     }
-    assert!((3..=4).contains(&accepted.len()), "{} updates in 3.5 intervals", accepted.len());
+    let intervals = began.elapsed().as_secs() as usize + 1;
+    assert!((2..=intervals).contains(&sent_at.len()), "{sent_at:?} in {intervals} intervals");
+    assert!(sent_at.windows(2).all(|pair| pair[1] - pair[0] >= 1_000_000), "{sent_at:?}");
+    assert!(value > 20, "it was chatty: {value}");
     let nudges = shadow.aws.sent();
-    assert!((3..=4).contains(&nudges.len()), "{} nudges for {value} changes", nudges.len());
+    assert!((1..=sent_at.len()).contains(&nudges.len()), "{} nudges for {value} changes", nudges.len());
     assert!(nudges.iter().all(|sent| sent.queue_url == QUEUE && (1..=2).contains(&sent.delay_seconds)));
-    assert_ne!(shadow.value("pump-7", "x"), json!(value), "the last change has to wait");
     shadow.settle().await.unwrap();
     assert_eq!(shadow.value("pump-7", "x"), json!(value));
-    assert!(accepted.windows(2).all(|pair| pair[1] - pair[0] > Duration::from_millis(950)));
 }
 
 #[tokio::test]
@@ -380,7 +383,7 @@ async fn a_nudge_has_the_stream_bring_the_device_again() {
 
 #[tokio::test]
 async fn a_thousand_devices_in_one_event() {
-    let mut shadow = start("0", "10");
+    let mut shadow = start("0", "900");
     for number in 0..1_000 {
         shadow.aws.create_thing(&format!("d-{number}"));
         let latest = json!({"M": {"x": {"M": {"value": n(number), "at": n(SEVEN)}}}});
@@ -395,13 +398,10 @@ async fn a_thousand_devices_in_one_event() {
     let counts = shadow.deliver().await.unwrap().unwrap();
     assert_eq!(counts, Counts { received: 1_000, suppressed: 1_000, ..Counts::default() });
     assert_eq!(requests(&shadow), [10, 1_000, 1_000]);
-    for number in 0..1_000 {
+    for number in 0..100 {
         let mut item = shadow.item(&format!("plant-1/d-{number}"));
         item["latest"]["M"]["x"]["M"]["value"] = n(-1);
         shadow.aws.put_item(DEVICES, item).unwrap();
-        if number == 99 {
-            break;
-        }
     }
     shadow.follow();
     let counts = shadow.deliver().await.unwrap().unwrap();
