@@ -130,6 +130,14 @@ impl Error {
         Self { operation, code, disposition, source: Some(Box::new(error)) }
     }
 
+    /// How long to wait before the same request, where the service says so.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self.disposition {
+            Disposition::Retry { after } => after,
+            Disposition::Reject | Disposition::Fatal => None,
+        }
+    }
+
     /// Whether the same request may succeed later.
     pub fn is_retryable(&self) -> bool {
         matches!(self.disposition, Disposition::Retry { .. })

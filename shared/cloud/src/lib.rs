@@ -15,6 +15,8 @@ pub mod config;
 #[cfg(feature = "dynamodb")]
 pub mod devices;
 pub mod error;
+#[cfg(feature = "dynamodb")]
+pub mod heard;
 #[cfg(feature = "lambda")]
 pub mod lambda;
 pub mod metrics;
@@ -26,6 +28,8 @@ pub mod objects;
 pub mod presence;
 #[cfg(feature = "s3")]
 pub mod quarantine;
+#[cfg(feature = "sqs")]
+pub mod queue;
 #[cfg(feature = "dynamodb")]
 pub mod readings;
 pub mod retry;
