@@ -24,8 +24,8 @@ use super::item::Item;
 use super::tables::KeySchema;
 
 const OPERATORS: [&str; 6] = ["=", "<>", "<=", ">=", "<", ">"];
-/// The types that have an order.
-const ORDERED: [&str; 3] = ["S", "N", "B"];
+/// The types that have an order here; on DynamoDB, binaries have one as well.
+const ORDERED: [&str; 2] = ["S", "N"];
 
 /// What must hold of an item.
 #[derive(Clone, Debug)]

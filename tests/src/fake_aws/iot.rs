@@ -19,7 +19,24 @@ pub struct Published {
     pub payload: Bytes,
 }
 
+impl State {
+    /// Keeps what later subscribers are to get; an empty payload clears it ("MQTT retained messages").
+    fn retain(&mut self, topic: &str, payload: &Bytes) {
+        if payload.is_empty() {
+            self.retained.remove(topic);
+        } else {
+            self.retained.insert(topic.to_owned(), payload.clone());
+        }
+    }
+}
+
 impl Handle {
+    /// What whoever subscribes to the topic now would get: its retained message.
+    #[must_use]
+    pub fn retained(&self, topic: &str) -> Option<Bytes> {
+        self.lock().retained.get(topic).cloned()
+    }
+
     /// The messages published so far, in order.
     #[must_use]
     pub fn published(&self) -> Vec<Published> {
@@ -47,6 +64,9 @@ pub(super) fn publish(state: &mut State, storage: Storage, request: &Request<Byt
         let query = query(request);
         let qos = u8::from(named(&query, "qos") == Some("1"));
         let retain = named(&query, "retain") == Some("true");
+        if retain {
+            state.retain(&topic, request.body());
+        }
         state.published.push(Published { topic, qos, retain, payload: request.body().clone() });
     }
     Answer::new(StatusCode::OK, "application/json", r#"{"message":"OK","traceId":"fake"}"#)

@@ -1,5 +1,5 @@
-//! An in-process fake of the AWS services the functions call: DynamoDB (JSON 1.0), S3 (path style) and the IoT
-//! data plane, all on one port of 127.0.0.1. Signatures are not checked.
+//! An in-process fake of the AWS services the functions call: DynamoDB and SQS (JSON 1.0), S3 (path style), SNS (query
+//! protocol) and the IoT data plane, all on one port of 127.0.0.1. Signatures are not checked.
 //!
 //! It refuses what AWS refuses, counts what a test wants to know, and fails when told to ([`Handle::fail_next`] and
 //! its neighbours, at any time). With [`Storage::Discard`] it is fast enough to stand behind a bench.
@@ -18,12 +18,16 @@ mod partiql;
 mod reads;
 mod reserved;
 mod s3;
+mod shadows;
+mod sns;
+mod sqs;
 mod statements;
 mod tables;
 mod update;
 mod writes;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::io;
 use std::ops::Deref;
 use std::path::Path;
@@ -44,6 +48,9 @@ pub use iot::Published;
 pub use item::{Item, item_size};
 pub use operation::Operation;
 pub use s3::Object;
+pub use shadows::ShadowUpdate;
+pub use sns::Notified;
+pub use sqs::Sent;
 pub use tables::Key;
 
 /// What becomes of what is written.
@@ -143,6 +150,10 @@ struct State {
     tables: tables::Tables,
     objects: s3::Objects,
     published: Vec<Published>,
+    retained: BTreeMap<String, Bytes>,
+    shadows: shadows::Shadows,
+    sent: Vec<Sent>,
+    notified: Vec<Notified>,
     hooks: Hooks,
     serial: u64,
 }
@@ -189,7 +200,12 @@ impl Handle {
     }
 
     /// Fails the next `times` requests of `operation`. Calls queue up: the faults of the first call come first.
+    ///
+    /// # Panics
+    /// When AWS has no such fault for the operation.
     pub fn fail_next(&self, operation: Operation, fault: Fault, times: u64) {
+        let fits = fault != Fault::Conflict || operation == Operation::UpdateThingShadow;
+        assert!(fits, "only an update of a shadow meets a conflict");
         self.lock().faults.fail_next(operation, fault, times);
     }
 
@@ -335,6 +351,7 @@ async fn answer(handle: Handle, request: Request<Bytes>) -> Result<Response<Full
         Some(Fault::DropConnection) => return Err(Dropped),
         Some(Fault::Throttle) => throttled(operation),
         Some(Fault::InternalError) => failed(operation),
+        Some(Fault::Conflict) => shadows::conflict(),
         None => handle.perform(operation, &request),
     };
     Ok(answer.into_response(serial))
@@ -346,7 +363,12 @@ impl Handle {
         let answer = match operation.service() {
             Service::DynamoDb => dynamodb::answer(&mut state, self.storage, operation, request.body()),
             Service::S3 => s3::answer(&mut state, self.storage, operation, request),
-            Service::Iot => iot::publish(&mut state, self.storage, request),
+            Service::Iot if operation == Operation::Publish => {
+                iot::publish(&mut state, self.storage, request)
+            }
+            Service::Iot => shadows::answer(&mut state, operation, request),
+            Service::Sqs => sqs::answer(&mut state, self.storage, operation, request.body()),
+            Service::Sns => sns::answer(&mut state, self.storage, request.body()),
         };
         state.count(operation).refused += u64::from(answer.status.is_client_error());
         let hooks = state.hooks.due(operation);
@@ -363,6 +385,8 @@ fn throttled(operation: Operation) -> Answer {
             s3::error(StatusCode::SERVICE_UNAVAILABLE, "SlowDown", "Please reduce your request rate.")
         }
         Service::Iot => iot::error(StatusCode::TOO_MANY_REQUESTS, "ThrottlingException", "Rate exceeded"),
+        Service::Sqs => sqs::Refusal::throttled().into(),
+        Service::Sns => sns::error(StatusCode::BAD_REQUEST, "Throttling", "Rate exceeded"),
     }
 }
 
@@ -374,6 +398,8 @@ fn failed(operation: Operation) -> Answer {
             s3::error(status, "InternalError", "We encountered an internal error. Please try again.")
         }
         Service::Iot => iot::error(status, "InternalFailureException", "Internal failure"),
+        Service::Sqs => sqs::Refusal::internal().into(),
+        Service::Sns => sns::error(status, "InternalError", "Internal failure"),
     }
 }
 
@@ -382,6 +408,9 @@ fn unknown_operation(request: &Request<Bytes>) -> Answer {
     let message = format!("the fake does not answer {} {} {target:?}", request.method(), request.uri());
     if target.is_some() {
         return dynamodb::Refusal::unknown_operation(message).into();
+    }
+    if sns::is_query(request) {
+        return sns::error(StatusCode::BAD_REQUEST, "InvalidAction", &message);
     }
     s3::error(StatusCode::NOT_IMPLEMENTED, "NotImplemented", &message)
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use hyper::{Method, Request};
 
-use super::s3;
+use super::{s3, shadows, sns};
 
 /// The calls that the fake answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,10 +36,20 @@ pub enum Operation {
     DeleteObjects,
     /// IoT data plane: publish to a topic.
     Publish,
+    /// IoT data plane: merge into a device's shadow.
+    UpdateThingShadow,
+    /// IoT data plane: read a device's shadow.
+    GetThingShadow,
+    /// SQS: one message.
+    SendMessage,
+    /// SQS: up to 10 messages.
+    SendMessageBatch,
+    /// SNS: publish to a topic (there, this is `Publish` as well).
+    Notify,
 }
 
 impl Operation {
-    pub(super) const COUNT: usize = 14;
+    pub(super) const COUNT: usize = 19;
 
     pub(super) const fn index(self) -> usize {
         self as usize
@@ -52,6 +62,9 @@ impl Operation {
         let path = request.uri().path();
         match *request.method() {
             Method::POST if path.starts_with("/topics/") => Some(Self::Publish),
+            Method::POST if shadows::is_shadow(path) => Some(Self::UpdateThingShadow),
+            Method::GET if shadows::is_shadow(path) => Some(Self::GetThingShadow),
+            Method::POST if sns::is_publish(request) => Some(Self::Notify),
             Method::POST if s3::is_delete(request) => Some(Self::DeleteObjects),
             Method::PUT if s3::has_key(path) => Some(Self::PutObject),
             Method::GET | Method::HEAD if s3::has_key(path) => Some(Self::GetObject),
@@ -61,6 +74,11 @@ impl Operation {
     }
 
     fn of_target(target: &str) -> Option<Self> {
+        match target {
+            "AmazonSQS.SendMessage" => return Some(Self::SendMessage),
+            "AmazonSQS.SendMessageBatch" => return Some(Self::SendMessageBatch),
+            _ => {}
+        }
         match target.strip_prefix("DynamoDB_20120810.")? {
             "BatchWriteItem" => Some(Self::BatchWriteItem),
             "BatchExecuteStatement" => Some(Self::BatchExecuteStatement),
@@ -87,7 +105,9 @@ impl Operation {
             | Self::GetItem
             | Self::BatchGetItem => Service::DynamoDb,
             Self::PutObject | Self::GetObject | Self::ListObjects | Self::DeleteObjects => Service::S3,
-            Self::Publish => Service::Iot,
+            Self::Publish | Self::UpdateThingShadow | Self::GetThingShadow => Service::Iot,
+            Self::SendMessage | Self::SendMessageBatch => Service::Sqs,
+            Self::Notify => Service::Sns,
         }
     }
 }
@@ -98,4 +118,6 @@ pub(super) enum Service {
     DynamoDb,
     S3,
     Iot,
+    Sqs,
+    Sns,
 }

@@ -139,24 +139,23 @@ pub(super) fn batch_get_item(state: &mut State, body: &[u8]) -> Result<String, R
     let input: BatchGetInput = read(body)?;
     let gets = plan_gets(&state.tables, input.request_items)?;
     let mut output = BatchGetOutput::default();
-    let (mut processed, mut bytes) = (0, 0);
-    let (mut found, mut unprocessed) = (0, 0);
-    for get in gets {
-        let items = output.responses.entry(get.table.clone()).or_default();
+    let (mut processed, mut unprocessed, mut found, mut bytes) = (0, 0, 0, 0);
+    for Get { table, keys, asked, projection } in gets {
         let mut left = Vec::new();
-        for (key, asked) in get.keys {
-            let item = state.tables.table(&get.table)?.items.get(&key);
+        let items = output.responses.entry(table.clone()).or_default();
+        for (key, asked) in keys {
+            let item = state.tables.table(&table)?.items.get(&key);
             let size = item.map_or(0, item::item_size);
             if state.faults.unprocessed_keys.next() || bytes + size > ANSWER_LIMIT {
                 left.push(asked);
                 continue;
             }
             (processed, bytes) = (processed + 1, bytes + size);
-            items.extend(item.map(|item| get.projection.of(item)));
+            items.extend(item.map(|item| projection.of(item)));
         }
         (found, unprocessed) = (found + items.len() as u64, unprocessed + left.len() as u64);
         if !left.is_empty() {
-            output.unprocessed_keys.insert(get.table, KeysOfTable { keys: left, ..get.asked });
+            output.unprocessed_keys.insert(table, KeysOfTable { keys: left, ..asked });
         }
     }
     let counters = state.count(Operation::BatchGetItem);

@@ -139,12 +139,8 @@ impl<'t> View<'t> {
     pub(super) fn partition(&self, partition: &str) -> Vec<(&'t Key, &'t Item)> {
         let Some(schema) = self.index else {
             let first = Key { partition: partition.to_owned(), sort: String::new() };
-            return self
-                .table
-                .items
-                .range(first..)
-                .take_while(|(key, _)| key.partition == partition)
-                .collect();
+            let items = self.table.items.range(first..);
+            return items.take_while(|(key, _)| key.partition == partition).collect();
         };
         let belongs = |item: &Item| {
             item.get(&schema.partition).and_then(document::text) == Some(partition)
@@ -157,9 +153,13 @@ impl<'t> View<'t> {
 
     /// Orders items of one partition.
     pub(super) fn compare(&self, left: (&Key, &Item), right: (&Key, &Item)) -> Ordering {
-        let value = |item: &'_ Item| self.index?.sort.as_ref().and_then(|name| item.get(name)).cloned();
-        let by_index = value(left.1).zip(value(right.1)).and_then(|(left, right)| compare(&left, &right));
-        by_index.unwrap_or(Ordering::Equal).then_with(|| left.0.cmp(right.0))
+        let name = self.index.and_then(|schema| schema.sort.as_deref());
+        let values = name.and_then(|name| left.1.get(name).zip(right.1.get(name)));
+        // Strings and numbers in one index, which DynamoDB has not, must not spoil the order.
+        let by_index = values.map_or(Ordering::Equal, |(left, right)| {
+            compare(left, right).unwrap_or_else(|| document::kind(left).cmp(document::kind(right)))
+        });
+        by_index.then_with(|| left.0.cmp(right.0))
     }
 
     /// The attributes by which a page says where it stopped: the table's key and the index's.

@@ -5,6 +5,7 @@
 
 mod driver;
 mod items;
+mod services;
 
 use std::time::Duration;
 
