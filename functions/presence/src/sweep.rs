@@ -4,7 +4,7 @@ use cloud::Error as CloudError;
 use cloud::heard::{Heard, Segment};
 use cloud::lambda::{Invocation, chain, emit};
 use cloud::metrics::MetricLine;
-use cloud::queue::Sent;
+use cloud::queue::Delayed;
 use cloud::retry::Deadline;
 use futures_util::future::join_all;
 use serde::Serialize;
@@ -48,7 +48,12 @@ async fn look(mut segment: Segment<'_>, watch: &Watch, invocation: &Invocation, 
         match segment.next(read_until).await {
             Ok(Some(page)) => {
                 let due = tally.note(&page, watch, invocation.began, deps.config.silence_period_micros);
-                tally.add(deps.alert_queue.send(due, invocation.deadline).await);
+                let unsent = deps.alert_queue.send(&due, invocation.deadline).await;
+                tally.sent += due.len() - unsent.left.len();
+                tally.failed += unsent.left.len();
+                if unsent.error.is_some() {
+                    tally.errors = unsent.error.into_iter().collect();
+                }
             }
             Ok(None) => return tally,
             Err(error) => {
@@ -82,26 +87,18 @@ struct Tally {
 
 impl Tally {
     /// Counts a page in; returns the commands that are due.
-    fn note(&mut self, page: &[Heard], watch: &Watch, now: Micros, period_micros: i64) -> Vec<String> {
+    fn note(&mut self, page: &[Heard], watch: &Watch, now: Micros, period_micros: i64) -> Vec<Delayed> {
         self.devices += page.len();
         let mut due = Vec::new();
         for heard in page {
             for Silent { rule, is_due } in watch.look(heard, now, period_micros) {
                 self.silent += 1;
                 if is_due {
-                    due.push(command(&heard.device, rule));
+                    due.push(Delayed { body: command(&heard.device, rule), seconds: 0 });
                 }
             }
         }
         due
-    }
-
-    fn add(&mut self, Sent { sent, left, error }: Sent) {
-        self.sent += sent;
-        self.failed += left;
-        if error.is_some() {
-            self.errors = error.into_iter().collect();
-        }
     }
 
     fn and(mut self, other: Self) -> Self {

@@ -96,7 +96,7 @@ impl Alerts {
     ///
     /// # Errors
     /// If DynamoDB refuses, or the time is over.
-    pub async fn put(&self, item: &Item, rev: i64, deadline: Deadline) -> Result<Stored, Error> {
+    pub async fn put(&self, item: Item, rev: i64, deadline: Deadline) -> Result<Stored, Error> {
         let item = from_item(item);
         let outcome = until("PutItem", deadline, async || {
             let put = self.client.put_item().table_name(&self.table).set_item(Some(item.clone()));

@@ -13,6 +13,8 @@ pub mod broker;
 pub mod clients;
 pub mod config;
 #[cfg(feature = "dynamodb")]
+pub mod device_shadows;
+#[cfg(feature = "dynamodb")]
 pub mod devices;
 pub mod error;
 #[cfg(feature = "dynamodb")]
@@ -35,6 +37,8 @@ pub mod readings;
 pub mod retry;
 #[cfg(feature = "alerts")]
 pub mod rules;
+#[cfg(feature = "iotdata")]
+pub mod shadows;
 pub mod stream;
 
 pub use error::Error;

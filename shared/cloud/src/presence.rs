@@ -171,7 +171,7 @@ impl Presences {
     }
 
     async fn put(&self, write: &Write, deadline: Deadline) -> Result<(), Error> {
-        let presence = from_attribute(&Attribute::M(write.presence.to_attributes()));
+        let presence = from_attribute(Attribute::M(write.presence.to_attributes()));
         until("UpdateItem", deadline, async || {
             let update = self.client.update_item().table_name(&self.table);
             let update =
@@ -180,7 +180,7 @@ impl Presences {
             let update = match &write.stored {
                 Some(stored) => update
                     .condition_expression("presence = :stored")
-                    .expression_attribute_values(":stored", from_attribute(stored)),
+                    .expression_attribute_values(":stored", from_attribute(stored.clone())),
                 // Without the first part the update would make an item that is nothing but this.
                 None => {
                     update.condition_expression("attribute_exists(device) AND attribute_not_exists(presence)")

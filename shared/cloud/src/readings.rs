@@ -1,6 +1,7 @@
 //! The readings table.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::batch_write_item::BatchWriteItemOutput;
@@ -50,7 +51,7 @@ impl Readings {
         let mut pending = Pending { items, one_by_one: false };
         loop {
             let round = self.put_round(pending, deadline).await;
-            let after = round.error.as_ref().and_then(Error::retry_after);
+            let after = round.error.as_ref().and_then(retry_after);
             written.left.extend(round.refused);
             written.error = round.error.or(written.error);
             pending = Pending { items: round.unprocessed, one_by_one: round.one_by_one };
@@ -141,6 +142,13 @@ impl Readings {
                 return Ok(telemetry::standing(readings));
             }
         }
+    }
+}
+
+fn retry_after(error: &Error) -> Option<Duration> {
+    match error.disposition {
+        Disposition::Retry { after } => after,
+        Disposition::Reject | Disposition::Fatal => None,
     }
 }
 

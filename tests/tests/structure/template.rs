@@ -167,12 +167,16 @@ fn check_asynchronous(deployment: &Deployment, id: &str, function: &Value) {
 fn every_event_source_reports_single_failures_and_gives_up_into_safety() {
     for deployment in Deployment::all() {
         let mappings: Vec<_> = deployment.of_type("AWS::Lambda::EventSourceMapping").collect();
-        let reads_table = |mapping: &Value| target_id(&mapping["EventSourceArn"]) == Some("ReadingsTable");
-        let of_tables = mappings.iter().filter(|(_, mapping)| reads_table(mapping)).count();
-        let fills_ingest = |mapping: &Value| target_id(&mapping["FunctionName"]) == Some("IngestFunction");
-        let of_ingest = mappings.iter().filter(|(_, mapping)| fills_ingest(mapping)).count();
-        assert_eq!(of_ingest, 1, "one buffer, one mapping: {}", deployment.name);
-        assert_eq!(of_tables, 1, "archive reads the readings: {}", deployment.name);
+        let readers_of = |source: &str| -> Vec<&str> {
+            let readers = mappings.iter().filter(|(_, m)| target_id(&m["EventSourceArn"]) == Some(source));
+            readers.map(|(_, mapping)| target_id(&mapping["FunctionName"]).unwrap()).collect()
+        };
+        let of_the_buffer = ["TelemetryQueue", "TelemetryStream"].map(readers_of).concat();
+        assert_eq!(of_the_buffer, ["IngestFunction"], "one buffer, one mapping: {}", deployment.name);
+        // A stream of a table should have at most two readers.
+        assert_eq!(readers_of("ReadingsTable"), ["ArchiveFunction"], "{}", deployment.name);
+        assert_eq!(readers_of("DevicesTable"), ["ShadowFunction"], "{}", deployment.name);
+        assert_eq!(readers_of("ShadowNudgeQueue"), ["ShadowFunction"], "{}", deployment.name);
         for (id, mapping) in mappings {
             assert_eq!(mapping["FunctionResponseTypes"], json!(["ReportBatchItemFailures"]), "{id}");
             let (_, function) = deployment.target(&mapping["FunctionName"]);
@@ -388,7 +392,8 @@ fn no_role_may_do_everything_or_anywhere() {
                 }
                 let is_for_the_local_cloud = is_local && statement["Sid"] == "WriteDevicesLocally";
                 for resource in list(&statement["Resource"]) {
-                    assert!(names_a_resource(resource) || is_for_the_local_cloud, "{place}");
+                    let is_known = names_a_resource(resource) || is_the_shadow_of_things(statement, resource);
+                    assert!(is_known || is_for_the_local_cloud, "{place}");
                 }
             }
         }
@@ -411,6 +416,14 @@ fn names_a_resource(resource: &Value) -> bool {
     resource["Fn::GetAtt"][1] == "Arn" || resource["Fn::Sub"].as_str().is_some_and(begins_with_one)
 }
 
+/// Things are not of this stack and come and go, so that none can be named; but their shadow is.
+fn is_the_shadow_of_things(statement: &Value, resource: &Value) -> bool {
+    const THINGS: &str = "arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:thing/*/";
+    let shadow = resource["Fn::Sub"].as_str().and_then(|resource| resource.strip_prefix(THINGS));
+    statement["Action"] == "iot:UpdateThingShadow"
+        && shadow.is_some_and(|name| !name.is_empty() && !name.contains(['*', '$']))
+}
+
 #[test]
 fn a_rules_role_can_be_assumed_for_rules_of_this_account_only() {
     for deployment in Deployment::all() {
@@ -426,7 +439,7 @@ fn a_rules_role_can_be_assumed_for_rules_of_this_account_only() {
 }
 
 #[test]
-fn on_aws_the_devices_table_can_be_written_by_ingest_and_presence_and_nothing_else() {
+fn on_aws_the_devices_table_can_be_written_by_those_who_keep_it_and_nobody_else() {
     for deployment in Deployment::all_on_aws() {
         for (id, function) in deployment.of_type("AWS::Serverless::Function") {
             let (_, role) = deployment.target(&function["Role"]);
@@ -435,7 +448,7 @@ fn on_aws_the_devices_table_can_be_written_by_ingest_and_presence_and_nothing_el
             let actions: Vec<&Value> = on_devices.flat_map(|statement| list(&statement["Action"])).collect();
             let expected: &[&str] = match id {
                 "IngestFunction" => &["dynamodb:PartiQLInsert", "dynamodb:PartiQLUpdate"],
-                "PresenceFunction" => &["dynamodb:BatchGetItem", "dynamodb:UpdateItem"],
+                "PresenceFunction" | "ShadowFunction" => &["dynamodb:BatchGetItem", "dynamodb:UpdateItem"],
                 _ => &[],
             };
             assert_eq!(actions, expected, "{id}");
@@ -478,6 +491,36 @@ fn a_device_speaks_for_itself_and_to_rules_that_exist() {
             "Basic Ingest: {}",
             deployment.name
         );
+    }
+}
+
+#[test]
+fn a_device_reads_its_shadow_and_never_writes_it() {
+    for deployment in Deployment::all() {
+        let (_, policy) = deployment.of_type("AWS::IoT::Policy").next().unwrap();
+        let (_, function) =
+            deployment.of_type("AWS::Serverless::Function").find(|(id, _)| *id == "ShadowFunction").unwrap();
+        let name = function["Environment"]["Variables"]["TIDEGATE_SHADOW_NAME"].as_str().unwrap();
+        let own = format!("$aws/things/${{!iot:Connection.Thing.ThingName}}/shadow/name/{name}/");
+        let mut allowed = BTreeSet::new();
+        for statement in list(&policy["PolicyDocument"]["Statement"]) {
+            for resource in list(&statement["Resource"]) {
+                if let Some((kind, rest)) = resource["Fn::Sub"].as_str().unwrap().split_once("$aws/things/") {
+                    let (_, kind) = kind.split_once("${AWS::AccountId}:").unwrap();
+                    let rest = format!("$aws/things/{rest}");
+                    let topic = rest.strip_prefix(&own).unwrap_or_else(|| panic!("{rest} is not its own"));
+                    allowed.insert(format!("{} {kind}{topic}", statement["Action"].as_str().unwrap()));
+                }
+            }
+        }
+        let expected = [
+            "iot:Publish topic/get",
+            "iot:Receive topic/get/*",
+            "iot:Receive topic/update/delta",
+            "iot:Subscribe topicfilter/get/*",
+            "iot:Subscribe topicfilter/update/delta",
+        ];
+        assert_eq!(allowed, expected.map(str::to_owned).into());
     }
 }
 
