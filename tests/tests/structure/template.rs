@@ -448,7 +448,8 @@ fn on_aws_the_devices_table_can_be_written_by_those_who_keep_it_and_nobody_else(
             let actions: Vec<&Value> = on_devices.flat_map(|statement| list(&statement["Action"])).collect();
             let expected: &[&str] = match id {
                 "IngestFunction" => &["dynamodb:PartiQLInsert", "dynamodb:PartiQLUpdate"],
-                "PresenceFunction" | "ShadowFunction" => &["dynamodb:BatchGetItem", "dynamodb:UpdateItem"],
+                "PresenceFunction" => &["dynamodb:BatchGetItem", "dynamodb:UpdateItem", "dynamodb:Scan"],
+                "ShadowFunction" => &["dynamodb:BatchGetItem", "dynamodb:UpdateItem"],
                 _ => &[],
             };
             assert_eq!(actions, expected, "{id}");
