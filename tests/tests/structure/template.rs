@@ -525,7 +525,7 @@ fn on_aws_the_devices_table_can_be_written_by_those_who_keep_it_and_nobody_else(
             let expected: &[&str] = match id {
                 "IngestFunction" => &["dynamodb:PartiQLInsert", "dynamodb:PartiQLUpdate"],
                 "ShadowFunction" => &["dynamodb:BatchGetItem", "dynamodb:UpdateItem"],
-                "PresenceFunction" => &["dynamodb:BatchGetItem", "dynamodb:UpdateItem"],
+                "PresenceFunction" => &["dynamodb:BatchGetItem", "dynamodb:UpdateItem", "dynamodb:Scan"],
                 "AlertFunction" => &["dynamodb:GetItem", "dynamodb:UpdateItem"],
                 _ => &[],
             };
