@@ -138,7 +138,7 @@ async fn follow(
 ) -> Result<(Counts, Answer), UnknownEvent> {
     let deadline = invocation.deadline;
     let triggers = Triggers::new(changes, &deps.rules)?;
-    let present = deps.devices.get(triggers.to_read(), deadline).await;
+    let present = deps.devices.get(&triggers.to_read(), deadline).await;
     let plan = Plan::new(&triggers, &present.items, &present.left, clock.now(), &deps.rules);
     let (sent, deferred) = tokio::join!(
         send_all(plan.sendings, clock, deps, deadline),

@@ -13,6 +13,8 @@ pub mod broker;
 pub mod clients;
 pub mod config;
 #[cfg(feature = "dynamodb")]
+pub mod device_items;
+#[cfg(feature = "dynamodb")]
 pub mod device_shadows;
 #[cfg(feature = "dynamodb")]
 pub mod devices;

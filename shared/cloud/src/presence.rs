@@ -7,26 +7,24 @@
 use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::stream::{self, StreamExt as _};
-use telemetry::attribute::{Attribute, Item};
+use telemetry::attribute::Attribute;
 use telemetry::{DeviceId, Presence};
 
-use crate::attribute::{from_attribute, to_item};
+use crate::attribute::from_attribute;
+use crate::device_items::{DeviceItems, key};
 use crate::error::Error;
 use crate::readings::MAX_IN_FLIGHT;
 use crate::retry::{Backoff, Deadline, until};
 
 /// The index of the devices by the part of their id after the slash; it holds keys alone.
 pub const BY_NAME_INDEX: &str = "by-name";
-/// Most keys in one `BatchGetItem` (Amazon DynamoDB API Reference).
-const MAX_BATCH_KEYS: usize = 100;
 
 /// Finds devices by their clients, and writes whether they are connected.
 #[derive(Debug, Clone)]
 pub struct Presences {
-    client: Client,
-    table: String,
+    items: DeviceItems,
 }
 
 /// What became of updates: each device is in one of the first four.
@@ -47,7 +45,7 @@ pub struct Updated {
 impl Presences {
     /// In the devices table called `table`.
     pub fn new(client: Client, table: impl Into<String>) -> Self {
-        Self { client, table: table.into() }
+        Self { items: DeviceItems { client, table: table.into() } }
     }
 
     /// The devices whose name is `client`: one for each site that it has ever spoken from. An index is eventually
@@ -60,7 +58,7 @@ impl Presences {
         let mut start = None;
         loop {
             let page = until("Query", deadline, async || {
-                let query = self.client.query().table_name(&self.table).index_name(BY_NAME_INDEX);
+                let query = self.items.client.query().table_name(&self.items.table).index_name(BY_NAME_INDEX);
                 let query = query
                     .key_condition_expression("#name = :name")
                     .expression_attribute_names("#name", "name")
@@ -108,41 +106,8 @@ impl Presences {
     /// What is stored of devices, strongly consistent, 100 to a request: the attribute `presence` of each device
     /// that there is.
     async fn get(&self, devices: &[DeviceId], deadline: Deadline) -> Result<Stored, Error> {
-        let chunks = devices.chunks(MAX_BATCH_KEYS).map(|chunk| self.get_chunk(chunk, deadline));
-        let mut chunks = stream::iter(chunks).buffer_unordered(MAX_IN_FLIGHT);
-        let mut stored = Stored::with_capacity(devices.len());
-        while let Some(chunk) = chunks.next().await {
-            let of_item = |mut item: Item| {
-                let device = DeviceId::from_stored(item.get("device")?.as_s()?);
-                Some((device, item.remove("presence")))
-            };
-            stored.extend(chunk?.into_iter().filter_map(of_item));
-        }
-        Ok(stored)
-    }
-
-    async fn get_chunk(&self, devices: &[DeviceId], deadline: Deadline) -> Result<Vec<Item>, Error> {
-        let mut keys: Vec<HashMap<String, AttributeValue>> = devices.iter().map(key).collect();
-        let (mut items, mut backoff) = (Vec::with_capacity(keys.len()), Backoff::new(deadline));
-        loop {
-            let output = until("BatchGetItem", deadline, async || {
-                let wanted = KeysAndAttributes::builder().set_keys(Some(keys.clone())).consistent_read(true);
-                let wanted = wanted.projection_expression("device, presence").build();
-                let wanted = wanted.map_err(|error| Error::unreadable("BatchGetItem", error))?;
-                let get = self.client.batch_get_item().request_items(&self.table, wanted);
-                Box::pin(get.send()).await.map_err(|error| Error::from_sdk("BatchGetItem", error))
-            });
-            let output = output.await?;
-            let found = output.responses.into_iter().flat_map(HashMap::into_values).flatten();
-            items.extend(found.map(|item| to_item(&item)));
-            match output.unprocessed_keys.and_then(|mut tables| tables.remove(&self.table)) {
-                None => return Ok(items),
-                Some(left) => keys = left.keys,
-            }
-            if !backoff.pause(None).await {
-                return Err(Error::timed_out("BatchGetItem"));
-            }
-        }
+        let present = self.items.get(devices, Some("device, presence"), deadline).await.complete()?;
+        Ok(present.into_iter().map(|(device, mut item)| (device, item.remove("presence"))).collect())
     }
 
     /// Writes each once; returns those that somebody else has overtaken.
@@ -173,7 +138,7 @@ impl Presences {
     async fn put(&self, write: &Write, deadline: Deadline) -> Result<(), Error> {
         let presence = from_attribute(Attribute::M(write.presence.to_attributes()));
         until("UpdateItem", deadline, async || {
-            let update = self.client.update_item().table_name(&self.table);
+            let update = self.items.client.update_item().table_name(&self.items.table);
             let update =
                 update.set_key(Some(key(&write.device))).update_expression("SET presence = :presence");
             let update = update.expression_attribute_values(":presence", presence.clone());
@@ -190,10 +155,6 @@ impl Presences {
         })
         .await
     }
-}
-
-fn key(device: &DeviceId) -> HashMap<String, AttributeValue> {
-    HashMap::from([("device".to_owned(), AttributeValue::S(device.to_string()))])
 }
 
 /// By device, its attribute `presence` as it is stored; a device without one has `None`.

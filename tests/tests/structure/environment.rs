@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cloud::config::{
-    ArchiveConfig, CompactConfig, IngestConfig, PresenceConfig, REGISTRY, ShadowConfig, Variable,
+    AlertConfig, ArchiveConfig, CompactConfig, IngestConfig, PresenceConfig, REGISTRY, ShadowConfig, Variable,
 };
 use serde_json::Value;
 
@@ -80,8 +80,9 @@ fn every_value_that_a_parameter_allows_starts_the_functions() {
                 "ingest" => IngestConfig::from_lookup(lookup).err(),
                 "archive" => ArchiveConfig::from_lookup(lookup).err(),
                 "compact" => CompactConfig::from_lookup(lookup).err(),
-                "presence" => PresenceConfig::from_lookup(lookup).err(),
                 "shadow" => ShadowConfig::from_lookup(lookup).err(),
+                "presence" => PresenceConfig::from_lookup(lookup).err(),
+                "alert" => AlertConfig::from_lookup(lookup).err(),
                 other => panic!("{other} has no configuration"),
             };
             assert_eq!(problem, None, "{function}, {name} = {value}");
