@@ -351,13 +351,13 @@ fn rule(name: &str, condition: &str) -> String {
     format!("name = \"{name}\"\nseverity = \"warning\"\nmessage = \"it is silent\"\n[condition]\n{condition}")
 }
 
-/// A device of about 1 KB that was heard of so many seconds ago, and of its metric `flow` so many.
+/// A device of about 4 KB that was heard of so many seconds ago, and of its metric `flow` so many.
 fn device(device: &str, seconds: i64, flow: i64) -> Value {
     let micros = |seconds: i64| json!({"N": (ago(seconds) * 1_000).to_string()});
     let reading = |seconds: i64| json!({"M": {"value": {"N": "1"}, "at": micros(seconds), "received": micros(seconds)}});
     json!({
         "device": {"S": device}, "name": {"S": device.rsplit('/').next().unwrap()}, "rev": {"N": "1"},
-        "latest": {"M": {"flow": reading(flow), "note": {"M": {"value": {"S": "x".repeat(900)}}}}},
+        "latest": {"M": {"flow": reading(flow), "note": {"M": {"value": {"S": "x".repeat(4_000)}}}}},
         "last_at": micros(seconds), "first_seen": micros(seconds), "last_seen": micros(seconds),
     })
 }
@@ -420,16 +420,17 @@ fn all_commands(count: usize) -> BTreeSet<String> {
 
 #[tokio::test]
 async fn a_fleet_of_many_pages_is_looked_at_once_each() {
-    let mut presence = with_silent_fleet(6_000).await;
+    let mut presence = with_silent_fleet(5_000).await;
     assert_eq!(presence.look(ENOUGH).await.unwrap(), all_well());
-    let expected = Looked { devices: 6_000, silent: 6_000, sent: 6_000, ..Looked::default() };
+    let expected = Looked { devices: 5_000, silent: 5_000, sent: 5_000, ..Looked::default() };
     assert_eq!(presence.looked().await.unwrap(), expected);
     let commands = presence.commands();
-    assert_eq!((commands.len(), commands.into_iter().collect::<BTreeSet<_>>()), (6_000, all_commands(6_000)));
+    assert_eq!((commands.len(), commands.into_iter().collect::<BTreeSet<_>>()), (5_000, all_commands(5_000)));
     let (scans, sends) = (Operation::Scan, Operation::SendMessageBatch);
     let requests = [scans, sends].map(|operation| presence.aws.counters(operation).requests);
-    assert!((8..=12).contains(&requests[0]), "{requests:?}");
-    assert!((600..=612).contains(&requests[1]), "{requests:?}");
+    // 21 MB in 16 segments, of 1 MB a page: two pages each.
+    assert!((28..=32).contains(&requests[0]), "{requests:?}");
+    assert!((500..=532).contains(&requests[1]), "{requests:?}");
 }
 
 #[tokio::test]
@@ -452,7 +453,7 @@ async fn while_the_queue_takes_nothing_the_look_fails_and_the_next_finds_them_ag
     presence.aws.fail_next(Operation::SendMessageBatch, Fault::Throttle, u64::MAX);
     assert_eq!(presence.look(4 * SECONDS).await.unwrap(), Err("Tidegate.NotSent".to_owned()));
     let looked = presence.looked().await.unwrap();
-    assert_eq!((looked.silent, looked.sent, looked.failed), (40, 0, 40));
+    assert!(looked.sent == 0 && looked.failed > 0 && looked.failed == looked.silent, "{looked:?}");
     presence.aws.clear_faults();
     assert_eq!(presence.look(ENOUGH).await.unwrap(), all_well());
     assert_eq!(presence.commands().into_iter().collect::<BTreeSet<_>>(), all_commands(40));
@@ -460,12 +461,12 @@ async fn while_the_queue_takes_nothing_the_look_fails_and_the_next_finds_them_ag
 
 #[tokio::test]
 async fn what_was_found_in_time_is_told_and_the_rest_counted() {
-    let mut presence = with_silent_fleet(8_000).await;
-    presence.aws.set_latency(Operation::Scan, Duration::from_millis(1_300));
-    assert_eq!(presence.look(4 * SECONDS).await.unwrap(), all_well());
+    let mut presence = with_silent_fleet(1_600).await;
+    presence.aws.set_latency(Operation::Scan, Duration::from_millis(1_500));
+    assert_eq!(presence.look(6 * SECONDS).await.unwrap(), all_well());
     let looked = presence.looked().await.unwrap();
     assert_eq!((looked.cut_short, looked.failed), (1, 0), "{looked:?}");
-    assert!((1_000..8_000).contains(&looked.sent) && looked.sent == looked.devices, "{looked:?}");
+    assert!((200..1_600).contains(&looked.sent) && looked.sent == looked.devices, "{looked:?}");
     presence.aws.clear_faults();
     presence.aws.fail_next(Operation::Scan, Fault::Throttle, u64::MAX);
     assert_eq!(presence.look(3 * SECONDS).await.unwrap(), all_well());
@@ -488,7 +489,7 @@ async fn killed_in_the_middle_of_a_look_the_next_tells_of_all() {
         std::process::Command::new("kill").args(["-9", &pid]).status().unwrap();
     });
     assert_eq!(presence.look(ENOUGH).await.unwrap(), Err("Runtime.ExitError".to_owned()));
-    assert!((50..200).contains(&presence.commands().len()), "{}", presence.commands().len());
+    assert!((5..200).contains(&presence.commands().len()), "{}", presence.commands().len());
     presence.restart().await.unwrap();
     assert_eq!(presence.look(ENOUGH).await.unwrap(), all_well());
     assert_eq!(presence.commands().into_iter().collect::<BTreeSet<_>>(), all_commands(200));

@@ -6,15 +6,17 @@ use cloud::lambda::{Invocation, chain, emit};
 use cloud::metrics::MetricLine;
 use cloud::queue::Delayed;
 use cloud::retry::Deadline;
-use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt as _};
 use serde::Serialize;
 use telemetry::{DeviceId, Micros};
 
 use crate::handler::{Deps, HandlerError};
 use crate::silence::{Silent, Watch};
 
-/// Segments of the table that are read at the same time.
-const SEGMENTS: i32 = 4;
+/// Segments of the table.
+const SEGMENTS: i32 = 16;
+/// Segments that are read at the same time.
+const MAX_IN_FLIGHT: usize = 4;
 
 /// Tells `alert` of each device that has been silent for longer than a rule allows, as far as it is its turn. Where no
 /// rule asks for silence the devices are not looked at.
@@ -26,10 +28,21 @@ pub(crate) async fn sweep(invocation: &Invocation, deps: &Deps) -> Result<(), Ha
     let loaded = deps.rules.load(invocation.deadline).await.map_err(HandlerError::RulesNotRead)?;
     // Of rules that cannot be read `alert` tells.
     let watch = Watch::new(loaded.rules.into_iter().map(|(rule, _)| rule));
-    let segments = if watch.is_empty() { 0 } else { SEGMENTS };
-    let looks = deps.last_heard.segments(segments, watch.metrics());
-    let tallies = join_all(looks.map(|segment| look(segment, &watch, invocation, deps))).await;
-    let mut tally = tallies.into_iter().fold(Tally::default(), Tally::and);
+    let mut tally = Tally::default();
+    if !watch.is_empty() {
+        // Each look begins with another segment: where the time is too short, it is not always the same devices that
+        // are left out.
+        let number = invocation.began.0 / deps.config.silence_period_micros.max(1);
+        let mut segments: Vec<_> = deps.last_heard.segments(SEGMENTS, watch.metrics()).collect();
+        segments.rotate_left(usize::try_from(number % i64::from(SEGMENTS)).unwrap_or_default());
+        // The rest of the time is for telling of what was found.
+        let read_until = Deadline::after(invocation.deadline.remaining() / 4 * 3);
+        let looks = segments.into_iter().map(|segment| look(segment, read_until, &watch, invocation, deps));
+        let mut looks = stream::iter(looks).buffer_unordered(MAX_IN_FLIGHT);
+        while let Some(of_segment) = looks.next().await {
+            tally = tally.and(of_segment);
+        }
+    }
     report(&tally, invocation, deps);
     match tally.errors.pop() {
         Some(error) if tally.is_unread => Err(HandlerError::DevicesNotRead(error)),
@@ -40,9 +53,13 @@ pub(crate) async fn sweep(invocation: &Invocation, deps: &Deps) -> Result<(), Ha
 
 /// Looks through a segment page by page, and tells of each before the next: a fleet that is silent as a whole takes no
 /// more memory than a page.
-async fn look(mut segment: Segment<'_>, watch: &Watch, invocation: &Invocation, deps: &Deps) -> Tally {
-    // The rest of the time is for telling of what was found.
-    let read_until = Deadline::after(invocation.deadline.remaining() / 4 * 3);
+async fn look(
+    mut segment: Segment<'_>,
+    read_until: Deadline,
+    watch: &Watch,
+    invocation: &Invocation,
+    deps: &Deps,
+) -> Tally {
     let mut tally = Tally::default();
     loop {
         match segment.next(read_until).await {

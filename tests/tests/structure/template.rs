@@ -390,7 +390,8 @@ fn no_role_may_do_everything_or_anywhere() {
                 for action in list(&statement["Action"]) {
                     assert!(!action.as_str().unwrap().contains('*'), "{place}");
                 }
-                let is_for_the_local_cloud = is_local && statement["Sid"] == "WriteDevicesLocally";
+                let is_for_the_local_cloud =
+                    is_local && statement["Sid"].as_str().is_some_and(|sid| sid.ends_with("Locally"));
                 for resource in list(&statement["Resource"]) {
                     let is_known = names_a_resource(resource)
                         || is_the_shadow_of_things(statement, resource)
