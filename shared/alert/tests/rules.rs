@@ -1,7 +1,5 @@
 //! What a rule may say: everything that is wrong with one is told, at once, and what is right is kept as it was meant.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use alert::{Condition, Input, Length, Question, Rule, RuleError, RuleSet, Severity, Test};
 use telemetry::{DeviceId, Quality, Value};
 
