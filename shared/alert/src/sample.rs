@@ -34,14 +34,18 @@ impl Sample {
         (self.at, self.metric)
     }
 
-    /// Whether this one stands in place of `other`, which has the same identity: as
-    /// [`telemetry::standing`] decides it.
-    pub(crate) fn supersedes(&self, other: &Self) -> bool {
+    /// Which of two of one identity stands, the greater one: as [`telemetry::standing`] decides it.
+    pub(crate) fn standing_cmp(&self, other: &Self) -> Ordering {
         let by_content = || {
             let by_value = self.value.canonical_cmp(&other.value);
             by_value.then_with(|| self.unit.cmp(&other.unit))
         };
-        self.received.cmp(&other.received).then_with(by_content) == Ordering::Greater
+        self.received.cmp(&other.received).then_with(by_content)
+    }
+
+    /// Whether this one stands in place of `other`, which has the same identity.
+    pub(crate) fn supersedes(&self, other: &Self) -> bool {
+        self.standing_cmp(other) == Ordering::Greater
     }
 }
 

@@ -12,7 +12,7 @@
 
 use std::collections::VecDeque;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use telemetry::Micros;
 
 use crate::machine::{Machine, Phase, Transition};
@@ -49,7 +49,8 @@ pub struct Track {
     /// Samples that came after their time had been settled.
     #[serde(default)]
     late: u64,
-    #[serde(skip)]
+    /// Of what is stored, only the outline of what stands: for a rule that has changed by the time it is read.
+    #[serde(default, skip_serializing_if = "is_calm", serialize_with = "outline")]
     head: Option<Machine>,
     /// The transitions after the base.
     #[serde(skip)]
@@ -100,8 +101,12 @@ impl Track {
     #[must_use]
     pub fn ready(mut self, rule: &Rule) -> Self {
         if *self.rule != *rule.digest || !self.base.fits(rule) {
-            let mut track = Self::from_base(rule, self.last_known().renewed(rule), self.cutoff);
+            // Where nothing stands, the readings of the window may come once more, to be judged by the new rule.
+            let cutoff = if self.phase().stands() { self.head_at() } else { self.cutoff };
+            let mut track = Self::from_base(rule, self.last_known().renewed(rule), cutoff);
             track.history = self.history;
+            // It speaks of the questions of the rule that was.
+            track.history.iter_mut().for_each(|transition| transition.evidence.clear());
             track.late = self.late;
             return track;
         }
@@ -150,11 +155,21 @@ impl Track {
         self.last_known().is_plain() && self.base.is_plain()
     }
 
-    /// Forgets a cleared alert: what comes next begins anew.
+    /// Forgets a cleared alert: what comes next begins anew. What stands or is pending is not forgotten.
     pub fn forget(&mut self, rule: &Rule) {
-        let mut forgotten = Self::from_base(rule, self.last_known().renewed(rule), self.head_at());
-        forgotten.late = self.late;
-        *self = forgotten;
+        if !self.is_at_rest() {
+            return;
+        }
+        self.fold(rule, 0);
+        self.base.begin_anew();
+        self.history.clear();
+        let (head, recent) = self.replay(rule);
+        (self.head, self.recent) = (Some(head), recent);
+    }
+
+    /// Whether nothing stands or is pending.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        matches!(self.phase(), Phase::Normal | Phase::Cleared)
     }
 
     /// The newest time that is known of.
@@ -167,14 +182,10 @@ impl Track {
         let given = samples.len();
         samples.retain(|sample| sample.at > self.cutoff);
         let late = given - samples.len();
-        self.late += late as u64;
+        self.late = self.late.saturating_add(late as u64);
         if !samples.is_sorted_by(|a, b| a.identity() < b.identity()) {
-            samples.sort_by(|a, b| {
-                let by_identity = a.identity().cmp(&b.identity());
-                by_identity.then_with(|| {
-                    if a.supersedes(b) { std::cmp::Ordering::Less } else { std::cmp::Ordering::Greater }
-                })
-            });
+            // The one that stands sorts first within its identity.
+            samples.sort_by(|a, b| a.identity().cmp(&b.identity()).then_with(|| b.standing_cmp(a)));
             samples.dedup_by(|next, kept| next.identity() == kept.identity());
         }
         let Some(first) = samples.first() else { return Outcome { late, ..Outcome::default() } };
@@ -304,6 +315,14 @@ impl Track {
             self.history.pop_front();
         }
     }
+}
+
+fn is_calm(head: &Option<Machine>) -> bool {
+    head.as_ref().is_none_or(|head| !head.phase().stands())
+}
+
+fn outline<S: Serializer>(head: &Option<Machine>, serializer: S) -> Result<S::Ok, S::Error> {
+    head.as_ref().map(Machine::outline).serialize(serializer)
 }
 
 /// Lets a machine see samples and acknowledgements in their order.
