@@ -26,6 +26,9 @@ use crate::stored;
 /// window stands for it.
 const MAX_RATE_POINTS: i64 = 64;
 
+/// Points that are left of them where a device's item grows too large.
+const FEW_RATE_POINTS: usize = 8;
+
 /// Where an alert stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -118,6 +121,11 @@ impl Transition {
     /// What makes it this transition and no other: the readings that decided may come to be known better.
     pub(crate) fn identity(&self) -> (Micros, Phase, Phase, Cause, Micros, bool) {
         (self.at, self.from, self.to, self.cause, self.since, self.told)
+    }
+
+    /// Whether nobody would want to know of it: something began to hold, or has ceased to before it was an alert.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.to == Phase::Pending || (self.from == Phase::Pending && self.to == Phase::Normal)
     }
 }
 
@@ -230,6 +238,20 @@ impl Machine {
         machine
     }
 
+    /// One of which no more is known than how it stands.
+    pub(crate) fn standing(phase: Phase, raised: Micros, since: Micros) -> Self {
+        Self { phase, since, raised, told: since, ..Self::of_leaves(Vec::new()) }
+    }
+
+    /// Keeps fewer points of what a rate remembers.
+    pub(crate) fn thin_out(&mut self) {
+        for leaf in &mut self.leaves {
+            let Some(Memory::Rate(points)) = &mut leaf.memory else { continue };
+            let step = points.len().div_ceil(FEW_RATE_POINTS).max(1);
+            *points = points.iter().copied().step_by(step).collect();
+        }
+    }
+
     /// As much of it as [`Machine::renewed`] asks for.
     pub(crate) fn outline(&self) -> Self {
         Self { clearing: None, unstable: false, flips: VecDeque::new(), leaves: Vec::new(), ..*self }
@@ -267,6 +289,11 @@ impl Machine {
     /// When this phase began.
     pub fn since(&self) -> Micros {
         self.since
+    }
+
+    /// When the alert that stands was raised.
+    pub(crate) fn raised(&self) -> Micros {
+        self.raised
     }
 
     /// Whether it changes too often to be told each time.
@@ -409,12 +436,12 @@ impl Machine {
         let from = std::mem::replace(&mut self.phase, to);
         self.since = at;
         self.clearing = None;
-        let is_quiet = to == Phase::Pending || (from == Phase::Pending && to == Phase::Normal);
-        let told = !is_quiet && (!self.unstable || cause == Cause::Unstable || cause == Cause::Acknowledged);
-        if told {
+        let mut transition = self.transition(rule, from, cause, at, false);
+        transition.told = !transition.is_quiet()
+            && (!self.unstable || cause == Cause::Unstable || cause == Cause::Acknowledged);
+        if transition.told {
             self.told = at;
         }
-        let mut transition = self.transition(rule, from, cause, at, told);
         if to == Phase::Pending || to == Phase::Normal {
             transition.since = at;
         }

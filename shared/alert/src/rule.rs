@@ -23,6 +23,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use telemetry::limits::MAX_TEXT_BYTES;
 use telemetry::{DeviceId, Metric, Quality, Value};
 
 use crate::anomaly::Settings;
@@ -650,6 +651,7 @@ fn literal_value(literal: &Literal) -> Option<Value> {
         Literal::Boolean(flag) => Some(Value::Boolean(*flag)),
         Literal::Integer(number) => Some(Value::Integer((*number).into())),
         Literal::Float(number) => Value::from_f64(*number),
+        Literal::Text(text) if text.len() > MAX_TEXT_BYTES => None,
         Literal::Text(text) => Some(Value::Text(text.as_str().into())),
     }
 }

@@ -27,6 +27,9 @@ const FOLD: usize = 64;
 /// Transitions that are remembered, to explain how an alert came to stand.
 pub const MAX_HISTORY: usize = 32;
 
+/// Transitions that are left of them where a device's item grows too large.
+const LITTLE_HISTORY: usize = 4;
+
 /// The working memory of one rule on one device.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Track {
@@ -79,6 +82,11 @@ impl Track {
     /// The track of a device of which nothing is known.
     pub fn new(rule: &Rule) -> Self {
         Self::from_base(rule, Machine::new(rule), Micros(i64::MIN))
+    }
+
+    /// The track of an alert of which no more is known than how it was told.
+    pub(crate) fn standing(rule: &Rule, phase: Phase, raised: Micros, since: Micros) -> Self {
+        Self::from_base(rule, Machine::standing(phase, raised, since).renewed(rule), since)
     }
 
     fn from_base(rule: &Rule, base: Machine, cutoff: Micros) -> Self {
@@ -152,7 +160,23 @@ impl Track {
 
     /// Whether it says no more than a new one.
     pub fn is_plain(&self) -> bool {
-        self.last_known().is_plain() && self.base.is_plain()
+        self.last_known().is_plain() && self.base.is_plain() && self.history().all(Transition::is_quiet)
+    }
+
+    /// Keeps less of its history, and of what the base remembers.
+    pub(crate) fn thin_out(&mut self, rule: &Rule) {
+        let older = self.history.len().saturating_sub(LITTLE_HISTORY);
+        self.history.drain(..older);
+        self.base.thin_out();
+        let (head, recent) = self.replay(rule);
+        (self.head, self.recent) = (Some(head), recent);
+    }
+
+    /// Keeps no more than how it stands.
+    pub(crate) fn keep_outline(&mut self, rule: &Rule) {
+        let late = self.late;
+        *self = Self::from_base(rule, self.last_known().renewed(rule), self.head_at());
+        self.late = late;
     }
 
     /// Forgets a cleared alert: what comes next begins anew. What stands or is pending is not forgotten.

@@ -88,6 +88,11 @@ fn what_is_wrong_with_a_condition_is_told() {
     check(r#"metric = "a", inside = [20, nan]"#, &["inside"]);
     check(r#"metric = "a", equals = nan"#, &["no value that a reading can have"]);
     check(r#"metric = "a", equals = 1e200"#, &["no value that a reading can have"]);
+    check(&format!("metric = \"a\", equals = \"{}\"", "x".repeat(1_024)), &[]);
+    check(
+        &format!("metric = \"a\", equals = \"{}\"", "x".repeat(1_025)),
+        &["no value that a reading can have"],
+    );
 
     // One question to one metric.
     check(r#"metric = "a""#, &["exactly one of"]);
