@@ -3,18 +3,22 @@
 //! - [`fake_aws`]: an in-process HTTP server that answers the part of DynamoDB, S3 and the IoT data plane that
 //!   the functions use, refuses what AWS refuses, and fails on command.
 //! - [`runtime_api`]: starts a Lambda binary under the Lambda Runtime API, sends it events and takes its answers.
-//! - [`ingest`] and [`lake`]: the functions between the two, and [`events`], what they get; [`functions`], what they share.
+//! - [`ingest`], [`lake`], [`alerts`], [`presence`] and [`shadow`]: the functions between the two, and [`events`], what they
+//!   get; [`functions`], what they share.
 //! - [`process`]: CPU time and peak memory of a running process.
 //!
 //! What passes here has been seen to work against this fake only. Where the fake follows AWS's documentation and
 //! where it is a guess is said at each rule.
 
+pub mod alerts;
 pub mod events;
 pub mod fake_aws;
 pub mod functions;
 pub mod ingest;
 pub mod lake;
+pub mod presence;
 pub mod process;
 pub mod runtime_api;
 mod server;
+pub mod shadow;
 mod tls;

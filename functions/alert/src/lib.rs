@@ -14,3 +14,6 @@ pub mod handler;
 mod memory;
 mod rules;
 mod settle;
+
+pub use memory::Memory;
+pub use rules::RuleSource;

@@ -1,5 +1,6 @@
 //! The function `alert`: judges readings by alert rules.
 
+use alert_function::RuleSource;
 use alert_function::handler::{Deps, handle};
 use cloud::alerts::{AlertNotes, Alerts};
 use cloud::broker::Broker;
@@ -22,7 +23,7 @@ async fn main() -> Result<(), RuntimeError> {
     let dynamodb = sdk::dynamodb::Client::new(&aws);
     let deps = Deps {
         alerts: Alerts::new(dynamodb.clone(), &config.alerts_table),
-        rules: Rules::new(dynamodb.clone(), &config.config_table).into(),
+        rules: RuleSource::new(Rules::new(dynamodb.clone(), &config.config_table), config.config_cache),
         readings: Readings::new(dynamodb.clone(), &config.readings_table),
         devices: Devices::new(dynamodb.clone(), &config.devices_table),
         notes: AlertNotes::new(dynamodb, &config.devices_table),

@@ -10,13 +10,11 @@ use cloud::retry::Deadline;
 use cloud::rules::Rules;
 use tokio::time::Instant;
 
-/// How long rules are taken as they were read.
-const FRESH: Duration = Duration::from_secs(60);
-
-/// Reads the rules, and remembers them for a minute.
+/// Reads the rules, and remembers them for a while.
 #[derive(Debug)]
 pub struct RuleSource {
     table: Rules,
+    fresh: Duration,
     known: RefCell<Option<Known>>,
 }
 
@@ -35,25 +33,24 @@ pub(crate) struct Current {
     pub(crate) have_changed: bool,
 }
 
-impl From<Rules> for RuleSource {
-    fn from(table: Rules) -> Self {
-        Self { table, known: RefCell::new(None) }
-    }
-}
-
 impl RuleSource {
+    /// The rules of the config table, read again when what was read is as old as `fresh`.
+    pub fn new(table: Rules, fresh: Duration) -> Self {
+        Self { table, fresh, known: RefCell::new(None) }
+    }
+
     /// The rules. Of one that cannot be read any more, the last that could stands, as long as this process lives.
     ///
     /// # Errors
     /// If they cannot be read, and are not known from before.
     pub(crate) async fn current(&self, deadline: Deadline) -> Result<Current, CloudError> {
         let known = self.known.borrow().clone();
-        if let Some(known) = known.as_ref().filter(|known| known.read.elapsed() < FRESH) {
+        if let Some(known) = known.as_ref().filter(|known| known.read.elapsed() < self.fresh) {
             return Ok(Current { rules: Arc::clone(&known.rules), broken: 0, have_changed: false });
         }
         let loaded = match (self.table.load(deadline).await, known.as_ref()) {
             (Ok(loaded), _) => loaded,
-            // What was good a minute ago is better than nothing.
+            // What was good a while ago is better than nothing.
             (Err(error), Some(known)) => {
                 tracing::warn!(error = cloud::lambda::chain(&error), "rules could not be read again");
                 return Ok(Current { rules: Arc::clone(&known.rules), broken: 0, have_changed: false });

@@ -292,7 +292,7 @@ async fn commit(
 ) -> Result<Committed, CloudError> {
     if alerts.has_news() {
         let item = alerts.to_item(rules);
-        if deps.alerts.put(&item, alerts.rev, deadline).await? == Stored::Overtaken {
+        if deps.alerts.put(item, alerts.rev, deadline).await? == Stored::Overtaken {
             return Ok(Committed::Overtaken);
         }
         alerts.stored(alerts.rev + 1);

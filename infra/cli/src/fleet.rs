@@ -58,11 +58,11 @@ impl Device {
 }
 
 /// Registers a device: a thing with the attribute `site`, a certificate and key of its own, and
-/// `policy` attached to the certificate. A thing that exists gets another certificate.
+/// `policies` attached to the certificate. A thing that exists gets another certificate.
 ///
 /// # Errors
 /// If AWS IoT refuses.
-pub async fn register(iot: &iot::Client, policy: &str, site: &str, name: &str) -> Result<Device> {
+pub async fn register(iot: &iot::Client, policies: &[&str], site: &str, name: &str) -> Result<Device> {
     let sentence = || format!("cannot register the device {name}");
     let attributes = AttributePayload::builder().attributes("site", site).build();
     let created = iot.create_thing().thing_name(name).attribute_payload(attributes.clone()).send().await;
@@ -75,7 +75,9 @@ pub async fn register(iot: &iot::Client, policy: &str, site: &str, name: &str) -
     }
     let made = iot.create_keys_and_certificate().set_as_active(true).send().await.or_problem(sentence)?;
     let arn = made.certificate_arn().unwrap_or_default();
-    iot.attach_policy().policy_name(policy).target(arn).send().await.or_problem(sentence)?;
+    for policy in policies {
+        iot.attach_policy().policy_name(*policy).target(arn).send().await.or_problem(sentence)?;
+    }
     iot.attach_thing_principal().thing_name(name).principal(arn).send().await.or_problem(sentence)?;
     Ok(Device {
         site: site.to_owned(),
@@ -91,7 +93,19 @@ pub struct Connection {
     device: String,
     client: AsyncClient,
     happenings: UnboundedReceiver<Happening>,
+    received: UnboundedReceiver<Received>,
     driver: AbortHandle,
+}
+
+/// A message that a subscription brought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Received {
+    /// Where it was published.
+    pub topic: String,
+    /// What was published.
+    pub payload: Vec<u8>,
+    /// Whether the broker had kept it from before the subscription.
+    pub is_retained: bool,
 }
 
 #[derive(Debug)]
@@ -99,6 +113,7 @@ enum Happening {
     Connected,
     Sent(u16),
     Acknowledged(u16),
+    Subscribed,
     Broken(String),
 }
 
@@ -114,8 +129,9 @@ impl Connection {
         options.set_inflight(IN_FLIGHT).set_keep_alive(Duration::from_secs(30));
         let (client, events) = AsyncClient::new(options, usize::from(IN_FLIGHT));
         let (tell, happenings) = unbounded_channel();
-        let driver = tokio::spawn(drive(events, tell)).abort_handle();
-        let mut connection = Self { device: device.name.clone(), client, happenings, driver };
+        let (deliver, received) = unbounded_channel();
+        let driver = tokio::spawn(drive(events, tell, deliver)).abort_handle();
+        let mut connection = Self { device: device.name.clone(), client, happenings, received, driver };
         connection
             .wait_for("connect", |happening| matches!(happening, Happening::Connected).then_some(()))
             .await?;
@@ -138,6 +154,22 @@ impl Connection {
             _ => None,
         };
         self.wait_for("publish", acknowledged).await
+    }
+
+    /// Subscribes to a topic filter with QoS 1.
+    ///
+    /// # Errors
+    /// If the broker refuses, or does not answer in time.
+    pub async fn subscribe(&mut self, filter: &str) -> Result<()> {
+        if self.client.subscribe(filter, QoS::AtLeastOnce).await.is_err() {
+            return self.wait_for("subscribe", |_| None).await;
+        }
+        self.wait_for("subscribe", |happening| matches!(happening, Happening::Subscribed).then_some(())).await
+    }
+
+    /// The next message of a subscription; `None` if none comes within `patience`.
+    pub async fn receive(&mut self, patience: Duration) -> Option<Received> {
+        timeout(patience, self.received.recv()).await.ok().flatten()
     }
 
     /// Says goodbye to the broker.
@@ -180,11 +212,18 @@ impl Drop for Connection {
 
 /// Keeps the connection going until it breaks or is closed; never connects again, because a test
 /// or demo has to see that it broke.
-async fn drive(mut events: EventLoop, tell: UnboundedSender<Happening>) {
+async fn drive(mut events: EventLoop, tell: UnboundedSender<Happening>, deliver: UnboundedSender<Received>) {
     loop {
         let happening = match events.poll().await {
             Ok(Event::Incoming(Packet::ConnAck(_))) => Happening::Connected,
             Ok(Event::Incoming(Packet::PubAck(ack))) => Happening::Acknowledged(ack.pkid),
+            Ok(Event::Incoming(Packet::SubAck(_))) => Happening::Subscribed,
+            Ok(Event::Incoming(Packet::Publish(publish))) => {
+                let (topic, payload) = (publish.topic, publish.payload.to_vec());
+                // Nobody listens any more where the connection is being dropped.
+                let _ = deliver.send(Received { topic, payload, is_retained: publish.retain });
+                continue;
+            }
             Ok(Event::Outgoing(Outgoing::Publish(id))) => Happening::Sent(id),
             Ok(Event::Outgoing(Outgoing::Disconnect)) => return,
             Ok(_) => continue,

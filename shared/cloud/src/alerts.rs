@@ -4,27 +4,24 @@ use std::collections::{BTreeMap, HashMap};
 
 use alert::{SHARDS, Told};
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::stream::{self, StreamExt as _};
 use telemetry::attribute::Item;
 use telemetry::{DeviceId, Micros};
 
-use crate::attribute::{from_item, to_item};
+use crate::attribute::from_item;
+use crate::device_items::{DeviceItems, key};
 use crate::error::Error;
-use crate::retry::{Backoff, Deadline, until};
+use crate::readings::MAX_IN_FLIGHT;
+use crate::retry::{Deadline, until};
 
 /// The index of devices of which something stands, or is to be published.
 pub const STANDING_INDEX: &str = "standing";
-/// Most keys in one `BatchGetItem` (Amazon DynamoDB API Reference).
-const MAX_BATCH_KEYS: usize = 100;
-/// Requests under way at once.
-const MAX_IN_FLIGHT: usize = 8;
 
 /// Reads and writes what is known of the devices' alerts.
 #[derive(Debug, Clone)]
 pub struct Alerts {
-    client: Client,
-    table: String,
+    items: DeviceItems,
 }
 
 /// What became of a conditional write.
@@ -39,7 +36,7 @@ pub enum Stored {
 impl Alerts {
     /// The table called `table`.
     pub fn new(client: Client, table: impl Into<String>) -> Self {
-        Self { client, table: table.into() }
+        Self { items: DeviceItems { client, table: table.into() } }
     }
 
     /// The items of devices, strongly consistent, 100 to a request. Devices without an item are left out.
@@ -51,55 +48,17 @@ impl Alerts {
         devices: &[DeviceId],
         deadline: Deadline,
     ) -> Result<HashMap<DeviceId, Item>, Error> {
-        let chunks = devices.chunks(MAX_BATCH_KEYS).map(|chunk| self.get_chunk(chunk, deadline));
-        let mut chunks = stream::iter(chunks).buffer_unordered(MAX_IN_FLIGHT);
-        let mut items = HashMap::with_capacity(devices.len());
-        while let Some(chunk) = chunks.next().await {
-            items.extend(chunk?);
-        }
-        Ok(items)
-    }
-
-    async fn get_chunk(
-        &self,
-        devices: &[DeviceId],
-        deadline: Deadline,
-    ) -> Result<Vec<(DeviceId, Item)>, Error> {
-        let mut keys: Vec<HashMap<String, AttributeValue>> = devices.iter().map(key).collect();
-        let (mut items, mut backoff) = (Vec::with_capacity(keys.len()), Backoff::new(deadline));
-        loop {
-            let output = until("BatchGetItem", deadline, async || {
-                let wanted =
-                    KeysAndAttributes::builder().set_keys(Some(keys.clone())).consistent_read(true).build();
-                let wanted = wanted.map_err(|error| Error::unreadable("BatchGetItem", error))?;
-                let get = self.client.batch_get_item().request_items(&self.table, wanted);
-                Box::pin(get.send()).await.map_err(|error| Error::from_sdk("BatchGetItem", error))
-            });
-            let output = output.await?;
-            let found = output.responses.into_iter().flat_map(HashMap::into_values).flatten();
-            items.extend(found.filter_map(|item| {
-                let item = to_item(&item);
-                Some((DeviceId::from_stored(item.get("device")?.as_s()?), item))
-            }));
-            let left = output.unprocessed_keys.and_then(|mut tables| tables.remove(&self.table));
-            match left {
-                None => return Ok(items),
-                Some(left) => keys = left.keys,
-            }
-            if !backoff.pause(None).await {
-                return Err(Error::timed_out("BatchGetItem"));
-            }
-        }
+        self.items.get(devices, None, deadline).await.complete()
     }
 
     /// Stores an item in place of that of revision `rev`, or where there is none if that is 0.
     ///
     /// # Errors
     /// If DynamoDB refuses, or the time is over.
-    pub async fn put(&self, item: &Item, rev: i64, deadline: Deadline) -> Result<Stored, Error> {
+    pub async fn put(&self, item: Item, rev: i64, deadline: Deadline) -> Result<Stored, Error> {
         let item = from_item(item);
         let outcome = until("PutItem", deadline, async || {
-            let put = self.client.put_item().table_name(&self.table).set_item(Some(item.clone()));
+            let put = self.items.client.put_item().table_name(&self.items.table).set_item(Some(item.clone()));
             let put = if rev == 0 {
                 put.condition_expression("attribute_not_exists(device)")
             } else {
@@ -124,7 +83,8 @@ impl Alerts {
         deadline: Deadline,
     ) -> Result<Stored, Error> {
         let outcome = until("UpdateItem", deadline, async || {
-            let update = self.client.update_item().table_name(&self.table).set_key(Some(key(device)));
+            let update =
+                self.items.client.update_item().table_name(&self.items.table).set_key(Some(key(device)));
             let update = update.update_expression(if is_over {
                 "SET rev = :next REMOVE outbox, standing"
             } else {
@@ -158,7 +118,8 @@ impl Alerts {
         let (mut devices, mut start) = (Vec::new(), None);
         loop {
             let page = until("Query", deadline, async || {
-                let query = self.client.query().table_name(&self.table).index_name(STANDING_INDEX);
+                let query =
+                    self.items.client.query().table_name(&self.items.table).index_name(STANDING_INDEX);
                 let query = query.key_condition_expression("standing = :shard");
                 let query = query.expression_attribute_values(":shard", AttributeValue::S(shard.to_owned()));
                 let query = query.set_exclusive_start_key(start.clone());
@@ -233,10 +194,6 @@ fn note(rule: &str, told: &Told) -> HashMap<String, AttributeValue> {
 
 fn number(micros: Micros) -> AttributeValue {
     AttributeValue::N(micros.0.to_string())
-}
-
-fn key(device: &DeviceId) -> HashMap<String, AttributeValue> {
-    HashMap::from([("device".to_owned(), AttributeValue::S(device.to_string()))])
 }
 
 fn conditional(outcome: Result<(), Error>) -> Result<Stored, Error> {

@@ -9,23 +9,6 @@ pub(crate) fn to_item(item: &HashMap<String, AttributeValue>) -> Item {
     item.iter().filter_map(|(name, value)| Some((name.clone(), to_attribute(value)?))).collect()
 }
 
-#[cfg(feature = "alerts")]
-pub(crate) fn from_item(item: &Item) -> HashMap<String, AttributeValue> {
-    item.iter().map(|(name, value)| (name.clone(), from_attribute(value))).collect()
-}
-
-#[cfg(feature = "alerts")]
-fn from_attribute(value: &Attribute) -> AttributeValue {
-    match value {
-        Attribute::S(text) => AttributeValue::S(text.clone()),
-        Attribute::N(digits) => AttributeValue::N(digits.clone()),
-        Attribute::Bool(flag) => AttributeValue::Bool(*flag),
-        Attribute::Null(flag) => AttributeValue::Null(*flag),
-        Attribute::L(list) => AttributeValue::L(list.iter().map(from_attribute).collect()),
-        Attribute::M(map) => AttributeValue::M(from_item(map)),
-    }
-}
-
 /// `None` for the types that Tidegate never writes: sets and binaries.
 fn to_attribute(value: &AttributeValue) -> Option<Attribute> {
     Some(match value {
@@ -37,4 +20,19 @@ fn to_attribute(value: &AttributeValue) -> Option<Attribute> {
         AttributeValue::M(map) => Attribute::M(to_item(map)),
         _ => return None,
     })
+}
+
+pub(crate) fn from_attribute(attribute: Attribute) -> AttributeValue {
+    match attribute {
+        Attribute::S(text) => AttributeValue::S(text),
+        Attribute::N(digits) => AttributeValue::N(digits),
+        Attribute::Bool(flag) => AttributeValue::Bool(flag),
+        Attribute::Null(flag) => AttributeValue::Null(flag),
+        Attribute::L(list) => AttributeValue::L(list.into_iter().map(from_attribute).collect()),
+        Attribute::M(item) => AttributeValue::M(from_item(item)),
+    }
+}
+
+pub(crate) fn from_item(item: Item) -> HashMap<String, AttributeValue> {
+    item.into_iter().map(|(name, value)| (name, from_attribute(value))).collect()
 }

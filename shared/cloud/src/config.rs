@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use telemetry::{ClientId, IdentityRules, TopicFilter};
 
@@ -21,8 +22,10 @@ pub struct Variable {
     pub functions: &'static [&'static str],
 }
 
-const ALL: &[&str] = &["alert", "archive", "compact", "ingest"];
+const ALL: &[&str] = &["alert", "archive", "compact", "ingest", "presence", "shadow"];
 const ALERT: &[&str] = &["alert"];
+const PRESENCE: &[&str] = &["presence"];
+const SHADOW: &[&str] = &["shadow"];
 const INGEST: &[&str] = &["ingest"];
 const COMPACT: &[&str] = &["compact"];
 
@@ -42,7 +45,7 @@ const DEVICES_TABLE: Variable = Variable {
     name: "TIDEGATE_DEVICES_TABLE",
     default: None,
     meaning: "DynamoDB table of the devices' latest values.",
-    functions: &["alert", "ingest"],
+    functions: &["alert", "ingest", "presence", "shadow"],
 };
 const BUCKET: Variable = Variable {
     name: "TIDEGATE_BUCKET",
@@ -84,6 +87,12 @@ const CONFIG_TABLE: Variable = Variable {
     name: "TIDEGATE_CONFIG_TABLE",
     default: None,
     meaning: "DynamoDB table of alert rules.",
+    functions: &["alert", "presence"],
+};
+const CONFIG_CACHE_SECONDS: Variable = Variable {
+    name: "TIDEGATE_CONFIG_CACHE_SECONDS",
+    default: Some("60"),
+    meaning: "Seconds that alert rules are taken as they were read, at most 3600.",
     functions: ALERT,
 };
 const ALERT_LATENESS_SECONDS: Variable = Variable {
@@ -105,8 +114,46 @@ const ALERT_TOPIC_ARN: Variable = Variable {
     functions: ALERT,
 };
 
+const SHADOW_NAME: Variable = Variable {
+    name: "TIDEGATE_SHADOW_NAME",
+    default: Some("telemetry"),
+    meaning: "Name of the shadow that shows each thing's latest values.",
+    functions: SHADOW,
+};
+const SHADOW_DEADBAND_PERCENT: Variable = Variable {
+    name: "TIDEGATE_SHADOW_DEADBAND_PERCENT",
+    default: Some("1"),
+    meaning: "How far a number has to be from what the shadow shows, in percent of that, to be sent; `0`: any change is.",
+    functions: SHADOW,
+};
+const SHADOW_MIN_INTERVAL_SECONDS: Variable = Variable {
+    name: "TIDEGATE_SHADOW_MIN_INTERVAL_SECONDS",
+    default: Some("10"),
+    meaning: "Least time between two updates of one shadow, 0 to 900; what changes meanwhile is sent after it.",
+    functions: SHADOW,
+};
+const SHADOW_QUEUE_URL: Variable = Variable {
+    name: "TIDEGATE_SHADOW_QUEUE_URL",
+    default: None,
+    meaning: "SQS queue by which `shadow` reminds itself of updates that had to wait.",
+    functions: SHADOW,
+};
+
+const ALERT_QUEUE_URL: Variable = Variable {
+    name: "TIDEGATE_ALERT_QUEUE_URL",
+    default: None,
+    meaning: "SQS queue of commands to `alert`.",
+    functions: PRESENCE,
+};
+const SILENCE_SCHEDULE: Variable = Variable {
+    name: "TIDEGATE_SILENCE_SCHEDULE",
+    default: Some("rate(1 minute)"),
+    meaning: "How often silent devices are looked for, as the schedule that invokes the function says it.",
+    functions: PRESENCE,
+};
+
 /// All variables, in the order of the README's table.
-pub const REGISTRY: [Variable; 13] = [
+pub const REGISTRY: [Variable; 20] = [
     READINGS_TABLE,
     DEVICES_TABLE,
     BUCKET,
@@ -116,9 +163,16 @@ pub const REGISTRY: [Variable; 13] = [
     COMPACT_AFTER_MINUTES,
     ALERTS_TABLE,
     CONFIG_TABLE,
+    CONFIG_CACHE_SECONDS,
     ALERT_LATENESS_SECONDS,
     ALERT_KEEP_MINUTES,
     ALERT_TOPIC_ARN,
+    SHADOW_NAME,
+    SHADOW_DEADBAND_PERCENT,
+    SHADOW_MIN_INTERVAL_SECONDS,
+    SHADOW_QUEUE_URL,
+    ALERT_QUEUE_URL,
+    SILENCE_SCHEDULE,
     STAGE,
 ];
 
@@ -237,6 +291,8 @@ pub struct AlertConfig {
     pub alerts_table: String,
     /// Name of the config table.
     pub config_table: String,
+    /// How long rules are taken as they were read.
+    pub config_cache: Duration,
     /// How late a reading may come and still be judged, in microseconds.
     pub lateness_micros: i64,
     /// How long the document of a cleared alert is kept, in microseconds.
@@ -258,9 +314,82 @@ impl AlertConfig {
             devices_table: reader.read(DEVICES_TABLE),
             alerts_table: reader.read(ALERTS_TABLE),
             config_table: reader.read(CONFIG_TABLE),
-            lateness_micros: reader.read::<Bounded<3_600>>(ALERT_LATENESS_SECONDS).0 * 1_000_000,
+            config_cache: reader.read::<Bounded<3_600>>(CONFIG_CACHE_SECONDS).seconds(),
+            lateness_micros: i64::from(reader.read::<Bounded<3_600>>(ALERT_LATENESS_SECONDS).0) * 1_000_000,
             keep_micros: i64::from(reader.read::<u32>(ALERT_KEEP_MINUTES)) * 60_000_000,
             topic_arn: Some(reader.read::<String>(ALERT_TOPIC_ARN)).filter(|arn| !arn.is_empty()),
+        };
+        reader.finish(config)
+    }
+}
+
+/// What `shadow` is configured with.
+#[derive(Debug, Clone)]
+pub struct ShadowConfig {
+    /// Stage of the deployment.
+    pub stage: String,
+    /// Name of the devices table.
+    pub devices_table: String,
+    /// Name of the shadow.
+    pub shadow_name: String,
+    /// How far a number has to be from what the shadow shows to be sent, in percent of that: finite, not negative.
+    pub deadband_percent: f64,
+    /// Least time between two updates of one shadow, in seconds: at most [`MAX_DELAY_SECONDS`].
+    pub min_interval_seconds: u32,
+    /// URL of the queue of nudges.
+    pub queue_url: String,
+}
+
+/// Longest time that SQS keeps a message back, in seconds (Amazon SQS API Reference, `SendMessage`, `DelaySeconds`).
+pub const MAX_DELAY_SECONDS: u32 = 900;
+
+impl ShadowConfig {
+    /// As [`IngestConfig::from_lookup`].
+    ///
+    /// # Errors
+    /// Likewise.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut reader = Reader { lookup, problems: Vec::new() };
+        let config = Self {
+            stage: reader.read(STAGE),
+            devices_table: reader.read(DEVICES_TABLE),
+            shadow_name: reader.read::<ShadowName>(SHADOW_NAME).0,
+            deadband_percent: reader.read::<Percent>(SHADOW_DEADBAND_PERCENT).0,
+            min_interval_seconds: reader.read::<Bounded<MAX_DELAY_SECONDS>>(SHADOW_MIN_INTERVAL_SECONDS).0,
+            queue_url: reader.read(SHADOW_QUEUE_URL),
+        };
+        reader.finish(config)
+    }
+}
+
+/// What `presence` is configured with.
+#[derive(Debug, Clone)]
+pub struct PresenceConfig {
+    /// Stage of the deployment.
+    pub stage: String,
+    /// Name of the devices table.
+    pub devices_table: String,
+    /// Name of the config table.
+    pub config_table: String,
+    /// Where to tell `alert` of silent devices.
+    pub alert_queue_url: String,
+    /// How often silent devices are looked for, in microseconds.
+    pub silence_period_micros: i64,
+}
+
+impl PresenceConfig {
+    /// As [`IngestConfig::from_lookup`].
+    ///
+    /// # Errors
+    /// Likewise.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut reader = Reader { lookup, problems: Vec::new() };
+        let config = Self {
+            stage: reader.read(STAGE),
+            devices_table: reader.read(DEVICES_TABLE),
+            config_table: reader.read(CONFIG_TABLE),
+            alert_queue_url: reader.read(ALERT_QUEUE_URL),
+            silence_period_micros: reader.read::<RateSetting>(SILENCE_SCHEDULE).0,
         };
         reader.finish(config)
     }
@@ -304,14 +433,43 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
 
 /// A number of at most `MAX`.
 #[derive(Default)]
-struct Bounded<const MAX: i64>(i64);
+struct Bounded<const MAX: u32>(u32);
 
-impl<const MAX: i64> FromStr for Bounded<MAX> {
+impl<const MAX: u32> Bounded<MAX> {
+    fn seconds(&self) -> Duration {
+        Duration::from_secs(self.0.into())
+    }
+}
+
+impl<const MAX: u32> FromStr for Bounded<MAX> {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let number = text.parse().ok().filter(|number| (0..=MAX).contains(number));
+        let number = text.parse().ok().filter(|number| *number <= MAX);
         number.map(Self).ok_or_else(|| format!("must be a whole number from 0 to {MAX}"))
+    }
+}
+
+/// A schedule of EventBridge that is a rate (Amazon EventBridge User Guide, "Rate expressions"), in microseconds.
+#[derive(Default)]
+struct RateSetting(i64);
+
+impl FromStr for RateSetting {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let rate = text.strip_prefix("rate(").and_then(|rest| rest.strip_suffix(')')?.split_once(' '));
+        let (number, unit) = rate.ok_or("must be a rate, such as rate(5 minutes)")?;
+        let minutes = match unit {
+            "minute" | "minutes" => 1,
+            "hour" | "hours" => 60,
+            "day" | "days" => 24 * 60,
+            _ => return Err("must be in minutes, hours or days"),
+        };
+        match number.parse::<u16>() {
+            Ok(number @ 1..) => Ok(Self(i64::from(number) * minutes * 60_000_000)),
+            _ => Err("must be every 1 to 65535 minutes, hours or days"),
+        }
     }
 }
 
@@ -338,6 +496,35 @@ impl FromStr for FilterSetting {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text.is_empty() { Ok(Self(None)) } else { text.parse().map(|filter| Self(Some(filter))) }
+    }
+}
+
+#[derive(Default)]
+struct ShadowName(String);
+
+impl FromStr for ShadowName {
+    type Err = &'static str;
+
+    /// AWS IoT API Reference, `UpdateThingShadow`, `shadowName`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || "$:_-".contains(c);
+        if (1..=64).contains(&text.len()) && text.chars().all(is_allowed) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("must be 1 to 64 letters, digits, `$`, `:`, `_` or `-`")
+        }
+    }
+}
+
+#[derive(Default)]
+struct Percent(f64);
+
+impl FromStr for Percent {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let percent = text.parse().ok().filter(|percent: &f64| percent.is_finite() && *percent >= 0.0);
+        percent.map(Self).ok_or("must be a number that is not negative")
     }
 }
 
@@ -377,6 +564,26 @@ mod tests {
     }
 
     #[test]
+    fn rates_are_read_as_eventbridge_writes_them() {
+        let check = |text: &str, expected: Option<i64>| {
+            let minutes = text.parse::<RateSetting>().ok().map(|rate| rate.0 / 60_000_000);
+            assert_eq!(minutes, expected, "{text}");
+        };
+        check("rate(1 minute)", Some(1));
+        check("rate(5 minutes)", Some(5));
+        check("rate(2 hours)", Some(120));
+        check("rate(1 day)", Some(1_440));
+        check("rate(0 minutes)", None);
+        check("rate(-1 minutes)", None);
+        check("rate(1.5 minutes)", None);
+        check("rate(99999 minutes)", None);
+        check("rate(1 week)", None);
+        check("rate(minute)", None);
+        check("cron(0 12 * * ? *)", None);
+        check("", None);
+    }
+
+    #[test]
     fn all_problems_are_reported_at_once() {
         let set = [
             ("TIDEGATE_READINGS_TABLE", ""),
@@ -388,6 +595,36 @@ mod tests {
         let is_wrong = |v: &&Variable| v.name != "TIDEGATE_STAGE" && v.functions.contains(&"ingest");
         for variable in REGISTRY.iter().filter(is_wrong) {
             assert!(error.contains(variable.name), "{} is missing in: {error}", variable.name);
+        }
+    }
+
+    #[test]
+    fn what_a_shadow_is_kept_by_has_bounds() {
+        let check = |name: &str, value: &str, is_valid: bool| {
+            let lookup = |asked: &str| match asked {
+                "TIDEGATE_DEVICES_TABLE" => Some("devices".to_owned()),
+                "TIDEGATE_SHADOW_QUEUE_URL" => Some("https://sqs/nudges".to_owned()),
+                _ => Some(value.to_owned()).filter(|_| asked == format!("TIDEGATE_SHADOW_{name}")),
+            };
+            let outcome = ShadowConfig::from_lookup(lookup);
+            assert_eq!(outcome.is_ok(), is_valid, "{name} = {value}: {outcome:?}");
+        };
+        check("NAME", "", true);
+        check("NAME", "tele:metry_2-$", true);
+        check("NAME", "a/b", false);
+        check("NAME", &"n".repeat(65), false);
+        check("DEADBAND_PERCENT", "0", true);
+        check("DEADBAND_PERCENT", "0.25", true);
+        check("DEADBAND_PERCENT", "-1", false);
+        check("DEADBAND_PERCENT", "NaN", false);
+        check("DEADBAND_PERCENT", "inf", false);
+        check("MIN_INTERVAL_SECONDS", "0", true);
+        check("MIN_INTERVAL_SECONDS", "900", true);
+        check("MIN_INTERVAL_SECONDS", "901", false);
+        check("MIN_INTERVAL_SECONDS", "1.5", false);
+        let nothing = ShadowConfig::from_lookup(|_| None).unwrap_err().to_string();
+        for name in ["TIDEGATE_DEVICES_TABLE", "TIDEGATE_SHADOW_QUEUE_URL"] {
+            assert!(nothing.contains(name), "{name} is missing in: {nothing}");
         }
     }
 }

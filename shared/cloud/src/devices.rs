@@ -168,10 +168,11 @@ impl Update {
             Way::Fetch => fetch_statement(table, device),
             Way::Insert => {
                 let text = format!(
-                    "INSERT INTO \"{table}\" VALUE {{'device': ?, 'latest': ?, 'last_at': ?, 'first_seen': ?, 'last_seen': ?, 'rev': ?}}"
+                    "INSERT INTO \"{table}\" VALUE {{'device': ?, 'name': ?, 'latest': ?, 'last_at': ?, 'first_seen': ?, 'last_seen': ?, 'rev': ?}}"
                 );
                 let parameters = [
                     device,
+                    Parameter::S(latest.device.name()),
                     Parameter::Latest(latest),
                     Parameter::N(latest.newest().0),
                     Parameter::N(latest.first_seen.0),

@@ -37,7 +37,7 @@ pub struct Error {
 }
 
 /// Codes that DynamoDB, S3, SQS and IoT use for "not now" (AWS SDKs and Tools Reference Guide, "Retry behavior").
-const RETRY_CODES: [&str; 16] = [
+const RETRY_CODES: [&str; 20] = [
     "ProvisionedThroughputExceededException",
     "ProvisionedThroughputExceeded",
     "ThrottlingException",
@@ -54,11 +54,23 @@ const RETRY_CODES: [&str; 16] = [
     "SlowDown",
     "RequestTimeout",
     "PriorRequestNotComplete",
+    "RequestThrottled",
+    // AWS IoT's own; 409 is a shadow that somebody else was changing at the same time.
+    "ConflictException",
+    "InternalFailureException",
+    "ServiceUnavailableException",
 ];
 
 /// Codes that say that this very request is at fault.
-const REJECT_CODES: [&str; 4] =
-    ["ValidationException", "ValidationError", "EntityTooLarge", "ItemCollectionSizeLimitExceeded"];
+const REJECT_CODES: [&str; 7] = [
+    "ValidationException",
+    "ValidationError",
+    "EntityTooLarge",
+    "ItemCollectionSizeLimitExceeded",
+    "InvalidRequestException",
+    "RequestEntityTooLargeException",
+    "UnsupportedDocumentEncodingException",
+];
 
 /// What the code of an answer with `status` calls for.
 pub(crate) fn disposition(code: &str, status: u16) -> Disposition {
@@ -155,7 +167,11 @@ mod tests {
         check("SlowDown", 503, retry);
         check("SomethingNew", 500, retry);
         check("SomethingNew", 429, retry);
+        check("ConflictException", 409, retry);
+        check("InternalFailureException", 500, retry);
         check("ValidationException", 400, Disposition::Reject);
+        check("InvalidRequestException", 400, Disposition::Reject);
+        check("RequestEntityTooLargeException", 413, Disposition::Reject);
         check("AccessDeniedException", 400, Disposition::Fatal);
         check("ResourceNotFoundException", 400, Disposition::Fatal);
         check("NoSuchBucket", 404, Disposition::Fatal);

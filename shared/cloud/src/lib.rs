@@ -13,8 +13,14 @@ pub mod broker;
 pub mod clients;
 pub mod config;
 #[cfg(feature = "dynamodb")]
+pub mod device_items;
+#[cfg(feature = "dynamodb")]
+pub mod device_shadows;
+#[cfg(feature = "dynamodb")]
 pub mod devices;
 pub mod error;
+#[cfg(feature = "dynamodb")]
+pub mod heard;
 #[cfg(feature = "lambda")]
 pub mod lambda;
 pub mod metrics;
@@ -22,13 +28,19 @@ pub mod metrics;
 pub mod notifications;
 #[cfg(feature = "s3")]
 pub mod objects;
+#[cfg(feature = "dynamodb")]
+pub mod presence;
 #[cfg(feature = "s3")]
 pub mod quarantine;
+#[cfg(feature = "sqs")]
+pub mod queue;
 #[cfg(feature = "dynamodb")]
 pub mod readings;
 pub mod retry;
 #[cfg(feature = "alerts")]
 pub mod rules;
+#[cfg(feature = "iotdata")]
+pub mod shadows;
 pub mod stream;
 
 pub use error::Error;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde::{Deserialize, Serialize as DeriveSerialize};
+use serde_json::value::RawValue;
 
 use crate::reading::Value;
 
@@ -72,6 +73,29 @@ impl Attribute {
             Self::N(text) => number(text),
             Self::L(_) | Self::M(_) | Self::Null(_) => None,
         }
+    }
+}
+
+/// Reads an item whose attributes need not all be of Tidegate's types: what operators add of another type (sets,
+/// binaries) is left out, at whatever depth. `None` if it is no item at all.
+pub fn read_item(json: &str) -> Option<Item> {
+    // Nearly always all are; then it takes one pass.
+    serde_json::from_str(json).ok().or_else(|| read_members(json))
+}
+
+fn read_members(json: &str) -> Option<Item> {
+    let members: BTreeMap<String, &RawValue> = serde_json::from_str(json).ok()?;
+    Some(members.into_iter().filter_map(|(name, value)| Some((name, read_attribute(value.get())?))).collect())
+}
+
+fn read_attribute(json: &str) -> Option<Attribute> {
+    if let Ok(attribute) = serde_json::from_str(json) {
+        return Some(attribute);
+    }
+    let tagged: BTreeMap<String, &RawValue> = serde_json::from_str(json).ok()?;
+    match tagged.first_key_value() {
+        Some((tag, members)) if tag == "M" => read_members(members.get()).map(Attribute::M),
+        _ => None,
     }
 }
 
@@ -158,5 +182,28 @@ impl Serialize for V<'_> {
             Value::Boolean(flag) => tagged(serializer, "BOOL", flag),
             Value::Text(text) => tagged(serializer, "S", &**text),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_of_other_types_are_left_out_alone() {
+        let check = |json: &str, expected: Option<&str>| {
+            let expected = expected.map(|json| serde_json::from_str::<Item>(json).unwrap());
+            assert_eq!(read_item(json), expected, "{json}");
+        };
+        let item = r#"{"device":{"S":"s/a"},"n":{"N":"1"},"m":{"M":{"x":{"BOOL":true}}}}"#;
+        check(item, Some(item));
+        check(r#"{"a":{"S":"x"},"tags":{"SS":["y"]},"b":{"B":"AA=="}}"#, Some(r#"{"a":{"S":"x"}}"#));
+        check(
+            r#"{"m":{"M":{"x":{"N":"1"},"y":{"M":{"z":{"NS":["1"]},"w":{"S":"w"}}},"l":{"L":[{"B":""}]}}}}"#,
+            Some(r#"{"m":{"M":{"x":{"N":"1"},"y":{"M":{"w":{"S":"w"}}}}}}"#),
+        );
+        check(r#"{"a":5}"#, Some("{}"));
+        check("5", None);
+        check("{", None);
     }
 }

@@ -8,7 +8,11 @@
 //! | `latest` | M | per metric a map of `value` (N, S or BOOL), `at` and `received` (N, µs since 1970), `source` (S), and `unit` and `quality` (S) where they say something |
 //! | `last_at` | N | time of the newest reading of any metric, µs since 1970 |
 //! | `first_seen`, `last_seen` | N | when the broker received the first and the last message, µs since 1970 |
-//! | `rev` | N | how often the item was written |
+//! | `rev` | N | how often these were written |
+//! | `name` | S | the part of `device` after the slash, written when the item was: the key of the index `by-name` |
+//! | `presence` | M | whether the device is connected, which `presence` writes by itself: [`Presence`](crate::Presence) |
+//! | `shadow` | M | what the device's shadow was last told; written by the function `shadow` alone, which has the format (`functions/shadow/src/state.rs`) |
+//! | `nudged` | N | when the function `shadow` last touched the item so that the stream brings it again, µs since 1970 |
 
 use std::collections::BTreeMap;
 

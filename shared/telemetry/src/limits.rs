@@ -10,6 +10,9 @@ pub const MAX_PAYLOAD_BYTES: usize = 128 * 1024;
 /// Longest site, device or stream, in bytes: the longest name of an AWS IoT thing.
 pub const MAX_TOPIC_LEVEL_BYTES: usize = 128;
 
+/// Longest session identifier, in bytes. AWS IoT writes 32 or 36 characters, and promises no length.
+pub const MAX_SESSION_BYTES: usize = 128;
+
 /// Longest metric name, in bytes, the dots that join nested names included.
 pub const MAX_NAME_BYTES: usize = 256;
 

@@ -21,6 +21,11 @@ impl DeviceId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The part after the slash: the client id of a device that speaks for itself, and the name of its thing.
+    pub fn name(&self) -> &str {
+        self.0.split_once('/').map_or(&*self.0, |(_site, name)| name)
+    }
 }
 
 impl fmt::Display for DeviceId {

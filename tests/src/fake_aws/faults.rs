@@ -9,10 +9,12 @@ use super::Operation;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// DynamoDB: HTTP 400 `ProvisionedThroughputExceededException`; S3: HTTP 503 `SlowDown`; IoT: HTTP 429
-    /// `ThrottlingException`.
+    /// `ThrottlingException`; SQS: HTTP 400 `RequestThrottled`; SNS: HTTP 400 `Throttling`.
     Throttle,
     /// HTTP 500 `InternalServerError`, `InternalError` or `InternalFailureException`.
     InternalError,
+    /// IoT: HTTP 409 `ConflictException`, as if somebody else had written the shadow; for UpdateThingShadow only.
+    Conflict,
     /// The connection is closed without an answer. What was asked for is not done.
     DropConnection,
 }
@@ -74,7 +76,9 @@ pub(super) struct FaultPlan {
     next: [VecDeque<(Fault, u64)>; Operation::COUNT],
     latency: [Duration; Operation::COUNT],
     pub(super) unprocessed: Picker,
+    pub(super) unprocessed_keys: Picker,
     pub(super) statements: Picker,
+    pub(super) messages: Picker,
     pub(super) deletes: Picker,
     pub(super) delete_code: &'static str,
     pub(super) statement_fault: Option<StatementFault>,

@@ -9,7 +9,8 @@ use std::fmt;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::dynamodb::{Key, KeySchema, Refusal};
+use super::dynamodb::Refusal;
+use super::tables::{Key, KeySchema};
 
 /// An item as DynamoDB JSON: attribute name to `{"<type>": <value>}`.
 pub type Item = Map<String, Value>;
@@ -51,6 +52,14 @@ pub fn item_size(item: &Item) -> usize {
     // What cannot be read has been refused when it was written.
     let _ = AttributesSeed { scan: &mut scan, depth: 0 }.deserialize(item);
     scan.bytes
+}
+
+/// Why DynamoDB refuses an attribute value, if it does.
+pub(super) fn value_problem(value: &Value) -> Option<String> {
+    let mut scan = Scan::new(None);
+    let seed = ValueSeed { scan: &mut scan, depth: 0, role: Role::Plain };
+    let unread = seed.deserialize(value).err().map(|error| error.to_string());
+    scan.problem.or(unread)
 }
 
 /// Write units of an item of this size: its KB (1,024 bytes), rounded up.

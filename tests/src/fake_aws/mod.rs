@@ -1,16 +1,33 @@
-//! An in-process fake of the AWS services the functions call: DynamoDB (JSON 1.0), S3 (path style) and the IoT
-//! data plane, all on one port of 127.0.0.1. Signatures are not checked.
+//! An in-process fake of the AWS services the functions call: DynamoDB and SQS (JSON 1.0), S3 (path style), SNS (query
+//! protocol) and the IoT data plane, all on one port of 127.0.0.1. Signatures are not checked.
 //!
 //! It refuses what AWS refuses, counts what a test wants to know, and fails when told to ([`Handle::fail_next`] and
 //! its neighbours, at any time). With [`Storage::Discard`] it is fast enough to stand behind a bench.
 
+mod batch_write;
+mod condition;
+mod document;
 mod dynamodb;
+mod encoding;
+mod expression;
 mod faults;
+mod iot;
 mod item;
+mod operation;
 mod partiql;
+mod reads;
+mod reserved;
 mod s3;
+mod shadows;
+mod sns;
+mod sqs;
+mod statements;
+mod tables;
+mod update;
+mod writes;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::io;
 use std::ops::Deref;
 use std::path::Path;
@@ -19,99 +36,32 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Request, Response, StatusCode};
 
 use crate::server::{Dropped, Server};
 use crate::tls::Authority;
 use faults::{FaultPlan, Picker};
+use operation::Service;
 
-pub use dynamodb::Key;
 pub use faults::{Fault, Pick, StatementFault};
+pub use iot::Published;
 pub use item::{Item, item_size};
+pub use operation::Operation;
 pub use s3::Object;
+pub use shadows::ShadowUpdate;
+pub use sns::Notified;
+pub use sqs::Sent;
+pub use tables::Key;
 
 /// What becomes of what is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Storage {
-    /// For benches: requests, items, bytes and write units are counted, nothing is kept. Puts are measured and
-    /// validated as in [`Storage::Keep`], but no tree is built; every statement succeeds unread, as one write unit
-    /// (right while the device's item stays below 1 KB); reads find nothing.
+    /// For benches: requests, items, bytes and write units are counted, nothing is kept of batches. Puts are measured
+    /// and validated as in [`Storage::Keep`], but no tree is built; every statement succeeds unread, as one write unit
+    /// (right while the device's item stays below 1 KB); reads find only what calls for single items have written.
     Discard,
     /// For tests: items, objects and publishes are kept and can be read back.
     Keep,
-}
-
-/// The calls that the fake answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operation {
-    /// DynamoDB: up to 25 puts.
-    BatchWriteItem,
-    /// DynamoDB: up to 25 PartiQL statements.
-    BatchExecuteStatement,
-    /// DynamoDB: the items of one partition, by a range of the sort key.
-    Query,
-    /// DynamoDB: one item.
-    GetItem,
-    /// S3: write an object.
-    PutObject,
-    /// S3: read an object (GET or HEAD, `Range` too).
-    GetObject,
-    /// S3: list a bucket, version 2.
-    ListObjects,
-    /// S3: delete up to 1,000 objects.
-    DeleteObjects,
-    /// IoT data plane: publish to a topic.
-    Publish,
-}
-
-impl Operation {
-    pub(crate) const COUNT: usize = 9;
-
-    pub(crate) const fn index(self) -> usize {
-        self as usize
-    }
-
-    fn of(request: &Request<Bytes>) -> Option<Self> {
-        if let Some(target) = request.headers().get("x-amz-target") {
-            return Self::of_target(target.to_str().ok()?);
-        }
-        let path = request.uri().path();
-        match *request.method() {
-            Method::POST if path.starts_with("/topics/") => Some(Self::Publish),
-            Method::POST if s3::is_delete(request) => Some(Self::DeleteObjects),
-            Method::PUT if s3::has_key(path) => Some(Self::PutObject),
-            Method::GET | Method::HEAD if s3::has_key(path) => Some(Self::GetObject),
-            Method::GET => Some(Self::ListObjects),
-            _ => None,
-        }
-    }
-
-    fn of_target(target: &str) -> Option<Self> {
-        match target.strip_prefix("DynamoDB_20120810.")? {
-            "BatchWriteItem" => Some(Self::BatchWriteItem),
-            "BatchExecuteStatement" => Some(Self::BatchExecuteStatement),
-            "Query" => Some(Self::Query),
-            "GetItem" => Some(Self::GetItem),
-            _ => None,
-        }
-    }
-
-    fn service(self) -> Service {
-        match self {
-            Self::BatchWriteItem | Self::BatchExecuteStatement | Self::Query | Self::GetItem => {
-                Service::DynamoDb
-            }
-            Self::PutObject | Self::GetObject | Self::ListObjects | Self::DeleteObjects => Service::S3,
-            Self::Publish => Service::Iot,
-        }
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Service {
-    DynamoDb,
-    S3,
-    Iot,
 }
 
 /// What one operation has been asked and has done since the start or [`Handle::reset_counters`].
@@ -130,19 +80,6 @@ pub struct Counters {
     pub write_units: u64,
     /// Bytes of request bodies.
     pub bytes: u64,
-}
-
-/// A message published through the IoT data plane.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Published {
-    /// The topic, decoded.
-    pub topic: String,
-    /// 0 or 1.
-    pub qos: u8,
-    /// Whether the broker is to keep it for later subscribers.
-    pub retain: bool,
-    /// The message.
-    pub payload: Bytes,
 }
 
 /// The running fake. Dropping it ends the server.
@@ -210,9 +147,13 @@ impl Deref for FakeAws {
 struct State {
     counters: [Counters; Operation::COUNT],
     faults: FaultPlan,
-    tables: dynamodb::Tables,
+    tables: tables::Tables,
     objects: s3::Objects,
     published: Vec<Published>,
+    retained: BTreeMap<String, Bytes>,
+    shadows: shadows::Shadows,
+    sent: Vec<Sent>,
+    notified: Vec<Notified>,
     hooks: Hooks,
     serial: u64,
 }
@@ -258,14 +199,13 @@ impl Handle {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Creates a table with a string partition key and, if named, a string sort key. Calls that name another table
-    /// get `ResourceNotFoundException`.
-    pub fn create_table(&self, name: &str, partition: &str, sort: Option<&str>) {
-        self.lock().tables.create(name, partition, sort);
-    }
-
     /// Fails the next `times` requests of `operation`. Calls queue up: the faults of the first call come first.
+    ///
+    /// # Panics
+    /// When AWS has no such fault for the operation.
     pub fn fail_next(&self, operation: Operation, fault: Fault, times: u64) {
+        let fits = fault != Fault::Conflict || operation == Operation::UpdateThingShadow;
+        assert!(fits, "only an update of a shadow meets a conflict");
         self.lock().faults.fail_next(operation, fault, times);
     }
 
@@ -278,6 +218,12 @@ impl Handle {
     /// processed is answered with `ProvisionedThroughputExceededException` instead.
     pub fn leave_unprocessed(&self, pick: Pick) {
         self.lock().faults.unprocessed = Picker::new(pick);
+    }
+
+    /// Hands these keys of BatchGetItem back as `UnprocessedKeys`. As on AWS, a request of which nothing at all is
+    /// processed is answered with `ProvisionedThroughputExceededException` instead.
+    pub fn leave_unprocessed_keys(&self, pick: Pick) {
+        self.lock().faults.unprocessed_keys = Picker::new(pick);
     }
 
     /// Fails these statements of BatchExecuteStatement.
@@ -301,21 +247,6 @@ impl Handle {
     /// Sets all counters to zero.
     pub fn reset_counters(&self) {
         self.lock().counters = Default::default();
-    }
-
-    /// All items of a table in the order of their keys, as DynamoDB JSON (`{"device": {"S": "…"}, …}`). Empty under
-    /// [`Storage::Discard`] and for an unknown table.
-    #[must_use]
-    pub fn items(&self, table: &str) -> Vec<Item> {
-        self.lock().tables.items(table)
-    }
-
-    /// Writes an item without a request, to prepare a test. `Err` says what DynamoDB would not take.
-    ///
-    /// # Errors
-    /// When the table is unknown or the item is one that DynamoDB refuses.
-    pub fn put_item(&self, table: &str, item: Item) -> Result<(), String> {
-        self.lock().tables.put(table, item).map_err(|refusal| refusal.to_string())
     }
 
     /// One object of S3.
@@ -355,12 +286,6 @@ impl Handle {
     #[must_use]
     pub fn object_keys(&self, bucket: &str) -> Vec<String> {
         self.lock().objects.keys(bucket)
-    }
-
-    /// The messages published so far, in order.
-    #[must_use]
-    pub fn published(&self) -> Vec<Published> {
-        self.lock().published.clone()
     }
 
     /// Counts the request in; returns how long to wait and the fault that is due.
@@ -426,6 +351,7 @@ async fn answer(handle: Handle, request: Request<Bytes>) -> Result<Response<Full
         Some(Fault::DropConnection) => return Err(Dropped),
         Some(Fault::Throttle) => throttled(operation),
         Some(Fault::InternalError) => failed(operation),
+        Some(Fault::Conflict) => shadows::conflict(),
         None => handle.perform(operation, &request),
     };
     Ok(answer.into_response(serial))
@@ -437,7 +363,12 @@ impl Handle {
         let answer = match operation.service() {
             Service::DynamoDb => dynamodb::answer(&mut state, self.storage, operation, request.body()),
             Service::S3 => s3::answer(&mut state, self.storage, operation, request),
-            Service::Iot => publish(&mut state, self.storage, request),
+            Service::Iot if operation == Operation::Publish => {
+                iot::publish(&mut state, self.storage, request)
+            }
+            Service::Iot => shadows::answer(&mut state, operation, request),
+            Service::Sqs => sqs::answer(&mut state, self.storage, operation, request.body()),
+            Service::Sns => sns::answer(&mut state, self.storage, request.body()),
         };
         state.count(operation).refused += u64::from(answer.status.is_client_error());
         let hooks = state.hooks.due(operation);
@@ -453,7 +384,9 @@ fn throttled(operation: Operation) -> Answer {
         Service::S3 => {
             s3::error(StatusCode::SERVICE_UNAVAILABLE, "SlowDown", "Please reduce your request rate.")
         }
-        Service::Iot => iot_error(StatusCode::TOO_MANY_REQUESTS, "ThrottlingException", "Rate exceeded"),
+        Service::Iot => iot::error(StatusCode::TOO_MANY_REQUESTS, "ThrottlingException", "Rate exceeded"),
+        Service::Sqs => sqs::Refusal::throttled().into(),
+        Service::Sns => sns::error(StatusCode::BAD_REQUEST, "Throttling", "Rate exceeded"),
     }
 }
 
@@ -464,7 +397,9 @@ fn failed(operation: Operation) -> Answer {
         Service::S3 => {
             s3::error(status, "InternalError", "We encountered an internal error. Please try again.")
         }
-        Service::Iot => iot_error(status, "InternalFailureException", "Internal failure"),
+        Service::Iot => iot::error(status, "InternalFailureException", "Internal failure"),
+        Service::Sqs => sqs::Refusal::internal().into(),
+        Service::Sns => sns::error(status, "InternalError", "Internal failure"),
     }
 }
 
@@ -474,36 +409,8 @@ fn unknown_operation(request: &Request<Bytes>) -> Answer {
     if target.is_some() {
         return dynamodb::Refusal::unknown_operation(message).into();
     }
+    if sns::is_query(request) {
+        return sns::error(StatusCode::BAD_REQUEST, "InvalidAction", &message);
+    }
     s3::error(StatusCode::NOT_IMPLEMENTED, "NotImplemented", &message)
-}
-
-/// The largest MQTT payload that AWS IoT Core takes, in bytes ("AWS IoT Core message broker limits").
-const PAYLOAD_LIMIT: usize = 128 * 1024;
-/// The most slashes in a topic, `$aws/rules/<rule>/` aside (the same page).
-const TOPIC_SLASHES: usize = 7;
-
-fn publish(state: &mut State, storage: Storage, request: &Request<Bytes>) -> Answer {
-    let encoded = request.uri().path().trim_start_matches("/topics/");
-    let topic = s3::percent_decode(encoded);
-    let slashes = topic.matches('/').count() - if topic.starts_with("$aws/rules/") { 3 } else { 0 };
-    if topic.is_empty() || topic.contains(['#', '+']) || slashes > TOPIC_SLASHES {
-        return iot_error(StatusCode::BAD_REQUEST, "InvalidRequestException", "The topic is not valid");
-    }
-    if request.body().len() > PAYLOAD_LIMIT {
-        return iot_error(StatusCode::BAD_REQUEST, "InvalidRequestException", "The payload is too large");
-    }
-    state.count(Operation::Publish).items += 1;
-    if storage == Storage::Keep {
-        let query = s3::query(request);
-        let named = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
-        let qos = u8::from(named("qos") == Some("1"));
-        let retain = named("retain") == Some("true");
-        state.published.push(Published { topic, qos, retain, payload: request.body().clone() });
-    }
-    Answer::new(StatusCode::OK, "application/json", r#"{"message":"OK","traceId":"fake"}"#)
-}
-
-fn iot_error(status: StatusCode, kind: &'static str, message: &str) -> Answer {
-    let body = serde_json::json!({ "message": message, "traceId": "fake" }).to_string();
-    Answer::new(status, "application/json", body).with("x-amzn-errortype", kind)
 }

@@ -19,8 +19,10 @@ use std::str::Chars;
 
 use serde_json::{Map, Value, json};
 
-use super::dynamodb::{Key, KeySchema};
-use super::item::{self, Item};
+use super::document::{self, Path, compare, lookup, text};
+use super::dynamodb::Refusal;
+use super::item::Item;
+use super::tables::{Key, KeySchema};
 
 /// Why one statement fails, as `Responses[n].Error` of a BatchExecuteStatement.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,9 +43,15 @@ impl Failure {
     }
 }
 
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::invalid(refusal.to_string())
+    }
+}
+
 /// A piece of a statement.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Token {
+enum Token {
     /// A word: keyword or plain name.
     Word(String),
     /// A double-quoted name.
@@ -57,7 +65,7 @@ pub(super) enum Token {
 }
 
 /// Cuts a statement into tokens.
-pub(super) fn tokens(statement: &str) -> Result<Vec<Token>, Failure> {
+fn tokens(statement: &str) -> Result<Vec<Token>, Failure> {
     let mut tokens = Vec::new();
     let mut rest = statement.chars();
     while let Some(first) = rest.clone().next() {
@@ -107,9 +115,6 @@ fn symbol(rest: &mut Chars<'_>) -> Token {
     *rest = text[length..].chars();
     Token::Symbol(text[..length].to_owned())
 }
-
-/// Names from the item down to a value in nested maps.
-pub(super) type Path = Vec<String>;
 
 /// What is written or compared with.
 #[derive(Clone, Debug, PartialEq)]
@@ -375,10 +380,6 @@ impl Statement {
     }
 }
 
-fn text(value: &Value) -> Option<&str> {
-    value.get("S")?.as_str()
-}
-
 impl Condition {
     /// The text to which `path = 'text'` ties the attribute `name`.
     fn fixes(&self, name: &str) -> Option<String> {
@@ -407,53 +408,14 @@ impl Condition {
     }
 }
 
-/// Orders two values in DynamoDB JSON; `None` where they differ in type or only in being unequal.
-pub(super) fn compare(left: &Value, right: &Value) -> Option<Ordering> {
-    let number = |value: &Value| value.get("N").and_then(Value::as_str).map(str::to_owned);
-    if let (Some(left), Some(right)) = (text(left), text(right)) {
-        return Some(left.as_bytes().cmp(right.as_bytes()));
-    }
-    if let (Some(left), Some(right)) = (number(left), number(right)) {
-        return match (left.parse::<i128>(), right.parse::<i128>()) {
-            (Ok(left), Ok(right)) => Some(left.cmp(&right)),
-            _ => left.parse::<f64>().ok()?.partial_cmp(&right.parse::<f64>().ok()?),
-        };
-    }
-    (left == right).then_some(Ordering::Equal)
-}
-
-fn lookup<'i>(item: &'i Item, path: &[String]) -> Option<&'i Value> {
-    let (first, rest) = path.split_first()?;
-    rest.iter().try_fold(item.get(first)?, |value, name| value.get("M")?.get(name))
-}
-
-fn evaluate(expression: &Expression, item: &Item) -> Result<Value, Failure> {
+fn evaluate(expression: &Expression, item: &Item) -> Result<Value, Refusal> {
     match expression {
         Expression::Value(value) => Ok(value.clone()),
-        Expression::Path(path) => lookup(item, path).cloned().ok_or_else(|| {
-            Failure::invalid("The provided expression refers to an attribute that does not exist in the item")
-        }),
+        Expression::Path(path) => document::read(item, path),
         Expression::Sum { left, right, negative } => {
-            add(&evaluate(left, item)?, &evaluate(right, item)?, *negative).ok_or_else(|| {
-                Failure::invalid("An operand in the update expression has an incorrect data type")
-            })
+            document::add(&evaluate(left, item)?, &evaluate(right, item)?, *negative)
         }
     }
-}
-
-/// Adds two numbers: exactly when both are whole, in doubles otherwise (DynamoDB has 38 decimal digits there).
-fn add(left: &Value, right: &Value, negative: bool) -> Option<Value> {
-    let (left, right) = (left.get("N")?.as_str()?, right.get("N")?.as_str()?);
-    let sum = match (left.parse::<i128>(), right.parse::<i128>()) {
-        (Ok(left), Ok(right)) => {
-            (if negative { left.checked_sub(right) } else { left.checked_add(right) })?.to_string()
-        }
-        _ => {
-            let (left, right) = (left.parse::<f64>().ok()?, right.parse::<f64>().ok()?);
-            (if negative { left - right } else { left + right }).to_string()
-        }
-    };
-    Some(json!({ "N": sum }))
 }
 
 /// The item after an update's assignments. All right-hand sides see the item as it was.
@@ -461,143 +423,12 @@ pub(super) fn assign(
     item: &Item,
     assignments: &[(Path, Expression)],
     schema: &KeySchema,
-) -> Result<Item, Failure> {
-    check_paths(assignments, schema)?;
+) -> Result<Item, Refusal> {
+    let targets: Vec<_> = assignments.iter().map(|(path, _)| path).collect();
+    document::check_targets(&targets, schema)?;
     let mut updated = item.clone();
     for (path, expression) in assignments {
-        let value = evaluate(expression, item)?;
-        set(&mut updated, path, value)?;
+        document::set(&mut updated, path, evaluate(expression, item)?)?;
     }
     Ok(updated)
-}
-
-fn check_paths(assignments: &[(Path, Expression)], schema: &KeySchema) -> Result<(), Failure> {
-    for (index, (path, _)) in assignments.iter().enumerate() {
-        let [name, ..] = path.as_slice() else { continue };
-        if *name == schema.partition || Some(name) == schema.sort.as_ref() {
-            let message = format!("Cannot update attribute {name}. This attribute is part of the key");
-            return Err(Failure::invalid(message));
-        }
-        let overlaps = |(other, _): &(Path, Expression)| other.starts_with(path) || path.starts_with(other);
-        if assignments[..index].iter().any(overlaps) {
-            return Err(Failure::invalid(
-                "Two document paths overlap with each other; must remove or rewrite one",
-            ));
-        }
-    }
-    Ok(())
-}
-
-fn set(item: &mut Item, path: &[String], value: Value) -> Result<(), Failure> {
-    let no_parent =
-        || Failure::invalid("The document path provided in the update expression is invalid for update");
-    let Some((last, parents)) = path.split_last() else { return Err(no_parent()) };
-    let mut map = item;
-    for name in parents {
-        let child = map.get_mut(name).and_then(|value| value.get_mut("M")?.as_object_mut());
-        map = child.ok_or_else(no_parent)?;
-    }
-    map.insert(last.clone(), value);
-    Ok(())
-}
-
-/// What a Query's key condition asks for.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct KeyCondition {
-    pub(super) partition: String,
-    /// Bounds on the sort key: operator (`=`, `<`, `<=`, `>`, `>=`) and text.
-    pub(super) bounds: Vec<(String, String)>,
-}
-
-/// Reads `device = :d [AND span op :s | AND span BETWEEN :a AND :b]`, names possibly as `#n`.
-pub(super) fn parse_key_condition(
-    text: &str,
-    names: &Map<String, Value>,
-    values: &Map<String, Value>,
-    schema: &KeySchema,
-) -> Result<KeyCondition, Failure> {
-    let parser = Parser { tokens: tokens(text)?, position: 0, parameters: [].iter() };
-    let mut reader = KeyConditionReader { parser, names, values };
-    let mut condition = KeyCondition { partition: String::new(), bounds: Vec::new() };
-    let mut partitions = 0;
-    loop {
-        let bounds = reader.comparison()?;
-        for (name, operator, value) in bounds {
-            if name == schema.partition && operator == "=" {
-                partitions += 1;
-                condition.partition = value;
-            } else if Some(&name) == schema.sort.as_ref() {
-                condition.bounds.push((operator, value));
-            } else {
-                return Err(Failure::invalid("Query key condition not supported"));
-            }
-        }
-        if !reader.parser.keyword("AND") {
-            break;
-        }
-    }
-    if reader.parser.peek().is_some() {
-        return Err(reader.parser.unexpected());
-    }
-    if partitions != 1 {
-        return Err(Failure::invalid("Query condition missed key schema element"));
-    }
-    Ok(condition)
-}
-
-struct KeyConditionReader<'a> {
-    parser: Parser<'static>,
-    names: &'a Map<String, Value>,
-    values: &'a Map<String, Value>,
-}
-
-impl KeyConditionReader<'_> {
-    fn comparison(&mut self) -> Result<Vec<(String, String, String)>, Failure> {
-        let name = self.name()?;
-        if self.parser.keyword("BETWEEN") {
-            let low = self.value()?;
-            self.parser.expect_keyword("AND")?;
-            let high = self.value()?;
-            return Ok(vec![(name.clone(), ">=".to_owned(), low), (name, "<=".to_owned(), high)]);
-        }
-        match self.parser.next() {
-            Some(Token::Symbol(operator)) if matches!(operator.as_str(), "=" | "<" | "<=" | ">" | ">=") => {
-                Ok(vec![(name, operator, self.value()?)])
-            }
-            _ => Err(Failure::invalid(
-                "Invalid KeyConditionExpression: the fake knows comparisons and BETWEEN only",
-            )),
-        }
-    }
-
-    fn name(&mut self) -> Result<String, Failure> {
-        let alias = self.parser.symbol("#");
-        let name = self.parser.name()?;
-        if !alias {
-            return Ok(name);
-        }
-        let found = self.names.get(&format!("#{name}")).and_then(Value::as_str);
-        found.map(str::to_owned).ok_or_else(|| undefined("name", &name))
-    }
-
-    fn value(&mut self) -> Result<String, Failure> {
-        self.parser.expect_symbol(":")?;
-        let name = self.parser.name()?;
-        let found = self.values.get(&format!(":{name}")).and_then(text);
-        found.map(str::to_owned).ok_or_else(|| undefined("value", &name))
-    }
-}
-
-fn undefined(what: &str, name: &str) -> Failure {
-    Failure::invalid(format!(
-        "An expression attribute {what} used in expression is not defined; attribute: {name}"
-    ))
-}
-
-/// Whether an item that an update made is one that DynamoDB would hold.
-pub(super) fn check_size(item: &Item, schema: &KeySchema) -> Result<usize, Failure> {
-    let json = Value::Object(item.clone()).to_string();
-    item::measure(&json, schema)
-        .map(|measured| measured.bytes)
-        .map_err(|refusal| Failure::invalid(refusal.to_string()))
 }

@@ -8,6 +8,7 @@ use std::ops::Bound;
 use bytes::{Bytes, BytesMut};
 use hyper::{HeaderMap, Method, Request, StatusCode};
 
+use super::encoding::{escape, named, percent_decode, query, unescape};
 use super::{Answer, Operation, State, Storage};
 
 /// The most keys in one page of a list (ListObjectsV2, `MaxKeys`).
@@ -192,8 +193,7 @@ fn range(headers: &HeaderMap, size: usize) -> Result<std::ops::Range<usize>, Box
 }
 
 fn list(state: &mut State, query: &[(String, String)], bucket: &str) -> Answer {
-    let named =
-        |name: &str| query.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.as_str());
+    let named = |name: &str| named(query, name).unwrap_or_default();
     if named("list-type") != "2" || !named("delimiter").is_empty() {
         let message = "the fake lists with ListObjectsV2 and without a delimiter only";
         return error(StatusCode::NOT_IMPLEMENTED, "NotImplemented", message);
@@ -285,18 +285,6 @@ pub(super) fn error(status: StatusCode, code: &str, message: &str) -> Answer {
     Answer::new(status, "application/xml", body)
 }
 
-fn unescape(text: &str) -> String {
-    text.replace("&lt;", "<")
-        .replace("&gt;", ">")
-        .replace("&quot;", "\"")
-        .replace("&apos;", "'")
-        .replace("&amp;", "&")
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
 /// The object's bytes. SDKs send a streamed body as `aws-chunked`: `<hex size>[;signature]CRLF<bytes>CRLF…0CRLF` and
 /// trailers.
 fn content(request: &Request<Bytes>) -> Option<Bytes> {
@@ -316,26 +304,4 @@ fn content(request: &Request<Bytes>) -> Option<Bytes> {
         content.extend_from_slice(rest.get(line_end + 2..line_end + 2 + size)?);
         rest = rest.get(line_end + 4 + size..)?;
     }
-}
-
-/// The query string, decoded.
-pub(super) fn query(request: &Request<Bytes>) -> Vec<(String, String)> {
-    let pairs = request.uri().query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
-    pairs
-        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-        .map(|(name, value)| (percent_decode(name), percent_decode(&value.replace('+', " "))))
-        .collect()
-}
-
-/// Decodes `%xx`; what is no such escape stays.
-pub(super) fn percent_decode(text: &str) -> String {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, tail)) = rest.split_first() {
-        let hex = tail.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
-        let escaped = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()).filter(|_| byte == b'%');
-        decoded.push(escaped.unwrap_or(byte));
-        rest = if escaped.is_some() { &tail[2..] } else { tail };
-    }
-    String::from_utf8_lossy(&decoded).into_owned()
 }

@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod alerts;
 mod lake;
 mod stack;
 
@@ -144,10 +145,11 @@ async fn a_device_cannot_connect_without_its_certificate_key() {
     let mut broker = stack.cloud.broker().unwrap();
     let name = format!("stranger-{}", now().0);
     let mut device =
-        register(&stack.clients.iot, &stack.outputs["DevicePolicyName"], "lab", &name).await.unwrap();
-    let other = register(&stack.clients.iot, &stack.outputs["DevicePolicyName"], "lab", &format!("{name}-2"))
-        .await
-        .unwrap();
+        register(&stack.clients.iot, &[&stack.outputs["DevicePolicyName"]], "lab", &name).await.unwrap();
+    let other =
+        register(&stack.clients.iot, &[&stack.outputs["DevicePolicyName"]], "lab", &format!("{name}-2"))
+            .await
+            .unwrap();
     device.key = other.key;
     assert!(Connection::open(&broker, &device).await.is_err(), "another device's key");
     // A client trusts only the broker's own authority.

@@ -41,9 +41,18 @@ impl Stack {
 
     /// Registers and connects a device whose name no other test and no other run uses.
     pub(crate) async fn connect(&self, name: &str) -> (String, Connection) {
+        self.connect_as(&["DevicePolicyName", "DeviceAnswersPolicyName"], name).await
+    }
+
+    /// Registers and connects somebody who may hear all alerts.
+    pub(crate) async fn connect_operator(&self) -> Connection {
+        self.connect_as(&["OperatorPolicyName"], "operator").await.1
+    }
+
+    async fn connect_as(&self, policies: &[&str], name: &str) -> (String, Connection) {
         let name = format!("{name}-{}", now().0);
-        let device =
-            register(&self.clients.iot, &self.outputs["DevicePolicyName"], "lab", &name).await.unwrap();
+        let policies: Vec<&str> = policies.iter().map(|output| self.outputs[*output].as_str()).collect();
+        let device = register(&self.clients.iot, &policies, "lab", &name).await.unwrap();
         let connection = Connection::open(&self.cloud.broker().unwrap(), &device).await.unwrap();
         (format!("lab/{name}"), connection)
     }

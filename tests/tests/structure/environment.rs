@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cloud::config::{ArchiveConfig, CompactConfig, IngestConfig, REGISTRY, Variable};
+use cloud::config::{
+    AlertConfig, ArchiveConfig, CompactConfig, IngestConfig, PresenceConfig, REGISTRY, ShadowConfig, Variable,
+};
 use serde_json::Value;
 
 use crate::deployment::{Deployment, TEMPLATE};
@@ -78,6 +80,9 @@ fn every_value_that_a_parameter_allows_starts_the_functions() {
                 "ingest" => IngestConfig::from_lookup(lookup).err(),
                 "archive" => ArchiveConfig::from_lookup(lookup).err(),
                 "compact" => CompactConfig::from_lookup(lookup).err(),
+                "shadow" => ShadowConfig::from_lookup(lookup).err(),
+                "presence" => PresenceConfig::from_lookup(lookup).err(),
+                "alert" => AlertConfig::from_lookup(lookup).err(),
                 other => panic!("{other} has no configuration"),
             };
             assert_eq!(problem, None, "{function}, {name} = {value}");

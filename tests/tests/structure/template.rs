@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use cloud::presence::BY_NAME_INDEX;
 use cloud::quarantine::PREFIX;
 use serde_json::{Value, json};
 use telemetry::{Envelope, Micros, Reading, Span, pack};
@@ -166,10 +167,16 @@ fn check_asynchronous(deployment: &Deployment, id: &str, function: &Value) {
 fn every_event_source_reports_single_failures_and_gives_up_into_safety() {
     for deployment in Deployment::all() {
         let mappings: Vec<_> = deployment.of_type("AWS::Lambda::EventSourceMapping").collect();
-        let reads_table = |mapping: &Value| target_id(&mapping["EventSourceArn"]) == Some("ReadingsTable");
-        let of_tables = mappings.iter().filter(|(_, mapping)| reads_table(mapping)).count();
-        assert_eq!(mappings.len() - of_tables, 1, "one buffer, one mapping: {}", deployment.name);
-        assert_eq!(of_tables, 1, "archive reads the readings: {}", deployment.name);
+        let readers_of = |source: &str| -> Vec<&str> {
+            let readers = mappings.iter().filter(|(_, m)| target_id(&m["EventSourceArn"]) == Some(source));
+            readers.map(|(_, mapping)| target_id(&mapping["FunctionName"]).unwrap()).collect()
+        };
+        let of_the_buffer = ["TelemetryQueue", "TelemetryStream"].map(readers_of).concat();
+        assert_eq!(of_the_buffer, ["IngestFunction"], "one buffer, one mapping: {}", deployment.name);
+        // A stream of a table should have at most two readers.
+        assert_eq!(readers_of("ReadingsTable"), ["AlertFunction", "ArchiveFunction"], "{}", deployment.name);
+        assert_eq!(readers_of("DevicesTable"), ["ShadowFunction"], "{}", deployment.name);
+        assert_eq!(readers_of("ShadowNudgeQueue"), ["ShadowFunction"], "{}", deployment.name);
         for (id, mapping) in mappings {
             assert_eq!(mapping["FunctionResponseTypes"], json!(["ReportBatchItemFailures"]), "{id}");
             let (_, function) = deployment.target(&mapping["FunctionName"]);
@@ -326,6 +333,13 @@ fn the_tables_are_encrypted_recoverable_and_what_the_code_expects() {
         assert!(span["expires"]["N"].is_string(), "a span says when it goes: {span}");
         assert_eq!(readings["StreamSpecification"]["StreamViewType"], "NEW_IMAGE");
         assert_eq!(key(devices), ["device"]);
+        let indexes = list(&devices["GlobalSecondaryIndexes"]);
+        assert_eq!(indexes.len(), 1, "each index is a write more for each device that it shows");
+        assert_eq!(
+            (&indexes[0]["IndexName"], key(indexes[0])),
+            (&json!(BY_NAME_INDEX), vec!["name".to_owned()])
+        );
+        assert_eq!(indexes[0]["Projection"]["ProjectionType"], "KEYS_ONLY");
         assert_eq!(devices["StreamSpecification"]["StreamViewType"], "NEW_AND_OLD_IMAGES");
     }
 }
@@ -378,7 +392,10 @@ fn no_role_may_do_everything_or_anywhere() {
                 }
                 let is_for_the_local_cloud = is_local && statement["Sid"] == "WriteDevicesLocally";
                 for resource in list(&statement["Resource"]) {
-                    assert!(names_a_resource(resource) || is_for_the_local_cloud, "{place}");
+                    let is_known = names_a_resource(resource)
+                        || is_the_shadow_of_things(statement, resource)
+                        || is_the_topic_of_alerts(statement, resource);
+                    assert!(is_known || is_for_the_local_cloud, "{place}");
                 }
             }
         }
@@ -401,6 +418,88 @@ fn names_a_resource(resource: &Value) -> bool {
     resource["Fn::GetAtt"][1] == "Arn" || resource["Fn::Sub"].as_str().is_some_and(begins_with_one)
 }
 
+/// Things are not of this stack and come and go, so that none can be named; but their shadow is.
+fn is_the_shadow_of_things(statement: &Value, resource: &Value) -> bool {
+    const THINGS: &str = "arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:thing/*/";
+    let shadow = resource["Fn::Sub"].as_str().and_then(|resource| resource.strip_prefix(THINGS));
+    statement["Action"] == "iot:UpdateThingShadow"
+        && shadow.is_some_and(|name| !name.is_empty() && !name.contains(['*', '$']))
+}
+
+/// Whose alerts there will be is not known; but the first level of their topics is.
+fn is_the_topic_of_alerts(statement: &Value, resource: &Value) -> bool {
+    let topic = "arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:topic/alerts/*";
+    statement["Action"] == json!(["iot:Publish", "iot:RetainPublish"]) && resource["Fn::Sub"] == topic
+}
+
+/// The most characters of an AWS IoT policy's document, white space not counted ("AWS IoT Core endpoints and quotas").
+const MAX_IOT_POLICY_CHARS: usize = 2_048;
+
+#[test]
+fn aws_iot_takes_each_policy() {
+    let mut deployments = Deployment::all();
+    let longest =
+        [("Stage", "sixteenletters16"), ("ShadowName", "telemetry"), ("PayloadIdentityFilter", "iot/+/+/#")];
+    deployments.push(Deployment::with(&longest));
+    for deployment in deployments {
+        for (id, policy) in deployment.of_type("AWS::IoT::Policy") {
+            let document = written_out(&policy["PolicyDocument"]).to_string();
+            let chars = document.chars().filter(|c| !c.is_whitespace()).count();
+            assert!(chars <= MAX_IOT_POLICY_CHARS, "{id} has {chars} characters ({})", deployment.name);
+        }
+    }
+}
+
+/// A value as CloudFormation writes it, with names as long as AWS has them.
+fn written_out(value: &Value) -> Value {
+    match value {
+        Value::Object(members) if members.len() == 1 && members.contains_key("Fn::Sub") => {
+            let text = match &members["Fn::Sub"] {
+                Value::Array(parts) => {
+                    let mut text = parts[0].as_str().unwrap().to_owned();
+                    for (name, value) in parts[1].as_object().unwrap() {
+                        text = text.replace(&format!("${{{name}}}"), value.as_str().unwrap_or("iot/*/*/*"));
+                    }
+                    text
+                }
+                text => text.as_str().unwrap().to_owned(),
+            };
+            let names = [
+                ("${AWS::Partition}", "aws"),
+                ("${AWS::Region}", "ap-northeast-1"),
+                ("${AWS::AccountId}", "123456789012"),
+                ("${!", "${"),
+            ];
+            json!(names.iter().fold(text, |text, (name, value)| text.replace(name, value)))
+        }
+        Value::Object(members) => {
+            members.iter().map(|(name, value)| (name.clone(), written_out(value))).collect()
+        }
+        Value::Array(elements) => elements.iter().map(written_out).collect(),
+        other => other.clone(),
+    }
+}
+
+#[test]
+fn an_operator_hears_and_acknowledges_alerts_and_nothing_else() {
+    for deployment in Deployment::all() {
+        let policy = &deployment.resources["OperatorPolicy"]["Properties"]["PolicyDocument"];
+        let mut allowed = BTreeSet::new();
+        for statement in list(&policy["Statement"]) {
+            let resource = statement["Resource"]["Fn::Sub"].as_str().unwrap();
+            let (_, resource) = resource.split_once("${AWS::AccountId}:").unwrap();
+            allowed.insert(format!("{} {resource}", statement["Action"].as_str().unwrap()));
+        }
+        let expected = [
+            "iot:Connect client/${!iot:Connection.Thing.ThingName}",
+            "iot:Publish topic/alerts/*/ack",
+            "iot:Receive topic/alerts/*",
+            "iot:Subscribe topicfilter/alerts/*",
+        ];
+        assert_eq!(allowed, expected.map(str::to_owned).into());
+    }
+}
+
 #[test]
 fn a_rules_role_can_be_assumed_for_rules_of_this_account_only() {
     for deployment in Deployment::all() {
@@ -416,16 +515,20 @@ fn a_rules_role_can_be_assumed_for_rules_of_this_account_only() {
 }
 
 #[test]
-fn on_aws_the_devices_table_can_be_written_by_ingest_and_nothing_else() {
+fn on_aws_the_devices_table_can_be_written_by_those_who_keep_it_and_nobody_else() {
     for deployment in Deployment::all_on_aws() {
         for (id, function) in deployment.of_type("AWS::Serverless::Function") {
-            let is_ingest = id == "IngestFunction";
             let (_, role) = deployment.target(&function["Role"]);
             let on_devices =
                 statements(role).into_iter().filter(|s| list(&s["Resource"]).contains(&&arn("DevicesTable")));
             let actions: Vec<&Value> = on_devices.flat_map(|statement| list(&statement["Action"])).collect();
-            let expected: &[&str] =
-                if is_ingest { &["dynamodb:PartiQLInsert", "dynamodb:PartiQLUpdate"] } else { &[] };
+            let expected: &[&str] = match id {
+                "IngestFunction" => &["dynamodb:PartiQLInsert", "dynamodb:PartiQLUpdate"],
+                "ShadowFunction" => &["dynamodb:BatchGetItem", "dynamodb:UpdateItem"],
+                "PresenceFunction" => &["dynamodb:BatchGetItem", "dynamodb:UpdateItem", "dynamodb:Scan"],
+                "AlertFunction" => &["dynamodb:GetItem", "dynamodb:UpdateItem"],
+                _ => &[],
+            };
             assert_eq!(actions, expected, "{id}");
         }
     }
@@ -434,11 +537,16 @@ fn on_aws_the_devices_table_can_be_written_by_ingest_and_nothing_else() {
 #[test]
 fn a_device_speaks_for_itself_and_to_rules_that_exist() {
     for deployment in Deployment::all() {
-        let rules =
-            deployment.of_type("AWS::IoT::TopicRule").map(|(_, rule)| rule["RuleName"].as_str().unwrap());
-        let rules: BTreeSet<&str> = rules.collect();
+        // No device may publish what only the broker says; and an acknowledgement is for whoever hears alerts, too.
+        let is_of_devices = |rule: &Value| {
+            let filter = Sql::parse(sql_of(rule)).filter;
+            !filter.starts_with("$aws/") && !filter.starts_with("alerts/")
+        };
+        let rules = deployment.of_type("AWS::IoT::TopicRule").filter(|(_, rule)| is_of_devices(rule));
+        let rules: BTreeSet<&str> = rules.map(|(_, rule)| rule["RuleName"].as_str().unwrap()).collect();
         let mut named = BTreeSet::new();
-        for (id, policy) in deployment.of_type("AWS::IoT::Policy") {
+        let of_devices = deployment.of_type("AWS::IoT::Policy").filter(|(id, _)| *id != "OperatorPolicy");
+        for (id, policy) in of_devices {
             for statement in list(&policy["PolicyDocument"]["Statement"]) {
                 assert!(
                     !list(&statement["Action"])
@@ -465,6 +573,36 @@ fn a_device_speaks_for_itself_and_to_rules_that_exist() {
             "Basic Ingest: {}",
             deployment.name
         );
+    }
+}
+
+#[test]
+fn a_device_reads_its_shadow_and_never_writes_it() {
+    for deployment in Deployment::all() {
+        let policy = &deployment.resources["DeviceAnswersPolicy"]["Properties"];
+        let (_, function) =
+            deployment.of_type("AWS::Serverless::Function").find(|(id, _)| *id == "ShadowFunction").unwrap();
+        let name = function["Environment"]["Variables"]["TIDEGATE_SHADOW_NAME"].as_str().unwrap();
+        let own = format!("$aws/things/${{!iot:Connection.Thing.ThingName}}/shadow/name/{name}/");
+        let mut allowed = BTreeSet::new();
+        for statement in list(&policy["PolicyDocument"]["Statement"]) {
+            for resource in list(&statement["Resource"]) {
+                if let Some((kind, rest)) = resource["Fn::Sub"].as_str().unwrap().split_once("$aws/things/") {
+                    let (_, kind) = kind.split_once("${AWS::AccountId}:").unwrap();
+                    let rest = format!("$aws/things/{rest}");
+                    let topic = rest.strip_prefix(&own).unwrap_or_else(|| panic!("{rest} is not its own"));
+                    allowed.insert(format!("{} {kind}{topic}", statement["Action"].as_str().unwrap()));
+                }
+            }
+        }
+        let expected = [
+            "iot:Publish topic/get",
+            "iot:Receive topic/get/*",
+            "iot:Receive topic/update/delta",
+            "iot:Subscribe topicfilter/get/*",
+            "iot:Subscribe topicfilter/update/delta",
+        ];
+        assert_eq!(allowed, expected.map(str::to_owned).into());
     }
 }
 
@@ -503,6 +641,11 @@ fn every_log_is_kept_for_a_while_and_not_for_ever() {
 }
 
 // ── Rules ──
+
+/// The SQL of a rule.
+fn sql_of(rule: &Value) -> &str {
+    rule["TopicRulePayload"]["Sql"].as_str().unwrap()
+}
 
 /// `SELECT … FROM '…' [WHERE …]`, taken apart: expressions by alias, filter, condition.
 struct Sql<'a> {
@@ -544,9 +687,9 @@ fn evaluated(expression: &str) -> Value {
 fn every_rule_makes_the_envelope_that_the_functions_read() {
     for deployment in Deployment::all() {
         for (id, rule) in deployment.of_type("AWS::IoT::TopicRule") {
-            let rule = &rule["TopicRulePayload"];
-            assert_eq!(rule["AwsIotSqlVersion"], "2016-03-23", "{id}: encode() needs it");
-            let sql = Sql::parse(rule["Sql"].as_str().unwrap());
+            let version = &rule["TopicRulePayload"]["AwsIotSqlVersion"];
+            assert_eq!(version, "2016-03-23", "{id}: encode() needs it");
+            let sql = Sql::parse(sql_of(rule));
             let columns =
                 sql.selected.iter().map(|(alias, expression)| ((*alias).to_owned(), evaluated(expression)));
             let envelope = Value::Object(columns.collect());
@@ -568,8 +711,7 @@ fn every_rule_makes_the_envelope_that_the_functions_read() {
 #[test]
 fn every_message_on_a_telemetry_topic_is_taken_by_one_rule() {
     for deployment in Deployment::all() {
-        let sql =
-            |id: &str| deployment.resources[id]["Properties"]["TopicRulePayload"]["Sql"].as_str().unwrap();
+        let sql = |id: &str| sql_of(&deployment.resources[id]["Properties"]);
         let (telemetry, urgent) = (Sql::parse(sql("TelemetryRule")), Sql::parse(sql("UrgentRule")));
         assert_eq!(telemetry.filter, urgent.filter);
         assert_eq!(telemetry.condition, Some("topic(4) <> 'urgent'"));

@@ -80,7 +80,7 @@ impl<'a> Investigator<'a> {
 
     /// MiniStack shows all queues without receiving from them.
     async fn queued(&self) -> Result<Vec<Queued>> {
-        let answer = http::get(port_of(self.cloud)?, "/_ministack/sqs/messages").await?;
+        let answer = http::get(self.cloud.port()?, "/_ministack/sqs/messages").await?;
         let accounts: Json =
             serde_json::from_slice(&answer).or_problem(|| "cannot understand what the queues hold")?;
         let mut queued = Vec::new();
@@ -91,11 +91,6 @@ impl<'a> Investigator<'a> {
         }
         Ok(queued)
     }
-}
-
-fn port_of(cloud: &Cloud) -> Result<u16> {
-    let port = cloud.endpoint.rsplit(':').next().and_then(|port| port.parse().ok());
-    port.ok_or_else(|| Error::problem(format!("{} has no port", cloud.endpoint)))
 }
 
 /// `{"messages": {account: {region: {queue URL: [message, …]}}}}`

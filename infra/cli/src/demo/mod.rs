@@ -83,7 +83,7 @@ fn start_of_millisecond(at: Micros) -> Micros {
 /// The devices of `plan`, registered now or by an earlier demo on the same cloud.
 async fn fleet(cloud: &Cloud, clients: &Clients, folder: &Path, count: u32) -> Result<Vec<Device>> {
     let progress = Progress::start(format!("registering {count} devices: thing, certificate, policy"));
-    let policy = cloud.output("DevicePolicyName")?;
+    let policies = [cloud.output("DevicePolicyName")?, cloud.output("DeviceAnswersPolicyName")?];
     let mut devices = Vec::new();
     let mut known = 0;
     for (site, name) in plan::devices(count) {
@@ -92,7 +92,7 @@ async fn fleet(cloud: &Cloud, clients: &Clients, folder: &Path, count: u32) -> R
             known += 1;
             devices.push(device);
         } else {
-            let registered = fleet::register(&clients.iot, policy, &site, &name).await?;
+            let registered = fleet::register(&clients.iot, &policies, &site, &name).await?;
             save(folder, &path, &registered)?;
             devices.push(registered);
         }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use http_body_util::{BodyExt as _, Empty};
-use hyper::Request;
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
+use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -16,18 +16,32 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// `GET http://127.0.0.1:{port}{path}`, if it is answered with 200.
 pub(crate) async fn get(port: u16, path: &str) -> Result<Bytes> {
+    ask(port, Method::GET, path, Bytes::new()).await
+}
+
+/// `POST http://127.0.0.1:{port}{path}`, if it is answered with 200.
+pub(crate) async fn post(port: u16, path: &str, body: &str) -> Result<Bytes> {
+    ask(port, Method::POST, path, Bytes::copy_from_slice(body.as_bytes())).await
+}
+
+async fn ask(port: u16, method: Method, path: &str, body: Bytes) -> Result<Bytes> {
     let sentence = || format!("the local cloud did not answer {path}");
-    match timeout(PATIENCE, exchange(port, path)).await {
+    match timeout(PATIENCE, exchange(port, method, path, body)).await {
         Ok(answer) => answer.or_problem(sentence),
         Err(_) => Err(Error::problem(sentence())),
     }
 }
 
-async fn exchange(port: u16, path: &str) -> Result<Bytes, Box<dyn std::error::Error + Send + Sync>> {
+async fn exchange(
+    port: u16,
+    method: Method,
+    path: &str,
+    body: Bytes,
+) -> Result<Bytes, Box<dyn std::error::Error + Send + Sync>> {
     let stream = TcpStream::connect(("127.0.0.1", port)).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let request =
-        Request::get(path).header("host", format!("127.0.0.1:{port}")).body(Empty::<Bytes>::new())?;
+    let request = Request::builder().method(method).uri(path).header("host", format!("127.0.0.1:{port}"));
+    let request = request.body(Full::new(body))?;
     let answer = async {
         let response = sender.send_request(request).await?;
         let status = response.status();

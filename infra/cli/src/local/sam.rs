@@ -116,7 +116,7 @@ impl Sam<'_> {
 }
 
 /// What the local cloud needs to be told of itself; everything else has the template's defaults.
-fn parameters() -> Result<[String; 4]> {
+fn parameters() -> Result<[String; 5]> {
     let architecture = match std::env::consts::ARCH {
         "x86_64" => "x86_64",
         "aarch64" => "arm64",
@@ -132,5 +132,7 @@ fn parameters() -> Result<[String; 4]> {
         "OnAws=false".to_owned(),
         // Nobody wants to watch a batch fill.
         "BatchWindowSeconds=1".to_owned(),
+        // Nor wait for a rule to be taken up.
+        "ConfigCacheSeconds=1".to_owned(),
     ])
 }

@@ -6,17 +6,19 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::http;
 use super::ministack::credentials;
 use super::sam::STAGE;
 use crate::aws::Clients;
 use crate::error::{Context as _, Error, Result};
 use crate::fleet::Broker;
 
-/// The function's variables without a default, and the stack's outputs that are their values.
-const FUNCTION_TABLES: [(&str, &str); 3] = [
+/// The functions' variables without a default, and the stack's outputs that are their values.
+const FUNCTION_TABLES: [(&str, &str); 4] = [
     ("TIDEGATE_READINGS_TABLE", "ReadingsTableName"),
     ("TIDEGATE_DEVICES_TABLE", "DevicesTableName"),
     ("TIDEGATE_BUCKET", "BucketName"),
+    ("TIDEGATE_SHADOW_QUEUE_URL", "ShadowNudgeQueueUrl"),
 ];
 
 /// A local cloud with the stack deployed, as `cloud.json` describes it.
@@ -79,6 +81,25 @@ impl Cloud {
     /// Clients of it.
     pub async fn clients(&self) -> Clients {
         Clients::local(&self.endpoint, &self.region).await
+    }
+
+    /// Invokes a function of the stack, which is named by one of its outputs, and waits for the answer.
+    ///
+    /// # Errors
+    /// If it cannot be invoked, or fails.
+    pub async fn invoke(&self, output: &str, event: &str) -> Result<String> {
+        let path = format!("/2015-03-31/functions/{}/invocations", self.output(output)?);
+        let answer = http::post(self.port()?, &path, event).await?;
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    }
+
+    /// The port of its AWS services.
+    ///
+    /// # Errors
+    /// If its endpoint has none.
+    pub fn port(&self) -> Result<u16> {
+        let port = self.endpoint.rsplit(':').next().and_then(|port| port.parse().ok());
+        port.ok_or_else(|| Error::problem(format!("{} has no port", self.endpoint)))
     }
 
     /// Its MQTT broker.
