@@ -62,9 +62,12 @@ const MOST_SPREADS: f64 = 1e6;
 
 const HOURS: usize = 24;
 const HOUR: i64 = 3_600_000_000;
-const DAY: i64 = 24 * HOUR;
-/// Hours with readings that make the season count.
+/// Hours that were learnt when the season begins to count.
 const FIRST_DAY: u32 = 24;
+/// [`REACH`] on the first day, when the level lags behind what the season is to learn.
+const FIRST_REACH: f64 = 6.0;
+/// The least weight of what was measured at a full hour, that of one reading half an hour away.
+const LEAST_WEIGHT: f64 = 0.5;
 /// Hours after which the counting ends: from the seventh day on, a day counts for a seventh.
 const SIX_DAYS: u32 = 6 * 24;
 
@@ -88,7 +91,8 @@ pub struct Settings {
 #[serde(rename_all = "lowercase")]
 pub enum Season {
     /// The day: values are compared with those of the same time of day (UTC), in steps of an hour with straight lines between
-    /// them. It counts after 24 hours that had readings.
+    /// them. It counts once 24 hours
+    /// with readings have been learnt; then the estimator warms up a second time. It is that of the last week.
     Daily,
 }
 
@@ -197,7 +201,7 @@ impl Estimator {
         let centre = self.level + of_day;
         let unit = self.unit(settings, centre);
         if let Some(day) = &mut self.day {
-            let reach = REACH * unit;
+            let reach = day.reach() * unit;
             day.add(at, bounded(value.max(centre - reach).min(centre + reach)));
         }
         if !self.accept_step(settings, value_of_level, unit) {
@@ -285,75 +289,98 @@ impl Estimator {
         self.day.as_ref().map_or(0.0, |day| day.level(at))
     }
 
-    /// Lets the season begin, go on to the next hour, or end. The centre stays where it is.
+    /// Lets the season go on to the next hour. Where it begins or ends to count, what is left of a value is another thing than
+    /// before, and is learnt anew.
     fn turn_hour(&mut self, settings: &Settings, at: Micros) {
-        let shift = match (settings.season, &mut self.day) {
-            (None, None) => return,
+        let is_other = match (settings.season, &mut self.day) {
+            (None, None) => false,
             (None, Some(day)) => {
-                let shift = day.level(at);
+                let counted = day.counts();
                 self.day = None;
-                shift
+                counted
             }
             (Some(Season::Daily), None) => {
                 self.day = Some(Box::new(Day::new(at)));
-                return;
+                false
             }
-            (Some(Season::Daily), Some(day)) => {
-                if !day.turn(at) {
-                    return;
-                }
-                -day.level(at)
-            }
+            (Some(Season::Daily), Some(day)) => day.turn(at),
         };
-        self.level = bounded(self.level + shift);
-        for value in &mut self.recent {
-            *value = bounded(*value + shift);
+        if is_other {
+            (self.count, self.outside) = (0, 0);
+            self.recent.clear();
         }
     }
 }
 
-/// The daily season: how each hour of the day usually is.
+/// The daily season: how each hour of the day usually is, and straight lines between them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Day {
-    /// The level in the middle of each hour (UTC).
+    /// The level at each full hour (UTC).
     #[serde(with = "texts")]
     levels: [f64; HOURS],
     /// The hours whose level is known, a bit for each.
     known: u32,
-    /// Hours with readings so far, as far as it matters.
-    hours: u32,
-    /// The hour that is going on, since 1970.
+    /// Hours that were learnt, as far as it matters.
+    learnt: u32,
+    /// The last full hour, since 1970.
     hour: i64,
-    /// The mean of its readings, those far off pulled in.
+    /// What is measured at the last full hour, and at the next.
+    last: Mean,
+    next: Mean,
+}
+
+/// A mean of values, each with its weight.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Mean {
     #[serde(with = "text")]
     mean: f64,
-    readings: u32,
+    #[serde(with = "text")]
+    weight: f64,
+}
+
+impl Mean {
+    fn add(&mut self, value: f64, weight: f64) {
+        if weight > 0.0 {
+            self.weight = bounded(self.weight.max(0.0) + weight);
+            self.mean = bounded(self.mean + (value - self.mean) * (weight / self.weight));
+        }
+    }
 }
 
 impl Day {
     fn new(at: Micros) -> Self {
         let hour = at.0.div_euclid(HOUR);
-        Self { levels: [0.0; HOURS], known: 0, hours: 0, hour, mean: 0.0, readings: 0 }
+        let (last, next) = Default::default();
+        Self { levels: [0.0; HOURS], known: 0, learnt: 0, hour, last, next }
+    }
+
+    fn counts(&self) -> bool {
+        self.learnt >= FIRST_DAY
+    }
+
+    /// How many spreads from the centre a value is taken for what it is.
+    fn reach(&self) -> f64 {
+        if self.counts() { REACH } else { FIRST_REACH }
     }
 
     /// The level at a time; 0 before the season counts.
     fn level(&self, at: Micros) -> f64 {
-        if self.hours < FIRST_DAY {
+        if !self.counts() {
             return 0.0;
         }
-        let since_middle = (at.0.rem_euclid(DAY) + DAY - HOUR / 2) % DAY;
-        let hour = (since_middle / HOUR) as usize;
-        let part = (since_middle % HOUR) as f64 / HOUR as f64;
-        let (before, after) = (self.levels[hour], self.levels[(hour + 1) % HOURS]);
-        before + (after - before) * part
+        let (hour, part) = (place(at.0.div_euclid(HOUR)), part_of_hour(at));
+        let (last, next) = (self.levels[hour], self.levels[(hour + 1) % HOURS]);
+        last + (next - last) * part
     }
 
-    /// Counts a reading to the hour that is going on. One of an earlier hour comes too late.
+    /// Takes a reading for the full hours before and after it, the nearer the more. One of an earlier hour comes too late.
     fn add(&mut self, at: Micros, value: f64) {
         if at.0.div_euclid(HOUR) == self.hour {
-            self.readings = self.readings.saturating_add(1);
-            self.mean += (value - self.mean) / f64::from(self.readings);
+            let part = part_of_hour(at);
+            self.last.add(value, 1.0 - part);
+            self.next.add(value, part);
         }
     }
 
@@ -364,16 +391,34 @@ impl Day {
         if (0..=HOURS as i64).contains(&self.hour.saturating_sub(hour)) {
             return false;
         }
-        let counted = self.hours >= FIRST_DAY;
-        if self.readings > 0 {
-            self.close();
+        let counted = self.counts();
+        let (last, next) = (std::mem::take(&mut self.last), std::mem::take(&mut self.next));
+        self.learn(self.hour, &last);
+        if self.hour.checked_add(1) == Some(hour) {
+            self.last = next;
+        } else {
+            self.learn(self.hour.saturating_add(1), &next);
         }
-        (self.hour, self.mean, self.readings) = (hour, 0.0, 0);
-        if counted || self.hours < FIRST_DAY {
+        self.hour = hour;
+        if counted || !self.counts() {
             return false;
         }
         self.fill();
         true
+    }
+
+    /// Learns what was measured at a full hour.
+    fn learn(&mut self, hour: i64, measured: &Mean) {
+        // Readings that lie nearer to the full hours before and after say enough of those, and too little of this.
+        if measured.weight < LEAST_WEIGHT {
+            return;
+        }
+        let hour = place(hour);
+        let days = if self.known & (1 << hour) == 0 { 0 } else { self.learnt.min(SIX_DAYS) / FIRST_DAY };
+        let level = self.levels[hour] + (measured.mean - self.levels[hour]) / f64::from(1 + days);
+        self.levels[hour] = bounded(level);
+        self.known |= 1 << hour;
+        self.learnt = self.learnt.saturating_add(1).min(SIX_DAYS);
     }
 
     /// Takes part in a step: all hours move by as much, so that the shape of the day stays what it is. Returns whether they
@@ -384,17 +429,8 @@ impl Day {
                 *level = bounded(*level + by);
             }
         }
-        (self.mean, self.readings) = (0.0, 0);
-        self.hours >= FIRST_DAY
-    }
-
-    /// Learns the hour that has been going on.
-    fn close(&mut self) {
-        let hour = self.hour.rem_euclid(HOURS as i64) as usize;
-        let days = if self.known & (1 << hour) == 0 { 0 } else { self.hours.min(SIX_DAYS) / FIRST_DAY };
-        self.levels[hour] += (self.mean - self.levels[hour]) / f64::from(1 + days);
-        self.known |= 1 << hour;
-        self.hours = self.hours.saturating_add(1).min(SIX_DAYS);
+        (self.last, self.next) = Default::default();
+        self.counts()
     }
 
     /// Draws straight lines over the hours that have had no readings.
@@ -412,6 +448,16 @@ impl Day {
         }
         self.known = (1 << HOURS) - 1;
     }
+}
+
+/// The place of an hour in the day.
+fn place(hour: i64) -> usize {
+    hour.rem_euclid(HOURS as i64) as usize
+}
+
+/// How much of the hour has passed, from 0 to 1.
+fn part_of_hour(at: Micros) -> f64 {
+    at.0.rem_euclid(HOUR) as f64 / HOUR as f64
 }
 
 fn memory(settings: &Settings) -> f64 {
