@@ -18,8 +18,22 @@
 //! half of the smallest change that has been seen lately, where there are changes all the time, and at least 1e-7 of the
 //! magnitude, which is the last digit of a 32-bit float.
 //!
-//! Why not something else: `cargo bench -p alert --bench anomaly` prints a table of this estimator, the exact median and MAD of
-//! a ring of 2m values, the stochastic-gradient median and MAD, and a plain z-score, on one synthetic metric after another.
+//! Why not something else: `cargo bench -p alert --bench anomaly` judges synthetic metrics with this estimator and with others,
+//! at a memory of 240 and normal noise of 1.
+//!
+//! | | this one | ring of 480, exact median and MAD | stochastic gradient | mean and deviation of all |
+//! |---|---|---|---|---|
+//! | state | 7 numbers | 480 numbers | 2 numbers | 3 numbers |
+//! | % of noise above 4 (0.006 is right) | 0.01 | 0.01 | 0.01 | 0.01 |
+//! | score of 10, 1,000 readings after a first value of a million | 10 | 10 | 10 | 0.03 |
+//! | step of 8: readings above 4, and until a spike of 10 shows again | 239, 240 | 146, 362 | 276, 1,211 | 48, > 5,000 |
+//! | step of a million: the same | 241, 240 | 240, 362 | > 5,000, > 5,000 | 63, > 5,000 |
+//! | % of 20.1 and 20.2 above 6, where the noise is 0.04 | 0 | 21 | 21 | 0 |
+//! | % of a pump's readings above 6, off for 40 and on for 20 | 15 | 33 | 33 | 0 |
+//!
+//! The gradient widens its spread with a large step, and is blind for long after it. The ring is as good, but too large to be stored
+//! per device and metric. A step of 5 spreads is this one's weak point: it is taken in little by little, and the spread is too wide for
+//! 973 readings. Scoring and learning take 22 ns, with a season 31 ns. On real series: `examples/nab.rs`.
 
 use serde::{Deserialize, Serialize};
 use telemetry::Micros;
@@ -217,7 +231,7 @@ impl Estimator {
     }
 
     fn notice_change(&mut self, value: f64) {
-        let change = (value - self.last).abs();
+        let change = bounded((value - self.last).abs());
         self.restless = self.restless.saturating_sub(1);
         if self.count > 0 && change > 0.0 {
             let known = self.resolution > 0.0;
