@@ -20,4 +20,5 @@ pub mod presence;
 pub mod process;
 pub mod runtime_api;
 mod server;
+pub mod shadow;
 mod tls;

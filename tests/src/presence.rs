@@ -16,6 +16,11 @@ use crate::runtime_api::{Function, Outcome};
 pub const DEVICES: &str = "devices";
 /// Its index of names.
 pub const BY_NAME: &str = "by-name";
+/// The queue of commands to `alert`.
+pub const ALERT_QUEUE: &str = "https://sqs.us-east-1.amazonaws.com/123456789012/alert";
+const CONFIG: &str = "config";
+/// The event of the schedule.
+const SCHEDULE: &str = r#"{"version":"0","source":"aws.events","detail-type":"Scheduled Event","detail":{}}"#;
 
 /// A running `presence` and the fake that it works on.
 #[derive(Debug)]
@@ -42,6 +47,21 @@ pub struct Counts {
     pub handed_back: u64,
 }
 
+/// What a look for silent devices counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Looked {
+    /// Devices looked at.
+    pub devices: u64,
+    /// Silent ones, by rule.
+    pub silent: u64,
+    /// Commands sent.
+    pub sent: u64,
+    /// Commands that could not be sent.
+    pub failed: u64,
+    /// 1 if there was no time for all.
+    pub cut_short: u64,
+}
+
 impl Presence {
     /// Starts the debug binary beside a fake with an empty devices table.
     ///
@@ -59,6 +79,7 @@ impl Presence {
     /// If the function cannot be started.
     pub async fn beside(aws: FakeAws) -> io::Result<Self> {
         aws.create_index(DEVICES, BY_NAME, "name", None);
+        aws.create_table(CONFIG, "kind", Some("name"));
         let function = start_function(&aws.endpoint()).await?;
         Ok(Self { aws, function, invocations: 0 })
     }
@@ -86,6 +107,14 @@ impl Presence {
         }
     }
 
+    /// Looks for silent devices; returns the answer's JSON, or the error's type.
+    ///
+    /// # Errors
+    /// As [`Presence::invoke`].
+    pub async fn look(&mut self, time: Duration) -> io::Result<Result<Value, String>> {
+        self.invoke(SCHEDULE, time).await
+    }
+
     /// The metric line of the last invocation.
     ///
     /// # Errors
@@ -108,6 +137,49 @@ impl Presence {
             unknown: count("Unknown"),
             handed_back: count("HandedBack"),
         })
+    }
+
+    /// The counts of the last invocation, which was a look for silent devices.
+    ///
+    /// # Errors
+    /// If it has written none.
+    pub async fn looked(&self) -> io::Result<Looked> {
+        let line = self.metrics().await?;
+        let count = |name: &str| line[name].as_u64().unwrap_or(u64::MAX);
+        Ok(Looked {
+            devices: count("Devices"),
+            silent: count("Silent"),
+            sent: count("Sent"),
+            failed: count("Failed"),
+            cut_short: count("CutShort"),
+        })
+    }
+
+    /// Stores a rule, in TOML.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub fn put_rule(&self, rule: &str) -> io::Result<()> {
+        let rule = alert::Rule::from_toml(rule).map_err(io::Error::other)?;
+        self.put_document(&rule.name, rule.to_json())
+    }
+
+    /// Stores whatever document under a rule's name.
+    ///
+    /// # Errors
+    /// If the fake does not take it.
+    pub fn put_document(&self, name: &str, document: &str) -> io::Result<()> {
+        let item = json!({
+            "kind": {"S": "alert-rule"}, "name": {"S": name}, "document": {"S": document}, "updated": {"N": "1"}
+        });
+        self.aws.put_item(CONFIG, serde_json::from_value(item)?).map_err(io::Error::other)
+    }
+
+    /// The commands to `alert` so far.
+    #[must_use]
+    pub fn commands(&self) -> Vec<String> {
+        let sent = self.aws.sent().into_iter().filter(|sent| sent.queue_url == ALERT_QUEUE);
+        sent.map(|sent| sent.body).collect()
     }
 
     /// Stores a device as `ingest` does when it is new, `last_seen` in milliseconds since 1970.
@@ -148,7 +220,12 @@ impl Presence {
 }
 
 async fn start_function(endpoint: &str) -> io::Result<Function> {
-    let of_the_template = [("TIDEGATE_DEVICES_TABLE", DEVICES), ("MIMALLOC_ALLOW_THP", "0")];
+    let of_the_template = [
+        ("TIDEGATE_DEVICES_TABLE", DEVICES),
+        ("TIDEGATE_CONFIG_TABLE", CONFIG),
+        ("TIDEGATE_ALERT_QUEUE_URL", ALERT_QUEUE),
+        ("MIMALLOC_ALLOW_THP", "0"),
+    ];
     let environment = [&credentials(endpoint)[..], &of_the_template[..]].concat();
     Function::start(binary("presence", "debug")?, &environment).await
 }

@@ -3,13 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use tests::events::{RECEIVED, envelope, sqs};
-use tests::fake_aws::{Fault, Operation};
+use tests::fake_aws::{Fault, Operation, Pick};
 use tests::ingest::Ingest;
-use tests::presence::{Counts, DEVICES, Presence, lifecycle, received};
+use tests::presence::{Counts, DEVICES, Looked, Presence, lifecycle, received};
 
 const SECONDS: Duration = Duration::from_secs(1);
 const ENOUGH: Duration = Duration::from_secs(30);
@@ -337,4 +337,160 @@ async fn an_event_of_unknown_shape_fails_the_invocation() {
     }
     let stored: BTreeMap<_, _> = presence.stored().unwrap();
     assert_eq!(stored["plant/a"], None);
+}
+
+// ── Silence ──
+
+/// So many seconds ago by this machine's clock, by which the function judges; in milliseconds since 1970.
+fn ago(seconds: i64) -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    i64::try_from(now).unwrap() - seconds * 1_000
+}
+
+fn rule(name: &str, condition: &str) -> String {
+    format!("name = \"{name}\"\nseverity = \"warning\"\nmessage = \"it is silent\"\n[condition]\n{condition}")
+}
+
+/// A device of about 4 KB that was heard of so many seconds ago, and of its metric `flow` so many.
+fn device(device: &str, seconds: i64, flow: i64) -> Value {
+    let micros = |seconds: i64| json!({"N": (ago(seconds) * 1_000).to_string()});
+    let reading = |seconds: i64| json!({"M": {"value": {"N": "1"}, "at": micros(seconds), "received": micros(seconds)}});
+    json!({
+        "device": {"S": device}, "name": {"S": device.rsplit('/').next().unwrap()}, "rev": {"N": "1"},
+        "latest": {"M": {"flow": reading(flow), "note": {"M": {"value": {"S": "x".repeat(4_000)}}}}},
+        "last_at": micros(seconds), "first_seen": micros(seconds), "last_seen": micros(seconds),
+    })
+}
+
+fn command(device: &str, rule: &str) -> String {
+    format!(r#"{{"silent":{{"device":"{device}","rule":"{rule}"}}}}"#)
+}
+
+#[tokio::test]
+async fn silent_devices_are_told_to_alert_with_the_rule_that_asks() {
+    let mut presence = Presence::start().await.unwrap();
+    presence.put_rule(&rule("no-news", "silent = \"10m\"")).unwrap();
+    presence.put_rule(&rule("no-flow", "metric = \"flow\"\nsilent = \"5m\"")).unwrap();
+    presence.put_rule(&rule("hot", "metric = \"flow\"\nabove = 50")).unwrap();
+    presence.put_document("of-a-later-version", r#"{"name": "of-a-later-version"}"#).unwrap();
+    // Told in the first and second minute, in the fourth, the eighth, …: of the second device the first rule is in its
+    // first minute and the other in its sixth, of the last one they are in the third and the eighth.
+    for (name, seconds, flow) in [
+        ("plant/lively", 5, 5),
+        ("plant/dead", 615, 615),
+        ("plant/dry", 5, 315),
+        ("plant/long-dead", 750, 750),
+    ] {
+        presence.put_device(device(name, seconds, flow)).unwrap();
+    }
+    presence.add_device("plant/without-flow", ago(5)).unwrap();
+    assert_eq!(presence.look(ENOUGH).await.unwrap(), all_well());
+    let expected = [
+        command("plant/dead", "no-news"),
+        command("plant/dry", "no-flow"),
+        command("plant/long-dead", "no-flow"),
+    ];
+    assert_eq!(presence.commands().into_iter().collect::<BTreeSet<_>>(), expected.into());
+    let expected = Looked { devices: 5, silent: 5, sent: 3, ..Looked::default() };
+    assert_eq!(presence.looked().await.unwrap(), expected);
+}
+
+#[tokio::test]
+async fn where_no_rule_asks_for_silence_no_device_is_looked_at() {
+    let mut presence = with_devices(&["plant/a"]).await;
+    presence.put_rule(&rule("hot", "metric = \"flow\"\nabove = 50")).unwrap();
+    assert_eq!(presence.look(ENOUGH).await.unwrap(), all_well());
+    assert_eq!(presence.aws.counters(Operation::Scan).requests, 0);
+    assert_eq!(presence.looked().await.unwrap(), Looked::default());
+}
+
+/// `presence` with so many devices that are all silent since a moment ago.
+async fn with_silent_fleet(count: usize) -> Presence {
+    let presence = Presence::start().await.unwrap();
+    presence.put_rule(&rule("no-news", "silent = \"10m\"")).unwrap();
+    for number in 0..count {
+        presence.put_device(device(&format!("plant/d-{number}"), 605, 605)).unwrap();
+    }
+    presence
+}
+
+fn all_commands(count: usize) -> BTreeSet<String> {
+    (0..count).map(|number| command(&format!("plant/d-{number}"), "no-news")).collect()
+}
+
+#[tokio::test]
+async fn a_fleet_of_many_pages_is_looked_at_once_each() {
+    let mut presence = with_silent_fleet(5_000).await;
+    assert_eq!(presence.look(ENOUGH).await.unwrap(), all_well());
+    let expected = Looked { devices: 5_000, silent: 5_000, sent: 5_000, ..Looked::default() };
+    assert_eq!(presence.looked().await.unwrap(), expected);
+    let commands = presence.commands();
+    assert_eq!((commands.len(), commands.into_iter().collect::<BTreeSet<_>>()), (5_000, all_commands(5_000)));
+    let (scans, sends) = (Operation::Scan, Operation::SendMessageBatch);
+    let requests = [scans, sends].map(|operation| presence.aws.counters(operation).requests);
+    // 21 MB in 16 segments, of 1 MB a page: two pages each.
+    assert!((28..=32).contains(&requests[0]), "{requests:?}");
+    assert!((500..=532).contains(&requests[1]), "{requests:?}");
+}
+
+#[tokio::test]
+async fn commands_that_the_queue_does_not_take_are_sent_again() {
+    let mut presence = with_silent_fleet(40).await;
+    presence.aws.fail_messages(Pick::EveryKth(3));
+    for fault in [Fault::Throttle, Fault::InternalError, Fault::DropConnection] {
+        presence.aws.fail_next(Operation::SendMessageBatch, fault, 1);
+        presence.aws.fail_next(Operation::Scan, fault, 1);
+    }
+    assert_eq!(presence.look(ENOUGH).await.unwrap(), all_well());
+    let expected = Looked { devices: 40, silent: 40, sent: 40, ..Looked::default() };
+    assert_eq!(presence.looked().await.unwrap(), expected);
+    assert_eq!(presence.commands().into_iter().collect::<BTreeSet<_>>(), all_commands(40));
+}
+
+#[tokio::test]
+async fn while_the_queue_takes_nothing_the_look_fails_and_the_next_finds_them_again() {
+    let mut presence = with_silent_fleet(40).await;
+    presence.aws.fail_next(Operation::SendMessageBatch, Fault::Throttle, u64::MAX);
+    assert_eq!(presence.look(4 * SECONDS).await.unwrap(), Err("Tidegate.NotSent".to_owned()));
+    let looked = presence.looked().await.unwrap();
+    assert!(looked.sent == 0 && looked.failed > 0 && looked.failed == looked.silent, "{looked:?}");
+    presence.aws.clear_faults();
+    assert_eq!(presence.look(ENOUGH).await.unwrap(), all_well());
+    assert_eq!(presence.commands().into_iter().collect::<BTreeSet<_>>(), all_commands(40));
+}
+
+#[tokio::test]
+async fn what_was_found_in_time_is_told_and_the_rest_counted() {
+    let mut presence = with_silent_fleet(1_600).await;
+    presence.aws.set_latency(Operation::Scan, Duration::from_millis(1_500));
+    assert_eq!(presence.look(6 * SECONDS).await.unwrap(), all_well());
+    let looked = presence.looked().await.unwrap();
+    assert_eq!((looked.cut_short, looked.failed), (1, 0), "{looked:?}");
+    assert!((200..1_600).contains(&looked.sent) && looked.sent == looked.devices, "{looked:?}");
+    presence.aws.clear_faults();
+    presence.aws.fail_next(Operation::Scan, Fault::Throttle, u64::MAX);
+    assert_eq!(presence.look(3 * SECONDS).await.unwrap(), all_well());
+    assert_eq!(presence.looked().await.unwrap(), Looked { cut_short: 1, ..Looked::default() });
+}
+
+#[tokio::test]
+async fn without_its_rules_the_look_fails() {
+    let mut presence = with_silent_fleet(1).await;
+    presence.aws.fail_next(Operation::Query, Fault::Throttle, u64::MAX);
+    assert_eq!(presence.look(3 * SECONDS).await.unwrap(), Err("Tidegate.NotRead".to_owned()));
+    assert!(presence.commands().is_empty());
+}
+
+#[tokio::test]
+async fn killed_in_the_middle_of_a_look_the_next_tells_of_all() {
+    let mut presence = with_silent_fleet(200).await;
+    let pid = presence.function.pid().to_string();
+    presence.aws.after_next(Operation::SendMessageBatch, 5, move |_| {
+        std::process::Command::new("kill").args(["-9", &pid]).status().unwrap();
+    });
+    assert_eq!(presence.look(ENOUGH).await.unwrap(), Err("Runtime.ExitError".to_owned()));
+    assert!((5..200).contains(&presence.commands().len()), "{}", presence.commands().len());
+    presence.restart().await.unwrap();
+    assert_eq!(presence.look(ENOUGH).await.unwrap(), all_well());
+    assert_eq!(presence.commands().into_iter().collect::<BTreeSet<_>>(), all_commands(200));
 }

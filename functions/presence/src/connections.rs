@@ -92,7 +92,7 @@ fn report(
             "messages are no events of connections; they end in the dead-letter queue"
         );
     }
-    let dimensions = vec![("Stage", deps.stage.clone()), ("Function", "presence".to_owned())];
+    let dimensions = vec![("Stage", deps.config.stage.clone()), ("Function", "presence".to_owned())];
     let line = MetricLine::new(dimensions)
         .count("Received", settled.received())
         .count("Applied", settled.applied)

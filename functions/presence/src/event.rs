@@ -1,6 +1,6 @@
 //! The events of the triggers, and the queue's answer.
 //!
-//! Format: AWS Lambda Developer Guide, "Using Lambda with Amazon SQS".
+//! Formats: AWS Lambda Developer Guide, "Using Lambda with Amazon SQS"; Amazon EventBridge User Guide, "Event structure".
 
 use std::borrow::Cow;
 
@@ -15,6 +15,8 @@ use thiserror::Error;
 pub enum Event<'a> {
     /// The queue of lifecycle events.
     Messages(Vec<Message<'a>>),
+    /// It is time to look for silent devices.
+    Schedule,
 }
 
 /// A message of the queue.
@@ -32,7 +34,7 @@ pub struct Message<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum UnknownEvent {
     /// Not the shape of any trigger.
-    #[error("the event is not one of SQS; check what invokes this function")]
+    #[error("the event is neither of SQS nor of a schedule; check what invokes this function")]
     Shape,
     /// A message that could not be handed back.
     #[error("record {0} of the event has no message id")]
@@ -46,7 +48,11 @@ impl<'a> Event<'a> {
     /// If it is none of the known shapes.
     pub fn parse(text: &'a str) -> Result<Self, UnknownEvent> {
         let fields: EventFields<'a> = serde_json::from_str(text).map_err(|_| UnknownEvent::Shape)?;
-        let records = fields.records.ok_or(UnknownEvent::Shape)?;
+        let records = match (fields.records, fields.source.text().as_deref()) {
+            (Some(records), _) => records,
+            (None, Some("aws.events" | "aws.scheduler")) => return Ok(Self::Schedule),
+            (None, _) => return Err(UnknownEvent::Shape),
+        };
         let messages = records.into_iter().enumerate().map(|(index, record)| record.message(index));
         messages.collect::<Result<_, _>>().map(Self::Messages)
     }
@@ -56,6 +62,8 @@ impl<'a> Event<'a> {
 struct EventFields<'a> {
     #[serde(rename = "Records", borrow)]
     records: Option<Vec<RecordFields<'a>>>,
+    #[serde(borrow, default)]
+    source: Scalar<'a>,
 }
 
 #[derive(Deserialize)]
@@ -119,6 +127,9 @@ mod tests {
         check(r#"{"messageId": "m", "body": 5}"#, None, 1);
         check(r#"{"messageId": "m"}"#, None, 1);
         assert_eq!(Event::parse(r#"{"Records": []}"#), Ok(Event::Messages(vec![])));
+        let schedule =
+            r#"{"version": "0", "detail-type": "Scheduled Event", "source": "aws.events", "detail": {}}"#;
+        assert_eq!(Event::parse(schedule), Ok(Event::Schedule));
     }
 
     #[test]
@@ -128,6 +139,8 @@ mod tests {
         check("", UnknownEvent::Shape);
         check("{}", UnknownEvent::Shape);
         check("[]", UnknownEvent::Shape);
+        check(r#"{"source": "aws.s3"}"#, UnknownEvent::Shape);
+        check(r#"{"source": 5}"#, UnknownEvent::Shape);
         check(r#"{"Records": 5}"#, UnknownEvent::Shape);
         check(r#"{"Records": [5]}"#, UnknownEvent::Shape);
         check(r#"{"payload": "e30=", "topic": "t"}"#, UnknownEvent::Shape);

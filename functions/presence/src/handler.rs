@@ -1,25 +1,31 @@
 //! Tells the triggers apart.
 
+use cloud::Error as CloudError;
+use cloud::config::PresenceConfig;
+use cloud::heard::LastHeard;
 use cloud::lambda::{Invocation, ReportedError};
 use cloud::presence::Presences;
+use cloud::queue::Queue;
+use cloud::rules::Rules;
 use cloud::stream::Answer;
 use thiserror::Error;
 
-use crate::connections;
 use crate::event::{Event, UnknownEvent};
+use crate::{connections, sweep};
 
 /// What the handler works with.
 #[derive(Debug)]
 pub struct Deps {
-    pub(crate) presences: Presences,
-    pub(crate) stage: String,
-}
-
-impl Deps {
-    /// Where to write, and the stage for the metrics.
-    pub fn new(presences: Presences, stage: String) -> Self {
-        Self { presences, stage }
-    }
+    /// Whether devices are connected.
+    pub presences: Presences,
+    /// When they were last heard of.
+    pub last_heard: LastHeard,
+    /// What silence is asked for.
+    pub rules: Rules,
+    /// Whom to tell of it.
+    pub alert_queue: Queue,
+    /// The rest.
+    pub config: PresenceConfig,
 }
 
 /// Why an invocation fails as a whole.
@@ -28,12 +34,23 @@ pub enum HandlerError {
     /// The event is none that can be taken apart.
     #[error(transparent)]
     UnknownEvent(#[from] UnknownEvent),
+    /// Without rules nobody is looked for.
+    #[error("the rules could not be read; silent devices are looked for again soon")]
+    RulesNotRead(#[source] CloudError),
+    /// Some devices were not looked at.
+    #[error("the devices could not be read; silent ones are looked for again soon")]
+    DevicesNotRead(#[source] CloudError),
+    /// Some silent devices were not told of; the log says why.
+    #[error("{0} silent devices could not be told of; they are looked for again soon")]
+    NotSent(usize),
 }
 
 impl ReportedError for HandlerError {
     fn error_type(&self) -> &'static str {
         match self {
             Self::UnknownEvent(_) => "Tidegate.UnknownEvent",
+            Self::RulesNotRead(_) | Self::DevicesNotRead(_) => "Tidegate.NotRead",
+            Self::NotSent(_) => "Tidegate.NotSent",
         }
     }
 }
@@ -41,9 +58,10 @@ impl ReportedError for HandlerError {
 /// Does what the event asks for.
 ///
 /// # Errors
-/// If the event is of no known shape.
+/// If the event is of no known shape, or a look for silent devices has failed.
 pub async fn handle(event: &str, invocation: &Invocation, deps: &Deps) -> Result<Answer, HandlerError> {
     match Event::parse(event)? {
         Event::Messages(messages) => Ok(connections::apply(&messages, invocation, deps).await),
+        Event::Schedule => sweep::sweep(invocation, deps).await.map(|()| Answer::default()),
     }
 }

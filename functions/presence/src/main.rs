@@ -1,8 +1,11 @@
 //! The function `presence`: who is there.
 
 use cloud::config::PresenceConfig;
+use cloud::heard::LastHeard;
 use cloud::lambda::{self, RuntimeError};
 use cloud::presence::Presences;
+use cloud::queue::Queue;
+use cloud::rules::Rules;
 use cloud::{clients, sdk};
 use presence::handler::{Deps, handle};
 
@@ -15,6 +18,12 @@ async fn main() -> Result<(), RuntimeError> {
         PresenceConfig::from_lookup(lookup).inspect_err(|error| tracing::error!(%error, "not configured"))?;
     let aws = clients::in_lambda().await;
     let dynamodb = sdk::dynamodb::Client::new(&aws);
-    let deps = Deps::new(Presences::new(dynamodb, &config.devices_table), config.stage);
+    let deps = Deps {
+        presences: Presences::new(dynamodb.clone(), &config.devices_table),
+        last_heard: LastHeard::new(dynamodb.clone(), &config.devices_table),
+        rules: Rules::new(dynamodb, &config.config_table),
+        alert_queue: Queue::new(sdk::sqs::Client::new(&aws), &config.alert_queue_url),
+        config,
+    };
     lambda::run(async |event: &str, invocation| handle(event, &invocation, &deps).await).await
 }

@@ -245,6 +245,8 @@ fn thing_name(device: &DeviceId) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use std::slice::from_ref;
+
     use serde_json::{Value as Json, json};
 
     use super::*;
@@ -283,13 +285,12 @@ mod tests {
         let images: Vec<Option<Box<RawValue>>> =
             images.iter().map(|image| (!image.is_empty()).then(|| raw(image))).collect();
         let numbers: Vec<String> = (98..).map(|number| number.to_string()).take(images.len()).collect();
-        let change = |(image, number): (&'static Option<Box<RawValue>>, &'static String)| Change {
+        let changes = images.iter().zip(&numbers).map(|(image, number)| Change {
             sequence_number: number.as_str(),
             new_image: image.as_deref(),
             at: None,
-        };
-        let (images, numbers) = (Box::leak(Box::new(images)), Box::leak(Box::new(numbers)));
-        let changes: Vec<_> = images.iter().zip(numbers.iter()).map(change).collect();
+        });
+        let changes: Vec<_> = changes.collect();
         let triggers = Triggers::new(&changes, &RULES).unwrap();
         let items = standing.iter().map(|json| {
             let item = read_item(json).unwrap();
@@ -376,13 +377,13 @@ mod tests {
         let long_ago = shown(&item("s/a", &[("x", 1), ("y", 1)], None), 60 * SECOND);
         let opened = item("s/a", &[("x", 2), ("y", 1)], Some(&long_ago));
         let closed = item("s/a", &[("x", 1), ("y", 1)], Some(&long_ago));
-        let (planned, _, _) = plan(&[opened.clone()], &[closed.clone()], &[]);
+        let (planned, _, _) = plan(from_ref(&opened), from_ref(&closed), &[]);
         let told = r#"{"state":{"reported":{"metrics":{"x":{"value":1,"at":"2026-11-23T07:00:00Z","quality":"good"}}}}}"#;
         assert_eq!(planned.sendings[0].document, told);
         // Something else was told and noted meanwhile: the doubt is noted until that, too, is long ago.
         let just_now = Shown { at: Some(SEVEN.plus(-4 * SECOND)), ..long_ago.clone() };
         let closed = item("s/a", &[("x", 1), ("y", 1)], Some(&just_now));
-        let (planned, _, _) = plan(&[opened], &[closed.clone()], &[]);
+        let (planned, _, _) = plan(&[opened], from_ref(&closed), &[]);
         let doubted = planned.deferrals[0].doubted.as_ref().unwrap();
         assert_eq!(doubted.metrics[&*"x".to_owned()], None);
         assert!(doubted.metrics["y"].is_some() && doubted.at == just_now.at);

@@ -257,7 +257,7 @@ mod tests {
     }
 
     /// A device whose metrics were all measured at seven, and what more its item says.
-    fn device(metrics: &[(&str, Json)], more: Json) -> DeviceState {
+    fn device(metrics: &[(&str, Json)], more: &Json) -> DeviceState {
         let metric = |(name, value): &(&str, Json)| {
             let at = json!({"N": SEVEN.to_string()});
             ((*name).to_owned(), json!({"M": {"value": value, "at": at, "unit": {"S": "Cel"}}}))
@@ -328,7 +328,7 @@ mod tests {
         });
         let all = device(
             &[("temperature", json!({"N": "22.5"})), ("big", json!({"N": "18446744073709551615"}))],
-            more,
+            &more,
         );
         let nothing = Shown::default();
         let expected = json!({
@@ -341,14 +341,14 @@ mod tests {
         });
         assert_eq!(reported(&Update::new(&all, &nothing, ONE_PERCENT)), expected);
         // Whatever an earlier device of this name has left there goes.
-        let bare = device(&[("ok", json!({"BOOL": false}))], json!({}));
+        let bare = device(&[("ok", json!({"BOOL": false}))], &json!({}));
         let update = Update::new(&bare, &nothing, ONE_PERCENT);
         assert_eq!(
             (&reported(&update)["connection"], &reported(&update)["alert"]),
             (&Json::Null, &Json::Null)
         );
         assert!(update.document().contains(r#""alert":null"#));
-        assert!(Update::new(&device(&[], json!({})), &nothing, ONE_PERCENT).is_empty());
+        assert!(Update::new(&device(&[], &json!({})), &nothing, ONE_PERCENT).is_empty());
     }
 
     #[test]
@@ -360,11 +360,11 @@ mod tests {
                 ("c", json!({"BOOL": true})),
                 ("gone", json!({"N": "1"})),
             ],
-            json!({"presence": {"M": {"online": {"BOOL": true}}}, "alert": {"M": {"rule": {"S": "hot"}}}}),
+            &json!({"presence": {"M": {"online": {"BOOL": true}}}, "alert": {"M": {"rule": {"S": "hot"}}}}),
         );
         let shown = shown(&before);
         assert!(Update::new(&before, &shown, ONE_PERCENT).is_empty());
-        let check = |metrics: &[(&str, Json)], more: Json, expected: Json| {
+        let check = |metrics: &[(&str, Json)], more: &Json, expected: Json| {
             let state = device(metrics, more);
             let update = Update::new(&state, &shown, ONE_PERCENT);
             assert_eq!(reported(&update), expected);
@@ -381,7 +381,7 @@ mod tests {
                 ("c", json!({"BOOL": true})),
                 ("new", json!({"S": "x"})),
             ],
-            online,
+            &online,
             json!({"metrics": {"b": entry(json!(102)), "new": entry(json!("x")), "gone": null}, "alert": null}),
         );
         assert_eq!(then.metrics[&Metric::from("a")], shown.metrics[&Metric::from("a")], "small steps add up");
@@ -393,19 +393,19 @@ mod tests {
         ];
         check(
             &four,
-            json!({"alert": {"M": {"rule": {"S": "hot"}, "state": {"S": "active"}}}}),
+            &json!({"alert": {"M": {"rule": {"S": "hot"}, "state": {"S": "active"}}}}),
             json!({"connection": null, "alert": {"rule": "hot", "state": "active"}}),
         );
         check(
             &four[1..],
-            json!({"presence": {"M": {"online": {"BOOL": false}}}, "alert": {"M": {"rule": {"S": "hot"}}}}),
+            &json!({"presence": {"M": {"online": {"BOOL": false}}}, "alert": {"M": {"rule": {"S": "hot"}}}}),
             json!({"metrics": {"a": null}, "connection": {"online": false}}),
         );
     }
 
     #[test]
     fn doubt_is_told_whatever_the_device_says() {
-        let state = device(&[("a", json!({"N": "100"})), ("b", json!({"N": "100"}))], json!({}));
+        let state = device(&[("a", json!({"N": "100"})), ("b", json!({"N": "100"}))], &json!({}));
         let mut shown = shown(&state);
         shown.doubt(Part::Metric(&"a".into()));
         shown.doubt(Part::Metric(&"vanished".into()));
@@ -489,7 +489,7 @@ mod tests {
     fn a_metric_that_no_shadow_holds_takes_nobody_elses_room() {
         let huge = json!({"S": "\u{1}".repeat(1_024)});
         let name = "\u{1}".repeat(256);
-        let mut state = device(&[("a", json!({"N": "1"})), (name.as_str(), huge)], json!({}));
+        let mut state = device(&[("a", json!({"N": "1"})), (name.as_str(), huge)], &json!({}));
         state.metrics.get_mut(name.as_str()).unwrap().at = telemetry::Micros(SEVEN + 1);
         let nothing = Shown::default();
         let update = Update::new(&state, &nothing, ONE_PERCENT);

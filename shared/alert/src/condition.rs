@@ -7,6 +7,7 @@ use telemetry::{Metric, Value};
 
 use crate::anomaly::Settings;
 use crate::duration::Length;
+use crate::sample::shortened;
 
 /// How leaves are combined. Leaves are named by their place in [`Rule::leaves`](crate::Rule::leaves).
 #[derive(Debug, Clone, PartialEq)]
@@ -151,6 +152,7 @@ impl Leaf {
                 Test::Outside { range: (low, high), .. } => ("outside", format!("{low} to {high}")),
                 Test::Inside { range: (low, high), .. } => ("inside", format!("{low} to {high}")),
             },
+            Question::Equals(Value::Text(text)) => ("equals", shortened(text).to_string()),
             Question::Equals(value) => ("equals", value.to_string()),
             Question::Silent(after) => ("silent", after.to_string()),
         };

@@ -18,11 +18,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde_json::value::RawValue;
 use telemetry::attribute::{Attribute, Item};
 use telemetry::{DeviceId, Micros};
 
 use crate::document::{self, Document, SHELVED, id, transition_id};
-use crate::machine::{Phase, Transition};
+use crate::machine::{Machine, Phase, Transition};
 use crate::rule::{Rule, Severity};
 use crate::sample::Sample;
 use crate::set::RuleSet;
@@ -32,6 +33,8 @@ use crate::track::{Outcome, Track};
 const MAX_TRACKS_BYTES: usize = 160 * 1024;
 /// What has to be published before more is judged, in bytes: with the tracks it stays well below DynamoDB's 400 KB.
 pub const MAX_OUTBOX_BYTES: usize = 96 * 1024;
+/// Most that one step of judging may add to the outbox, in bytes: of more documents, the last ones are told.
+const MAX_TOLD_BYTES: usize = 64 * 1024;
 /// Longest time that an alert may be shelved, in microseconds: 30 days. What is shelved for longer is forgotten.
 pub const MAX_SHELF_MICROS: i64 = 30 * 86_400 * 1_000_000;
 /// How much event time may pass before the memory of a rate or an anomaly is stored, in microseconds: 15 minutes.
@@ -200,9 +203,7 @@ impl DeviceAlerts {
         let newest = samples.last().map_or(self.stored_at, |sample| sample.at);
         let outcome = self.track_mut(rule).take(rule, samples, lateness);
         let keeps_memory = !self.track_mut(rule).is_plain();
-        if self.stored_at == Micros(i64::MIN) {
-            self.stored_at = newest;
-        }
+        // Also where nothing has been stored yet: a memory that begins anew every time never has one.
         self.has_news |= keeps_memory && newest.0.saturating_sub(self.stored_at.0) >= CHECKPOINT_MICROS;
         self.tell(rule, &outcome, None, now)
     }
@@ -230,16 +231,17 @@ impl DeviceAlerts {
     /// # Errors
     /// If that time is none that lies ahead.
     pub fn shelve(&mut self, rule: &Rule, until: Micros, by: &str, now: Micros) -> Result<(), Refusal> {
-        if until <= now || until.0 - now.0 > MAX_SHELF_MICROS {
+        if until <= now || until.0.saturating_sub(now.0) > MAX_SHELF_MICROS {
             return Err(Refusal::NoEnd);
         }
         let shelf = Shelf { until, by: shortened(by) };
-        let mut document = self.present(rule, "shelved", &[&until.0.to_string(), &shelf.by]);
+        let last = self.last_told(rule, now);
+        let mut document = self.present(rule, &last, "shelved", &[&until.0.to_string(), &shelf.by]);
         document.state = SHELVED;
         document.by = Some(shelf.by.clone());
         document.until = document::time(until);
         self.shelves.insert(rule.name.clone(), shelf);
-        self.publish(rule, &document, now);
+        self.publish(rule, &document, &last, now);
         Ok(())
     }
 
@@ -249,9 +251,10 @@ impl DeviceAlerts {
     /// If it is not shelved.
     pub fn unshelve(&mut self, rule: &Rule, now: Micros) -> Result<(), Refusal> {
         let shelf = self.shelves.remove(&rule.name).ok_or(Refusal::NotShelved)?;
-        let mut document = self.present(rule, "unshelved", &[&shelf.until.0.to_string(), &shelf.by]);
+        let last = self.last_told(rule, now);
+        let mut document = self.present(rule, &last, "unshelved", &[&shelf.until.0.to_string(), &shelf.by]);
         document.previous = SHELVED;
-        self.publish(rule, &document, now);
+        self.publish(rule, &document, &last, now);
         Ok(())
     }
 
@@ -271,9 +274,11 @@ impl DeviceAlerts {
                     let is_over = self.told.get(&name).is_some_and(|told| {
                         !document::stands(&told.state)
                             && told.state != SHELVED
-                            && now.0 - told.published.0 >= keep
+                            && now.0.saturating_sub(told.published.0) >= keep
                     });
-                    if is_over && !self.shelves.contains_key(&name) {
+                    // What has been raised since need not have been told: it flaps, or is pending.
+                    let is_at_rest = self.tracks.get(&name).is_none_or(Track::is_at_rest);
+                    if is_over && is_at_rest && !self.shelves.contains_key(&name) {
                         self.clear_retained(&name);
                         self.track_mut(rule).forget(rule);
                     }
@@ -323,6 +328,7 @@ impl DeviceAlerts {
             threshold: None,
             unstable: false,
             corrects: Vec::new(),
+            unsaid: 0,
             by: None,
             until: None,
             evidence: Vec::new(),
@@ -360,51 +366,85 @@ impl DeviceAlerts {
             return tally;
         }
         let told = outcome.withdrawn.iter().filter(|transition| transition.told);
-        let mut corrects: Vec<String> =
+        let withdrawn: Vec<String> =
             told.map(|transition| transition_id(&self.device, rule, transition)).collect();
-        for transition in outcome.new.iter().filter(|transition| transition.told) {
-            let mut document = Document::of(&self.device, rule, transition);
+        let mut corrects = withdrawn.clone();
+        let told: Vec<&Transition> = outcome.new.iter().filter(|transition| transition.told).collect();
+        let documents = self.documents(rule, &told, by);
+        let unsaid = told.len() - documents.len();
+        for (transition, mut document) in told[unsaid..].iter().zip(documents) {
             document.corrects = std::mem::take(&mut corrects);
-            document.by = by.map(shortened);
-            document.unstable |=
-                self.tracks.get(&rule.name).is_some_and(|track| track.machine().is_unstable());
-            self.publish(rule, &document, now);
+            self.publish(rule, &document, transition, now);
         }
-        if !corrects.is_empty() {
-            let parts: Vec<&str> = corrects.iter().map(String::as_str).collect();
-            let mut document = self.present(rule, "correction", &parts);
+        let last = self.last_told(rule, now);
+        // What is published last is retained: it has to be how the alert stands.
+        let is_the_last = told.last().is_some_and(|transition| transition.identity() == last.identity());
+        if !corrects.is_empty() || (!told.is_empty() && last.told && !is_the_last) {
+            let published = told.iter().map(|transition| transition_id(&self.device, rule, transition));
+            let parts: Vec<String> = withdrawn.into_iter().chain(published).collect();
+            let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+            let mut document = self.present(rule, &last, "correction", &parts);
             document.corrects = corrects;
-            self.publish(rule, &document, now);
+            self.publish(rule, &document, &last, now);
         }
         tally
     }
 
+    /// The documents of transitions; of more than may be told at once, the last ones.
+    fn documents(&self, rule: &Rule, told: &[&Transition], by: Option<&str>) -> Vec<Document> {
+        let is_unstable = self.tracks.get(&rule.name).is_some_and(|track| track.machine().is_unstable());
+        let (mut documents, mut bytes) = (Vec::new(), 0);
+        for transition in told.iter().rev() {
+            let mut document = Document::of(&self.device, rule, transition);
+            document.by = by.map(shortened);
+            document.unstable |= is_unstable;
+            bytes += document.to_json().len();
+            if bytes > MAX_TOLD_BYTES && !documents.is_empty() {
+                break;
+            }
+            documents.push(document);
+        }
+        documents.reverse();
+        let unsaid = told.len() - documents.len();
+        if let Some(first) = documents.first_mut() {
+            first.unsaid = unsaid;
+        }
+        documents
+    }
+
+    /// The last transition that a person would want to know of, told or not.
+    fn last_told(&self, rule: &Rule, now: Micros) -> Transition {
+        let track = self.tracks.get(&rule.name);
+        let last = track.and_then(|track| track.history().rfind(|transition| !transition.is_quiet()));
+        let begun = |machine: &Machine| Transition {
+            at: machine.since(),
+            since: machine.raised(),
+            ..nothing_happened(now)
+        };
+        let standing = track.map(Track::machine).filter(|machine| machine.phase().stands());
+        last.cloned().or(standing.map(begun)).unwrap_or_else(|| nothing_happened(now))
+    }
+
     /// How an alert stands at present, as a document that `cause` has brought about.
-    fn present(&self, rule: &Rule, cause: &'static str, what: &[&str]) -> Document {
+    fn present(&self, rule: &Rule, last: &Transition, cause: &'static str, what: &[&str]) -> Document {
         let track = self.tracks.get(&rule.name);
         let phase = track.map_or(Phase::Normal, Track::phase);
-        let last = track.and_then(|track| track.history().next_back());
-        let mut document = last.map_or_else(
-            || Document::of(&self.device, rule, &nothing_happened()),
-            |transition| Document::of(&self.device, rule, transition),
-        );
+        let mut document = Document::of(&self.device, rule, last);
         document.id = id(&self.device, &rule.name, &[&[cause, phase.as_str()], what].concat());
         document.state = phase.as_str();
         document.cause = cause;
+        document.unstable = track.is_some_and(|track| track.machine().is_unstable());
         document
     }
 
-    fn publish(&mut self, rule: &Rule, document: &Document, now: Micros) {
-        let track = self.tracks.get(&rule.name);
-        let last = track.and_then(|track| track.history().next_back());
-        let (since, at) = last.map_or((now, now), |transition| (transition.since, transition.at));
+    fn publish(&mut self, rule: &Rule, document: &Document, transition: &Transition, now: Micros) {
         let told = Told {
             state: document.state.to_owned(),
             severity: rule.severity,
             message: rule.message.to_string(),
             id: document.id.clone(),
-            since,
-            at,
+            since: transition.since,
+            at: transition.at,
             published: now,
         };
         self.told.insert(rule.name.clone(), told);
@@ -430,8 +470,7 @@ impl DeviceAlerts {
     }
 }
 
-fn nothing_happened() -> Transition {
-    let at = Micros::default();
+fn nothing_happened(at: Micros) -> Transition {
     let (from, to) = (Phase::Normal, Phase::Normal);
     Transition { at, from, to, cause: crate::Cause::Condition, since: at, told: false, evidence: Vec::new() }
 }
@@ -478,7 +517,7 @@ impl DeviceAlerts {
         };
         let mut item = Item::from([
             ("device".to_owned(), text(self.device.as_str())),
-            ("rev".to_owned(), Attribute::N((self.rev + 1).to_string())),
+            ("rev".to_owned(), Attribute::N(self.rev.saturating_add(1).to_string())),
             ("tracks".to_owned(), Attribute::S(tracks)),
         ]);
         if !self.told.is_empty() {
@@ -500,22 +539,28 @@ impl DeviceAlerts {
 
     /// The tracks that say something, as JSON; less of each where they are too much together.
     fn tracks_json(&mut self, rules: &RuleSet) -> String {
-        for keep in [usize::MAX, 64, 0] {
-            let mut kept = BTreeMap::new();
+        type Lessen = fn(&mut Track, &Rule);
+        let lessen: [Lessen; 5] = [
+            |track, rule| track.fold(rule, usize::MAX),
+            |track, rule| track.fold(rule, 64),
+            |track, rule| track.fold(rule, 0),
+            Track::thin_out,
+            Track::keep_outline,
+        ];
+        let mut json = String::new();
+        for less in lessen {
             for (name, track) in &mut self.tracks {
                 if let Some(rule) = rules.get(name) {
-                    track.fold(rule, keep);
-                }
-                if !track.is_plain() {
-                    kept.insert(name.clone(), &*track);
+                    less(track, rule);
                 }
             }
-            let json = serde_json::to_string(&kept).unwrap_or_default();
-            if json.len() <= MAX_TRACKS_BYTES || keep == 0 {
-                return json;
+            let kept: BTreeMap<_, _> = self.tracks.iter().filter(|(_, track)| !track.is_plain()).collect();
+            json = serde_json::to_string(&kept).unwrap_or_default();
+            if json.len() <= MAX_TRACKS_BYTES {
+                break;
             }
         }
-        String::new()
+        json
     }
 
     /// Reads an item, for the rules as they are now.
@@ -534,15 +579,25 @@ impl DeviceAlerts {
             alerts.outbox = outbox.ok_or(ItemError("outbox"))?;
         }
         let tracks = item.get("tracks").and_then(Attribute::as_s).ok_or(ItemError("tracks"))?;
-        let tracks: BTreeMap<Arc<str>, Track> =
+        let tracks: BTreeMap<Arc<str>, &RawValue> =
             serde_json::from_str(tracks).map_err(|_| ItemError("tracks"))?;
         for (name, track) in tracks {
-            // What a rule that has gone had raised is tidied up, not judged.
-            let track = match rules.get(&name) {
-                Some(rule) => track.ready(rule),
-                None => track,
-            };
-            alerts.tracks.insert(name, track);
+            let Ok(track) = serde_json::from_str::<Track>(track.get()) else { continue };
+            match rules.get(&name) {
+                Some(rule) => drop(alerts.tracks.insert(name, track.ready(rule))),
+                // What a rule that has gone had raised is tidied up, not judged.
+                None if alerts.told.contains_key(&name) || alerts.shelves.contains_key(&name) => {
+                    alerts.tracks.insert(name, track);
+                }
+                None => {}
+            }
+        }
+        for (name, told) in &alerts.told {
+            if let (Some(rule), Some(phase)) = (rules.get(name), document::standing_phase(&told.state))
+                && !alerts.tracks.contains_key(name)
+            {
+                alerts.tracks.insert(name.clone(), Track::standing(rule, phase, told.since, told.at));
+            }
         }
         let newest = alerts.tracks.values().map(Track::newest).max();
         alerts.stored_at = newest.unwrap_or(alerts.stored_at);

@@ -52,6 +52,9 @@ pub struct Document {
     /// Ids of what was published before and turned out wrong, because a reading came late.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub corrects: Vec<String>,
+    /// How many changes before this one are not told one by one, because they are too many.
+    #[serde(skip_serializing_if = "is_none")]
+    pub unsaid: usize,
     /// Who acknowledged or shelved.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
@@ -95,7 +98,7 @@ impl Document {
     /// What is told of a transition.
     pub fn of(device: &DeviceId, rule: &Rule, transition: &Transition) -> Self {
         let answers: Vec<Answer> =
-            transition.evidence.iter().map(|evidence| answer(rule, evidence)).collect();
+            transition.evidence.iter().filter_map(|evidence| answer(rule, evidence)).collect();
         let decisive = answers.iter().find(|answer| answer.holds).or(answers.first());
         let last = decisive.and_then(|answer| answer.readings.last());
         Self {
@@ -115,6 +118,7 @@ impl Document {
             threshold: decisive.map(|answer| answer.threshold.clone()),
             unstable: transition.cause == crate::Cause::Unstable,
             corrects: Vec::new(),
+            unsaid: 0,
             by: None,
             until: None,
             evidence: answers,
@@ -128,20 +132,26 @@ impl Document {
     }
 }
 
-fn answer(rule: &Rule, evidence: &Evidence) -> Answer {
-    let leaf = &rule.leaves[evidence.leaf];
+/// `None` where the rule has no such question: what is stored may be of another version.
+fn answer(rule: &Rule, evidence: &Evidence) -> Option<Answer> {
+    let leaf = rule.leaves.get(evidence.leaf)?;
     let measured = |seen: &Seen| Measured {
         at: seen.at.to_string(),
         value: seen.value.clone(),
         unit: seen.unit.as_deref().map(str::to_owned),
     };
-    Answer {
+    Some(Answer {
         metric: leaf.metric.as_deref().map(str::to_owned),
         holds: evidence.holds,
         threshold: leaf.threshold(),
         number: evidence.number,
         readings: evidence.turned.iter().chain(&evidence.last).map(measured).collect(),
-    }
+    })
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_none(count: &usize) -> bool {
+    *count == 0
 }
 
 /// The id of a transition: what happened, to whom, when.
@@ -166,7 +176,12 @@ pub(crate) const SHELVED: &str = "shelved";
 
 /// Whether a state is one that somebody has to do something about.
 pub(crate) fn stands(state: &str) -> bool {
-    [Phase::Active, Phase::Acknowledged, Phase::Latched].iter().any(|phase| phase.as_str() == state)
+    standing_phase(state).is_some()
+}
+
+/// The phase of such a state.
+pub(crate) fn standing_phase(state: &str) -> Option<Phase> {
+    [Phase::Active, Phase::Acknowledged, Phase::Latched].into_iter().find(|phase| phase.as_str() == state)
 }
 
 /// A time that says nothing is written as nothing.

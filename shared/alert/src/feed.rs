@@ -87,5 +87,5 @@ fn sample(metric: usize, reading: &RunReading<'_>, value: Value) -> Sample {
 /// How much later than `at` a device's own clock is, when `now` is this much after the arrival: what a reading of it
 /// would say if one came now.
 pub fn device_time(at: Micros, received: Micros, now: Micros) -> Micros {
-    at.plus((now.0 - received.0).max(0))
+    at.plus(now.0.saturating_sub(received.0).max(0))
 }

@@ -26,6 +26,9 @@ use crate::stored;
 /// window stands for it.
 const MAX_RATE_POINTS: i64 = 64;
 
+/// Points that are left of them where a device's item grows too large.
+const FEW_RATE_POINTS: usize = 8;
+
 /// Where an alert stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -119,6 +122,11 @@ impl Transition {
     pub(crate) fn identity(&self) -> (Micros, Phase, Phase, Cause, Micros, bool) {
         (self.at, self.from, self.to, self.cause, self.since, self.told)
     }
+
+    /// Whether nobody would want to know of it: something began to hold, or has ceased to before it was an alert.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.to == Phase::Pending || (self.from == Phase::Pending && self.to == Phase::Normal)
+    }
 }
 
 /// What one leaf of the condition knew when it was looked at.
@@ -135,7 +143,7 @@ pub struct Evidence {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turned: Option<Seen>,
     /// The number that was compared, where it is not the reading's value: a rate, or a score.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "stored::double")]
     pub number: Option<f64>,
 }
 
@@ -171,7 +179,7 @@ struct LeafState {
     last: Option<Seen>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     turned: Option<Seen>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "stored::double")]
     number: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     memory: Option<Memory>,
@@ -182,7 +190,7 @@ struct LeafState {
 #[serde(rename_all = "lowercase")]
 enum Memory {
     /// Points of the window, oldest first.
-    Rate(VecDeque<(i64, f64)>),
+    Rate(#[serde(with = "stored::points")] VecDeque<(i64, f64)>),
     /// What is usual.
     Anomaly(Box<Estimator>),
 }
@@ -198,6 +206,10 @@ impl Machine {
             _ => None,
         };
         let leaf = |question| LeafState { memory: memory(question), ..LeafState::default() };
+        Self::of_leaves(rule.leaves.iter().map(|leaf_of_rule| leaf(&leaf_of_rule.question)).collect())
+    }
+
+    fn of_leaves(leaves: Vec<LeafState>) -> Self {
         Self {
             phase: Phase::Normal,
             since: Micros(i64::MIN),
@@ -206,7 +218,7 @@ impl Machine {
             told: Micros(i64::MIN),
             unstable: false,
             flips: VecDeque::new(),
-            leaves: rule.leaves.iter().map(|leaf_of_rule| leaf(&leaf_of_rule.question)).collect(),
+            leaves,
         }
     }
 
@@ -218,8 +230,37 @@ impl Machine {
             machine.since = self.since;
             machine.raised = self.raised;
             machine.told = self.told;
+            // A reading in the band of a level, or one half of a combination, says nothing against it.
+            for leaf in &mut machine.leaves {
+                leaf.holds = self.phase != Phase::Latched;
+            }
         }
         machine
+    }
+
+    /// One of which no more is known than how it stands.
+    pub(crate) fn standing(phase: Phase, raised: Micros, since: Micros) -> Self {
+        Self { phase, since, raised, told: since, ..Self::of_leaves(Vec::new()) }
+    }
+
+    /// Keeps fewer points of what a rate remembers.
+    pub(crate) fn thin_out(&mut self) {
+        for leaf in &mut self.leaves {
+            let Some(Memory::Rate(points)) = &mut leaf.memory else { continue };
+            let step = points.len().div_ceil(FEW_RATE_POINTS).max(1);
+            *points = points.iter().copied().step_by(step).collect();
+        }
+    }
+
+    /// As much of it as [`Machine::renewed`] asks for.
+    pub(crate) fn outline(&self) -> Self {
+        Self { clearing: None, unstable: false, flips: VecDeque::new(), leaves: Vec::new(), ..*self }
+    }
+
+    /// Begins anew; what it knows of readings it goes on to know.
+    pub(crate) fn begin_anew(&mut self) {
+        let leaves = std::mem::take(&mut self.leaves);
+        *self = Self { leaves, ..Self::of_leaves(Vec::new()) };
     }
 
     /// Whether it was made for a rule with such leaves: what is stored may be of another version.
@@ -248,6 +289,11 @@ impl Machine {
     /// When this phase began.
     pub fn since(&self) -> Micros {
         self.since
+    }
+
+    /// When the alert that stands was raised.
+    pub(crate) fn raised(&self) -> Micros {
+        self.raised
     }
 
     /// Whether it changes too often to be told each time.
@@ -338,7 +384,7 @@ impl Machine {
             }
             (Phase::Active | Phase::Acknowledged, false) => {
                 let clearing = *self.clearing.get_or_insert(at);
-                if at.0 - clearing.0 >= rule.clear_after.0 {
+                if at.0.saturating_sub(clearing.0) >= rule.clear_after.0 {
                     let is_latched = rule.latch && self.phase == Phase::Active;
                     self.flip(rule, if is_latched { Phase::Latched } else { Phase::Cleared }, at, out);
                 }
@@ -362,7 +408,8 @@ impl Machine {
         while self.flips.len() > rule.flapping.transitions + 1 {
             self.flips.pop_front();
         }
-        let recent = self.flips.iter().filter(|flip| at.0 - flip.0 < rule.flapping.within.0).count();
+        let is_recent = |flip: &&Micros| at.0.saturating_sub(flip.0) < rule.flapping.within.0;
+        let recent = self.flips.iter().filter(is_recent).count();
         let cause = if recent > rule.flapping.transitions && !self.unstable {
             self.unstable = true;
             Cause::Unstable
@@ -389,12 +436,12 @@ impl Machine {
         let from = std::mem::replace(&mut self.phase, to);
         self.since = at;
         self.clearing = None;
-        let is_quiet = to == Phase::Pending || (from == Phase::Pending && to == Phase::Normal);
-        let told = !is_quiet && (!self.unstable || cause == Cause::Unstable || cause == Cause::Acknowledged);
-        if told {
+        let mut transition = self.transition(rule, from, cause, at, false);
+        transition.told = !transition.is_quiet()
+            && (!self.unstable || cause == Cause::Unstable || cause == Cause::Acknowledged);
+        if transition.told {
             self.told = at;
         }
-        let mut transition = self.transition(rule, from, cause, at, told);
         if to == Phase::Pending || to == Phase::Normal {
             transition.since = at;
         }
@@ -454,14 +501,14 @@ impl LeafState {
 /// Adds a point to a window; returns the change in a microsecond from its oldest point to this one. `None` while
 /// the points span less than half of the window.
 fn rate(points: &mut VecDeque<(i64, f64)>, at: Micros, number: f64, over: i64) -> Option<f64> {
-    while points.front().is_some_and(|(first, _)| *first < at.0 - over) {
+    while points.front().is_some_and(|(first, _)| *first < at.0.saturating_sub(over)) {
         points.pop_front();
     }
     let slope = points.front().and_then(|(first, oldest)| {
-        let spanned = at.0 - first;
+        let spanned = at.0.saturating_sub(*first);
         (spanned > 0 && spanned >= over / 2).then(|| (number - oldest) / spanned as f64)
     });
-    if points.back().is_none_or(|(last, _)| at.0 - last >= over / MAX_RATE_POINTS) {
+    if points.back().is_none_or(|(last, _)| at.0.saturating_sub(*last) >= over / MAX_RATE_POINTS) {
         points.push_back((at.0, number));
     }
     slope

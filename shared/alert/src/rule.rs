@@ -23,6 +23,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use telemetry::limits::MAX_TEXT_BYTES;
 use telemetry::{DeviceId, Metric, Quality, Value};
 
 use crate::anomaly::Settings;
@@ -219,12 +220,15 @@ impl Rule {
         if fields.repeat.is_some_and(|repeat| repeat.0 < MIN_REPEAT_MICROS) {
             problems.push("`repeat` must be 10s or longer".to_owned());
         }
-        let quality = fields.quality.as_deref().map_or(Some(Quality::Uncertain), Quality::from_word);
+        let quality = Quality::from_word(&fields.quality);
         if quality.is_none() {
             problems.push("`quality` is the lowest that is judged: good, uncertain or bad".to_owned());
         }
         let mut devices = Vec::new();
-        for text in fields.devices.iter().flat_map(OneOrMany::as_slice) {
+        if fields.devices.as_ref().is_some_and(|Devices(texts)| texts.is_empty()) {
+            problems.push("`devices` names none; leave it out for all".to_owned());
+        }
+        for text in fields.devices.iter().flat_map(|Devices(texts)| texts) {
             match Pattern::new(text) {
                 Ok(pattern) => devices.push(pattern),
                 Err(problem) => problems.push(format!("`devices`: {problem}")),
@@ -308,7 +312,7 @@ struct RuleFields {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     site: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    devices: Option<OneOrMany>,
+    devices: Option<Devices>,
     #[serde(rename = "for", default, skip_serializing_if = "Length::is_zero")]
     holds_for: Length,
     #[serde(default, skip_serializing_if = "Length::is_zero")]
@@ -319,23 +323,37 @@ struct RuleFields {
     latch: bool,
     #[serde(default)]
     flapping: Flapping,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    quality: Option<String>,
+    #[serde(default = "uncertain", skip_serializing_if = "is_uncertain")]
+    quality: String,
     condition: ConditionFields,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(untagged)]
+fn uncertain() -> String {
+    Quality::Uncertain.to_string()
+}
+
+fn is_uncertain(word: &str) -> bool {
+    word == Quality::Uncertain.as_str()
+}
+
+/// A list, or its only member.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "`devices` is a pattern, or a list of patterns")]
 enum OneOrMany {
     One(String),
     Many(Vec<String>),
 }
 
-impl OneOrMany {
-    fn as_slice(&self) -> &[String] {
-        match self {
-            Self::One(text) => std::slice::from_ref(text),
-            Self::Many(texts) => texts,
+/// What is stored is always a list: one pattern in a list is the same rule.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(from = "OneOrMany")]
+struct Devices(Vec<String>);
+
+impl From<OneOrMany> for Devices {
+    fn from(texts: OneOrMany) -> Self {
+        match texts {
+            OneOrMany::One(text) => Self(vec![text]),
+            OneOrMany::Many(texts) => Self(texts),
         }
     }
 }
@@ -360,9 +378,9 @@ struct ConditionFields {
     #[serde(skip_serializing_if = "Option::is_none")]
     below: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    outside: Option<(f64, f64)>,
+    outside: Option<Range>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    inside: Option<(f64, f64)>,
+    inside: Option<Range>,
     #[serde(skip_serializing_if = "Option::is_none")]
     equals: Option<Literal>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -380,7 +398,7 @@ struct RateFields {
 
 /// A value to compare with.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "`equals` is a number, a truth value or a text")]
 enum Literal {
     Boolean(bool),
     Integer(i64),
@@ -388,12 +406,34 @@ enum Literal {
     Text(String),
 }
 
+/// Two numbers. Not a tuple: of a list that is too long, TOML's parser would take the first two.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(try_from = "Vec<f64>", into = "[f64; 2]")]
+struct Range(f64, f64);
+
+impl TryFrom<Vec<f64>> for Range {
+    type Error = &'static str;
+
+    fn try_from(numbers: Vec<f64>) -> Result<Self, Self::Error> {
+        match numbers[..] {
+            [low, high] => Ok(Self(low, high)),
+            _ => Err("a range is two numbers, [low, high]"),
+        }
+    }
+}
+
+impl From<Range> for [f64; 2] {
+    fn from(Range(low, high): Range) -> Self {
+        [low, high]
+    }
+}
+
 /// Where a condition stops to hold: a level, or a range.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "`clear` is a level, or a range [low, high]")]
 enum Clear {
     Level(f64),
-    Range((f64, f64)),
+    Range(Range),
 }
 
 impl ConditionFields {
@@ -437,12 +477,19 @@ fn read_condition(
         (None, None) => None,
     };
     let Some((members, word)) = nested else { return read_leaf(fields, path, leaves, problems) };
-    if members.is_empty() || depth >= MAX_DEPTH {
+    if members.is_empty() || depth > MAX_DEPTH {
         problems.push(format!("`{path}.{word}` must have members, and be nested at most {MAX_DEPTH} deep"));
         return None;
     }
-    if fields.metric.is_some() || fields.unit.is_some() || fields.clear.is_some() {
-        problems.push(format!("`{path}`: metric, unit and clear belong into the members of `{word}`"));
+    let is_of_a_leaf = fields.metric.is_some()
+        || fields.unit.is_some()
+        || fields.clear.is_some()
+        || fields.rate.is_some()
+        || fields.anomaly.is_some();
+    if is_of_a_leaf {
+        problems.push(format!(
+            "`{path}`: metric, unit, clear, rate and anomaly belong into the members of `{word}`"
+        ));
     }
     let members = members.iter().enumerate().map(|(index, member)| {
         read_condition(member, &format!("{path}.{word}[{index}]"), depth + 1, leaves, problems)
@@ -471,7 +518,9 @@ fn read_leaf(
         }
         _ => {}
     }
-    if fields.unit.as_ref().is_some_and(is_bad_text) {
+    if fields.unit.is_some() && fields.metric.is_none() {
+        problems.push(format!("`{path}.unit` goes with a metric"));
+    } else if fields.unit.as_ref().is_some_and(is_bad_text) {
         problems.push(format!("`{path}.unit` must be a unit as devices send it, such as Cel"));
     }
     if problems.len() > before {
@@ -546,7 +595,7 @@ fn read_test(fields: &ConditionFields) -> Result<Test, String> {
     };
     let range_of = |range: (f64, f64)| match fields.clear {
         None => Ok(range),
-        Some(Clear::Range(clear)) => Ok(clear),
+        Some(Clear::Range(Range(from, to))) => Ok((from, to)),
         Some(Clear::Level(_)) => {
             Err("`clear` has to be a range [low, high], as the range itself is".to_owned())
         }
@@ -567,13 +616,15 @@ fn read_test(fields: &ConditionFields) -> Result<Test, String> {
             ));
         }
         Test::Below { level, clear }
-    } else if let Some(range) = fields.outside {
+    } else if let Some(Range(low, high)) = fields.outside {
+        let range = (low, high);
         let clear = range_of(range)?;
         if range.0 > range.1 || !(range.0 <= clear.0 && clear.0 <= clear.1 && clear.1 <= range.1) {
             return Err("`outside` needs [low, high], and a `clear` range within it".to_owned());
         }
         Test::Outside { range, clear }
-    } else if let Some(range) = fields.inside {
+    } else if let Some(Range(low, high)) = fields.inside {
+        let range = (low, high);
         let clear = range_of(range)?;
         if range.0 > range.1 || !(clear.0 <= range.0 && range.1 <= clear.1) {
             return Err("`inside` needs [low, high], and a `clear` range around it".to_owned());
@@ -600,6 +651,7 @@ fn literal_value(literal: &Literal) -> Option<Value> {
         Literal::Boolean(flag) => Some(Value::Boolean(*flag)),
         Literal::Integer(number) => Some(Value::Integer((*number).into())),
         Literal::Float(number) => Value::from_f64(*number),
+        Literal::Text(text) if text.len() > MAX_TEXT_BYTES => None,
         Literal::Text(text) => Some(Value::Text(text.as_str().into())),
     }
 }

@@ -8,6 +8,9 @@ use telemetry::{Micros, Value};
 
 use crate::stored;
 
+/// Longest text that is shown of a value or a unit, in characters.
+const MAX_SHOWN_CHARS: usize = 64;
+
 /// A reading as one rule sees it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
@@ -34,14 +37,18 @@ impl Sample {
         (self.at, self.metric)
     }
 
-    /// Whether this one stands in place of `other`, which has the same identity: as
-    /// [`telemetry::standing`] decides it.
-    pub(crate) fn supersedes(&self, other: &Self) -> bool {
+    /// Which of two of one identity stands, the greater one: as [`telemetry::standing`] decides it.
+    pub(crate) fn standing_cmp(&self, other: &Self) -> Ordering {
         let by_content = || {
             let by_value = self.value.canonical_cmp(&other.value);
             by_value.then_with(|| self.unit.cmp(&other.unit))
         };
-        self.received.cmp(&other.received).then_with(by_content) == Ordering::Greater
+        self.received.cmp(&other.received).then_with(by_content)
+    }
+
+    /// Whether this one stands in place of `other`, which has the same identity.
+    pub(crate) fn supersedes(&self, other: &Self) -> bool {
+        self.standing_cmp(other) == Ordering::Greater
     }
 }
 
@@ -61,6 +68,18 @@ pub struct Seen {
 
 impl Seen {
     pub(crate) fn of(sample: &Sample) -> Self {
-        Self { at: sample.at, value: sample.value.clone(), unit: sample.unit.clone() }
+        let value = match &sample.value {
+            Value::Text(text) => Value::Text(shortened(text)),
+            value => value.clone(),
+        };
+        Self { at: sample.at, value, unit: sample.unit.as_ref().map(shortened) }
+    }
+}
+
+/// A text as it is shown: what a device sends can make neither an item too large nor a message.
+pub(crate) fn shortened(text: &Arc<str>) -> Arc<str> {
+    match text.char_indices().nth(MAX_SHOWN_CHARS) {
+        None => Arc::clone(text),
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
     }
 }

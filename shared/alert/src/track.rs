@@ -12,7 +12,7 @@
 
 use std::collections::VecDeque;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use telemetry::Micros;
 
 use crate::machine::{Machine, Phase, Transition};
@@ -26,6 +26,9 @@ pub const MAX_WINDOW: usize = 512;
 const FOLD: usize = 64;
 /// Transitions that are remembered, to explain how an alert came to stand.
 pub const MAX_HISTORY: usize = 32;
+
+/// Transitions that are left of them where a device's item grows too large.
+const LITTLE_HISTORY: usize = 4;
 
 /// The working memory of one rule on one device.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,7 +52,8 @@ pub struct Track {
     /// Samples that came after their time had been settled.
     #[serde(default)]
     late: u64,
-    #[serde(skip)]
+    /// Of what is stored, only the outline of what stands: for a rule that has changed by the time it is read.
+    #[serde(default, skip_serializing_if = "is_calm", serialize_with = "outline")]
     head: Option<Machine>,
     /// The transitions after the base.
     #[serde(skip)]
@@ -80,6 +84,11 @@ impl Track {
         Self::from_base(rule, Machine::new(rule), Micros(i64::MIN))
     }
 
+    /// The track of an alert of which no more is known than how it was told.
+    pub(crate) fn standing(rule: &Rule, phase: Phase, raised: Micros, since: Micros) -> Self {
+        Self::from_base(rule, Machine::standing(phase, raised, since).renewed(rule), since)
+    }
+
     fn from_base(rule: &Rule, base: Machine, cutoff: Micros) -> Self {
         Self {
             rule: rule.digest.to_string(),
@@ -100,8 +109,12 @@ impl Track {
     #[must_use]
     pub fn ready(mut self, rule: &Rule) -> Self {
         if *self.rule != *rule.digest || !self.base.fits(rule) {
-            let mut track = Self::from_base(rule, self.last_known().renewed(rule), self.cutoff);
+            // Where nothing stands, the readings of the window may come once more, to be judged by the new rule.
+            let cutoff = if self.phase().stands() { self.head_at() } else { self.cutoff };
+            let mut track = Self::from_base(rule, self.last_known().renewed(rule), cutoff);
             track.history = self.history;
+            // It speaks of the questions of the rule that was.
+            track.history.iter_mut().for_each(|transition| transition.evidence.clear());
             track.late = self.late;
             return track;
         }
@@ -147,14 +160,40 @@ impl Track {
 
     /// Whether it says no more than a new one.
     pub fn is_plain(&self) -> bool {
-        self.last_known().is_plain() && self.base.is_plain()
+        self.last_known().is_plain() && self.base.is_plain() && self.history().all(Transition::is_quiet)
     }
 
-    /// Forgets a cleared alert: what comes next begins anew.
+    /// Keeps less of its history, and of what the base remembers.
+    pub(crate) fn thin_out(&mut self, rule: &Rule) {
+        let older = self.history.len().saturating_sub(LITTLE_HISTORY);
+        self.history.drain(..older);
+        self.base.thin_out();
+        let (head, recent) = self.replay(rule);
+        (self.head, self.recent) = (Some(head), recent);
+    }
+
+    /// Keeps no more than how it stands.
+    pub(crate) fn keep_outline(&mut self, rule: &Rule) {
+        let late = self.late;
+        *self = Self::from_base(rule, self.last_known().renewed(rule), self.head_at());
+        self.late = late;
+    }
+
+    /// Forgets a cleared alert: what comes next begins anew. What stands or is pending is not forgotten.
     pub fn forget(&mut self, rule: &Rule) {
-        let mut forgotten = Self::from_base(rule, self.last_known().renewed(rule), self.head_at());
-        forgotten.late = self.late;
-        *self = forgotten;
+        if !self.is_at_rest() {
+            return;
+        }
+        self.fold(rule, 0);
+        self.base.begin_anew();
+        self.history.clear();
+        let (head, recent) = self.replay(rule);
+        (self.head, self.recent) = (Some(head), recent);
+    }
+
+    /// Whether nothing stands or is pending.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        matches!(self.phase(), Phase::Normal | Phase::Cleared)
     }
 
     /// The newest time that is known of.
@@ -167,14 +206,10 @@ impl Track {
         let given = samples.len();
         samples.retain(|sample| sample.at > self.cutoff);
         let late = given - samples.len();
-        self.late += late as u64;
+        self.late = self.late.saturating_add(late as u64);
         if !samples.is_sorted_by(|a, b| a.identity() < b.identity()) {
-            samples.sort_by(|a, b| {
-                let by_identity = a.identity().cmp(&b.identity());
-                by_identity.then_with(|| {
-                    if a.supersedes(b) { std::cmp::Ordering::Less } else { std::cmp::Ordering::Greater }
-                })
-            });
+            // The one that stands sorts first within its identity.
+            samples.sort_by(|a, b| a.identity().cmp(&b.identity()).then_with(|| b.standing_cmp(a)));
             samples.dedup_by(|next, kept| next.identity() == kept.identity());
         }
         let Some(first) = samples.first() else { return Outcome { late, ..Outcome::default() } };
@@ -304,6 +339,14 @@ impl Track {
             self.history.pop_front();
         }
     }
+}
+
+fn is_calm(head: &Option<Machine>) -> bool {
+    head.as_ref().is_none_or(|head| !head.phase().stands())
+}
+
+fn outline<S: Serializer>(head: &Option<Machine>, serializer: S) -> Result<S::Ok, S::Error> {
+    head.as_ref().map(Machine::outline).serialize(serializer)
 }
 
 /// Lets a machine see samples and acknowledgements in their order.

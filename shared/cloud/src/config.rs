@@ -24,6 +24,7 @@ pub struct Variable {
 
 const ALL: &[&str] = &["alert", "archive", "compact", "ingest", "presence", "shadow"];
 const ALERT: &[&str] = &["alert"];
+const PRESENCE: &[&str] = &["presence"];
 const SHADOW: &[&str] = &["shadow"];
 const INGEST: &[&str] = &["ingest"];
 const COMPACT: &[&str] = &["compact"];
@@ -86,7 +87,7 @@ const CONFIG_TABLE: Variable = Variable {
     name: "TIDEGATE_CONFIG_TABLE",
     default: None,
     meaning: "DynamoDB table of alert rules.",
-    functions: ALERT,
+    functions: &["alert", "presence"],
 };
 const CONFIG_CACHE_SECONDS: Variable = Variable {
     name: "TIDEGATE_CONFIG_CACHE_SECONDS",
@@ -138,8 +139,21 @@ const SHADOW_QUEUE_URL: Variable = Variable {
     functions: SHADOW,
 };
 
+const ALERT_QUEUE_URL: Variable = Variable {
+    name: "TIDEGATE_ALERT_QUEUE_URL",
+    default: None,
+    meaning: "SQS queue of commands to `alert`.",
+    functions: PRESENCE,
+};
+const SILENCE_SCHEDULE: Variable = Variable {
+    name: "TIDEGATE_SILENCE_SCHEDULE",
+    default: Some("rate(1 minute)"),
+    meaning: "How often silent devices are looked for, as the schedule that invokes the function says it.",
+    functions: PRESENCE,
+};
+
 /// All variables, in the order of the README's table.
-pub const REGISTRY: [Variable; 18] = [
+pub const REGISTRY: [Variable; 20] = [
     READINGS_TABLE,
     DEVICES_TABLE,
     BUCKET,
@@ -157,6 +171,8 @@ pub const REGISTRY: [Variable; 18] = [
     SHADOW_DEADBAND_PERCENT,
     SHADOW_MIN_INTERVAL_SECONDS,
     SHADOW_QUEUE_URL,
+    ALERT_QUEUE_URL,
+    SILENCE_SCHEDULE,
     STAGE,
 ];
 
@@ -353,6 +369,12 @@ pub struct PresenceConfig {
     pub stage: String,
     /// Name of the devices table.
     pub devices_table: String,
+    /// Name of the config table.
+    pub config_table: String,
+    /// Where to tell `alert` of silent devices.
+    pub alert_queue_url: String,
+    /// How often silent devices are looked for, in microseconds.
+    pub silence_period_micros: i64,
 }
 
 impl PresenceConfig {
@@ -362,7 +384,13 @@ impl PresenceConfig {
     /// Likewise.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut reader = Reader { lookup, problems: Vec::new() };
-        let config = Self { stage: reader.read(STAGE), devices_table: reader.read(DEVICES_TABLE) };
+        let config = Self {
+            stage: reader.read(STAGE),
+            devices_table: reader.read(DEVICES_TABLE),
+            config_table: reader.read(CONFIG_TABLE),
+            alert_queue_url: reader.read(ALERT_QUEUE_URL),
+            silence_period_micros: reader.read::<RateSetting>(SILENCE_SCHEDULE).0,
+        };
         reader.finish(config)
     }
 }
@@ -419,6 +447,29 @@ impl<const MAX: u32> FromStr for Bounded<MAX> {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let number = text.parse().ok().filter(|number| *number <= MAX);
         number.map(Self).ok_or_else(|| format!("must be a whole number from 0 to {MAX}"))
+    }
+}
+
+/// A schedule of EventBridge that is a rate (Amazon EventBridge User Guide, "Rate expressions"), in microseconds.
+#[derive(Default)]
+struct RateSetting(i64);
+
+impl FromStr for RateSetting {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let rate = text.strip_prefix("rate(").and_then(|rest| rest.strip_suffix(')')?.split_once(' '));
+        let (number, unit) = rate.ok_or("must be a rate, such as rate(5 minutes)")?;
+        let minutes = match unit {
+            "minute" | "minutes" => 1,
+            "hour" | "hours" => 60,
+            "day" | "days" => 24 * 60,
+            _ => return Err("must be in minutes, hours or days"),
+        };
+        match number.parse::<u16>() {
+            Ok(number @ 1..) => Ok(Self(i64::from(number) * minutes * 60_000_000)),
+            _ => Err("must be every 1 to 65535 minutes, hours or days"),
+        }
     }
 }
 
@@ -510,6 +561,26 @@ mod tests {
         assert_eq!(config.retention_days, None);
         assert_eq!(config.identity.client_id, ClientId::Any);
         assert!(config.identity.payload_identity.unwrap().matches("iot/x"));
+    }
+
+    #[test]
+    fn rates_are_read_as_eventbridge_writes_them() {
+        let check = |text: &str, expected: Option<i64>| {
+            let minutes = text.parse::<RateSetting>().ok().map(|rate| rate.0 / 60_000_000);
+            assert_eq!(minutes, expected, "{text}");
+        };
+        check("rate(1 minute)", Some(1));
+        check("rate(5 minutes)", Some(5));
+        check("rate(2 hours)", Some(120));
+        check("rate(1 day)", Some(1_440));
+        check("rate(0 minutes)", None);
+        check("rate(-1 minutes)", None);
+        check("rate(1.5 minutes)", None);
+        check("rate(99999 minutes)", None);
+        check("rate(1 week)", None);
+        check("rate(minute)", None);
+        check("cron(0 12 * * ? *)", None);
+        check("", None);
     }
 
     #[test]

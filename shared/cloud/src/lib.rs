@@ -19,6 +19,8 @@ pub mod device_shadows;
 #[cfg(feature = "dynamodb")]
 pub mod devices;
 pub mod error;
+#[cfg(feature = "dynamodb")]
+pub mod heard;
 #[cfg(feature = "lambda")]
 pub mod lambda;
 pub mod metrics;

@@ -167,3 +167,57 @@ async fn silence_raises_and_data_clears() {
     let (_, cleared) = hear(&mut watcher, URGENT).await;
     assert_eq!(cleared["state"], "cleared", "{cleared}");
 }
+
+/// The shadow `telemetry` of a device's thing, once what it reports is as wanted.
+async fn shadow(stack: &Stack, device: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    let thing = device.split('/').next_back().unwrap();
+    let shadows = stack.shadows().await;
+    let started = Instant::now();
+    loop {
+        let get = shadows.get_thing_shadow().thing_name(thing).shadow_name("telemetry").send().await;
+        let document: Value = match get {
+            Ok(output) => serde_json::from_slice(output.payload().unwrap().as_ref()).unwrap(),
+            Err(_) => Value::Null,
+        };
+        if wanted(&document["state"]["reported"]) {
+            return document;
+        }
+        assert!(started.elapsed() < PATIENCE, "the shadow of {device} is {document}");
+        sleep(Duration::from_millis(200)).await;
+    }
+}
+
+#[tokio::test]
+async fn the_shadow_shows_values_connection_and_alert_and_leaves_what_is_desired() {
+    let stack = Stack::open().await;
+    let (device, mut connection) = stack.connect("shown").await;
+    let rule = format!("hot-{}", device.replace('/', "-"));
+    put_rule(&stack, &device, &rule, "condition = { metric = \"temperature\", above = 50, clear = 45 }")
+        .await;
+    let desired = json!({"state": {"desired": {"target": 21}}}).to_string();
+    let thing = device.split('/').next_back().unwrap();
+    let update = stack.shadows().await.update_thing_shadow().thing_name(thing).shadow_name("telemetry");
+    update.payload(desired.into_bytes().into()).send().await.unwrap();
+
+    connection.publish(&format!("dt/{device}/urgent"), temperature(20.0).as_bytes()).await.unwrap();
+    let shown = shadow(&stack, &device, |reported| reported["metrics"]["temperature"]["value"] == 20).await;
+    assert_eq!(shown["state"]["reported"]["metrics"]["temperature"]["quality"], "good", "{shown}");
+    shadow(&stack, &device, |reported| reported["connection"]["online"] == true).await;
+
+    connection.publish(&format!("dt/{device}/urgent"), temperature(70.0).as_bytes()).await.unwrap();
+    let hot = shadow(&stack, &device, |reported| {
+        reported["metrics"]["temperature"]["value"] == 70 && reported["alert"]["rule"] == rule.as_str()
+    });
+    let hot = hot.await;
+    assert_eq!(hot["state"]["reported"]["alert"]["severity"], "critical", "{hot}");
+    assert_eq!(hot["state"]["desired"], json!({"target": 21}), "what users desire is theirs");
+
+    connection.publish(&format!("dt/{device}/urgent"), temperature(30.0).as_bytes()).await.unwrap();
+    shadow(&stack, &device, |reported| {
+        reported["metrics"]["temperature"]["value"] == 30 && reported["alert"].is_null()
+    })
+    .await;
+    // The connection breaks: the broker says so, not the device.
+    drop(connection);
+    shadow(&stack, &device, |reported| reported["connection"]["online"] == false).await;
+}

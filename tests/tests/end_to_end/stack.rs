@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use cloud::readings::Readings;
 use cloud::retry::Deadline;
 use cloud::sdk::sqs::config::{Credentials, Region, SharedCredentialsProvider};
-use cloud::sdk::{SdkConfig, kinesis, sqs};
+use cloud::sdk::{SdkConfig, iotdata, kinesis, sqs};
 use serde_json::Value;
 use telemetry::{DeviceId, Micros, Reading};
 use tidegate::aws::Clients;
@@ -83,6 +83,10 @@ impl Stack {
 
     pub(crate) async fn kinesis(&self) -> kinesis::Client {
         kinesis::Client::new(&self.config().await)
+    }
+
+    pub(crate) async fn shadows(&self) -> iotdata::Client {
+        iotdata::Client::new(&self.config().await)
     }
 
     /// The set-up of clients that the command has no use for.

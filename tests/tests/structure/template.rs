@@ -174,7 +174,7 @@ fn every_event_source_reports_single_failures_and_gives_up_into_safety() {
         let of_the_buffer = ["TelemetryQueue", "TelemetryStream"].map(readers_of).concat();
         assert_eq!(of_the_buffer, ["IngestFunction"], "one buffer, one mapping: {}", deployment.name);
         // A stream of a table should have at most two readers.
-        assert_eq!(readers_of("ReadingsTable"), ["ArchiveFunction", "AlertFunction"], "{}", deployment.name);
+        assert_eq!(readers_of("ReadingsTable"), ["AlertFunction", "ArchiveFunction"], "{}", deployment.name);
         assert_eq!(readers_of("DevicesTable"), ["ShadowFunction"], "{}", deployment.name);
         assert_eq!(readers_of("ShadowNudgeQueue"), ["ShadowFunction"], "{}", deployment.name);
         for (id, mapping) in mappings {
@@ -390,9 +390,12 @@ fn no_role_may_do_everything_or_anywhere() {
                 for action in list(&statement["Action"]) {
                     assert!(!action.as_str().unwrap().contains('*'), "{place}");
                 }
-                let is_for_the_local_cloud = is_local && statement["Sid"] == "WriteDevicesLocally";
+                let is_for_the_local_cloud =
+                    is_local && statement["Sid"].as_str().is_some_and(|sid| sid.ends_with("Locally"));
                 for resource in list(&statement["Resource"]) {
-                    let is_known = names_a_resource(resource) || is_the_shadow_of_things(statement, resource);
+                    let is_known = names_a_resource(resource)
+                        || is_the_shadow_of_things(statement, resource)
+                        || is_the_topic_of_alerts(statement, resource);
                     assert!(is_known || is_for_the_local_cloud, "{place}");
                 }
             }
@@ -424,6 +427,80 @@ fn is_the_shadow_of_things(statement: &Value, resource: &Value) -> bool {
         && shadow.is_some_and(|name| !name.is_empty() && !name.contains(['*', '$']))
 }
 
+/// Whose alerts there will be is not known; but the first level of their topics is.
+fn is_the_topic_of_alerts(statement: &Value, resource: &Value) -> bool {
+    let topic = "arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:topic/alerts/*";
+    statement["Action"] == json!(["iot:Publish", "iot:RetainPublish"]) && resource["Fn::Sub"] == topic
+}
+
+/// The most characters of an AWS IoT policy's document, white space not counted ("AWS IoT Core endpoints and quotas").
+const MAX_IOT_POLICY_CHARS: usize = 2_048;
+
+#[test]
+fn aws_iot_takes_each_policy() {
+    let mut deployments = Deployment::all();
+    let longest =
+        [("Stage", "sixteenletters16"), ("ShadowName", "telemetry"), ("PayloadIdentityFilter", "iot/+/+/#")];
+    deployments.push(Deployment::with(&longest));
+    for deployment in deployments {
+        for (id, policy) in deployment.of_type("AWS::IoT::Policy") {
+            let document = written_out(&policy["PolicyDocument"]).to_string();
+            let chars = document.chars().filter(|c| !c.is_whitespace()).count();
+            assert!(chars <= MAX_IOT_POLICY_CHARS, "{id} has {chars} characters ({})", deployment.name);
+        }
+    }
+}
+
+/// A value as CloudFormation writes it, with names as long as AWS has them.
+fn written_out(value: &Value) -> Value {
+    match value {
+        Value::Object(members) if members.len() == 1 && members.contains_key("Fn::Sub") => {
+            let text = match &members["Fn::Sub"] {
+                Value::Array(parts) => {
+                    let mut text = parts[0].as_str().unwrap().to_owned();
+                    for (name, value) in parts[1].as_object().unwrap() {
+                        text = text.replace(&format!("${{{name}}}"), value.as_str().unwrap_or("iot/*/*/*"));
+                    }
+                    text
+                }
+                text => text.as_str().unwrap().to_owned(),
+            };
+            let names = [
+                ("${AWS::Partition}", "aws"),
+                ("${AWS::Region}", "ap-northeast-1"),
+                ("${AWS::AccountId}", "123456789012"),
+                ("${!", "${"),
+            ];
+            json!(names.iter().fold(text, |text, (name, value)| text.replace(name, value)))
+        }
+        Value::Object(members) => {
+            members.iter().map(|(name, value)| (name.clone(), written_out(value))).collect()
+        }
+        Value::Array(elements) => elements.iter().map(written_out).collect(),
+        other => other.clone(),
+    }
+}
+
+#[test]
+fn an_operator_hears_and_acknowledges_alerts_and_nothing_else() {
+    for deployment in Deployment::all() {
+        let policy = &deployment.resources["OperatorPolicy"]["Properties"]["PolicyDocument"];
+        let mut allowed = BTreeSet::new();
+        for statement in list(&policy["Statement"]) {
+            let resource = statement["Resource"]["Fn::Sub"].as_str().unwrap();
+            let (_, resource) = resource.split_once("${AWS::AccountId}:").unwrap();
+            allowed.insert(format!("{} {resource}", statement["Action"].as_str().unwrap()));
+        }
+        let expected = [
+            "iot:Connect client/${!iot:Connection.Thing.ThingName}",
+            "iot:Publish topic/alerts/*/ack",
+            "iot:Receive topic/alerts/*",
+            "iot:Subscribe topicfilter/alerts/*",
+        ];
+        assert_eq!(allowed, expected.map(str::to_owned).into());
+    }
+}
+
 #[test]
 fn a_rules_role_can_be_assumed_for_rules_of_this_account_only() {
     for deployment in Deployment::all() {
@@ -449,7 +526,7 @@ fn on_aws_the_devices_table_can_be_written_by_those_who_keep_it_and_nobody_else(
             let expected: &[&str] = match id {
                 "IngestFunction" => &["dynamodb:PartiQLInsert", "dynamodb:PartiQLUpdate"],
                 "ShadowFunction" => &["dynamodb:BatchGetItem", "dynamodb:UpdateItem"],
-                "PresenceFunction" => &["dynamodb:BatchGetItem", "dynamodb:UpdateItem"],
+                "PresenceFunction" => &["dynamodb:BatchGetItem", "dynamodb:UpdateItem", "dynamodb:Scan"],
                 "AlertFunction" => &["dynamodb:GetItem", "dynamodb:UpdateItem"],
                 _ => &[],
             };
@@ -461,12 +538,16 @@ fn on_aws_the_devices_table_can_be_written_by_those_who_keep_it_and_nobody_else(
 #[test]
 fn a_device_speaks_for_itself_and_to_rules_that_exist() {
     for deployment in Deployment::all() {
-        // No device may publish what only the broker says.
-        let is_of_devices = |rule: &Value| !Sql::parse(sql_of(rule)).filter.starts_with("$aws/");
+        // No device may publish what only the broker says; and an acknowledgement is for whoever hears alerts, too.
+        let is_of_devices = |rule: &Value| {
+            let filter = Sql::parse(sql_of(rule)).filter;
+            !filter.starts_with("$aws/") && !filter.starts_with("alerts/")
+        };
         let rules = deployment.of_type("AWS::IoT::TopicRule").filter(|(_, rule)| is_of_devices(rule));
         let rules: BTreeSet<&str> = rules.map(|(_, rule)| rule["RuleName"].as_str().unwrap()).collect();
         let mut named = BTreeSet::new();
-        for (id, policy) in deployment.of_type("AWS::IoT::Policy") {
+        let of_devices = deployment.of_type("AWS::IoT::Policy").filter(|(id, _)| *id != "OperatorPolicy");
+        for (id, policy) in of_devices {
             for statement in list(&policy["PolicyDocument"]["Statement"]) {
                 assert!(
                     !list(&statement["Action"])
@@ -499,7 +580,7 @@ fn a_device_speaks_for_itself_and_to_rules_that_exist() {
 #[test]
 fn a_device_reads_its_shadow_and_never_writes_it() {
     for deployment in Deployment::all() {
-        let (_, policy) = deployment.of_type("AWS::IoT::Policy").next().unwrap();
+        let policy = &deployment.resources["DeviceAnswersPolicy"]["Properties"];
         let (_, function) =
             deployment.of_type("AWS::Serverless::Function").find(|(id, _)| *id == "ShadowFunction").unwrap();
         let name = function["Environment"]["Variables"]["TIDEGATE_SHADOW_NAME"].as_str().unwrap();

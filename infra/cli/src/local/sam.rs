@@ -116,7 +116,7 @@ impl Sam<'_> {
 }
 
 /// What the local cloud needs to be told of itself; everything else has the template's defaults.
-fn parameters() -> Result<[String; 5]> {
+fn parameters() -> Result<[String; 6]> {
     let architecture = match std::env::consts::ARCH {
         "x86_64" => "x86_64",
         "aarch64" => "arm64",
@@ -132,7 +132,8 @@ fn parameters() -> Result<[String; 5]> {
         "OnAws=false".to_owned(),
         // Nobody wants to watch a batch fill.
         "BatchWindowSeconds=1".to_owned(),
-        // Nor wait for a rule to be taken up.
+        // Nor wait for a rule to be taken up, or a shadow to follow.
         "ConfigCacheSeconds=1".to_owned(),
+        "ShadowMinIntervalSeconds=2".to_owned(),
     ])
 }
