@@ -80,6 +80,11 @@ impl Alerting {
         self.aws.put_item(CONFIG, into_item(item)).map_err(io::Error::other)
     }
 
+    /// Removes a rule, as the operators' command does.
+    pub fn remove_rule(&self, name: &str) {
+        self.aws.remove_item(CONFIG, "alert-rule", name);
+    }
+
     /// Kills the process and starts another beside the same fake.
     ///
     /// # Errors

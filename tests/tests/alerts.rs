@@ -385,6 +385,24 @@ async fn a_rule_that_cannot_be_read_is_told_and_the_last_good_one_stands() {
 }
 
 #[tokio::test]
+async fn what_a_rule_has_raised_that_nobody_can_read_goes_on_to_stand_and_of_a_removed_one_ends() {
+    let mut alerting = Alerting::start(&[HOT]).await.unwrap();
+    alerting.judge(&temperatures(DEVICE, &[60.0])).await.unwrap().unwrap();
+    alerting.put_document("hot", "{").unwrap();
+    // A process that has never seen the rule when it was good.
+    alerting.restart().await.unwrap();
+    alerting.tidy().await.unwrap().unwrap();
+    assert_eq!(states(&alerting.told()), ["active"]);
+    alerting.put_rule(&HOT.replace("\"hot\"", "\"other\"")).unwrap();
+    alerting.remove_rule("hot");
+    alerting.tidy().await.unwrap().unwrap();
+    let told = alerting.told();
+    assert_eq!(states(&told), ["active", "cleared", "removed"]);
+    assert_eq!(told[1]["cause"], "removed");
+    assert_eq!(alerting.note(DEVICE), Value::Null);
+}
+
+#[tokio::test]
 async fn an_item_that_cannot_be_read_is_begun_anew_and_told() {
     let mut alerting = Alerting::start(&[HOT]).await.unwrap();
     let garbage = json!({"device": {"S": DEVICE}, "rev": {"N": "7"}, "tracks": {"S": "what?"}});

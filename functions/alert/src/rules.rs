@@ -61,7 +61,9 @@ impl RuleSource {
             tracing::error!(rule = name, problem, "a rule cannot be read");
         }
         let last_good = loaded.broken.iter().filter_map(|(name, _)| known.as_ref()?.rules.get(name).cloned());
+        let unreadable = loaded.broken.iter().map(|(name, _)| Arc::from(name.as_str()));
         let rules = RuleSet::new(loaded.rules.iter().map(|(rule, _)| Arc::clone(rule)).chain(last_good));
+        let rules = rules.with_unreadable(unreadable);
         let have_changed = known.as_ref().is_none_or(|known| *known.rules != rules);
         let rules = match known {
             Some(known) if !have_changed => known.rules,

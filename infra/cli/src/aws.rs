@@ -6,7 +6,7 @@ use std::time::Duration;
 use cloud::retry::Deadline;
 use cloud::sdk::dynamodb::config::retry::RetryConfig;
 use cloud::sdk::dynamodb::config::{Credentials, Region, SharedCredentialsProvider};
-use cloud::sdk::{cloudformation, dynamodb, iot, s3, sqs};
+use cloud::sdk::{cloudformation, dynamodb, iot, iotdata, s3, sqs};
 
 use crate::error::{Context as _, Error, Result};
 
@@ -30,6 +30,8 @@ pub struct Clients {
     pub dynamodb: dynamodb::Client,
     /// AWS IoT's control plane, to register devices.
     pub iot: iot::Client,
+    /// AWS IoT's data plane, for shadows.
+    pub iotdata: iotdata::Client,
     /// S3, for the quarantine.
     pub s3: s3::Client,
     /// SQS, for commands to the function `alert`.
@@ -56,6 +58,7 @@ macro_rules! clients {
             cloudformation: client!(cloudformation, $config, $endpoint),
             dynamodb: client!(dynamodb, $config, $endpoint),
             iot: client!(iot, $config, $endpoint),
+            iotdata: client!(iotdata, $config, $endpoint),
             s3: client!(s3, $config, $endpoint),
             sqs: client!(sqs, $config, $endpoint),
         }

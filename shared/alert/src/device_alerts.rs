@@ -265,6 +265,8 @@ impl DeviceAlerts {
             self.told.keys().chain(self.shelves.keys()).chain(self.tracks.keys()).cloned().collect();
         for name in names {
             match rules.get(&name).filter(|rule| rule.matches(&self.device)) {
+                // It has not gone: somebody has to mend it.
+                None if rules.is_unreadable(&name) => {}
                 None => self.remove_rule(&name, now),
                 Some(rule) => {
                     if self.shelves.get(&name).is_some_and(|shelf| shelf.until <= now) {

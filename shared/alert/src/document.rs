@@ -87,8 +87,9 @@ pub struct Answer {
 pub struct Measured {
     /// RFC 3339.
     pub at: String,
-    /// What was measured.
-    pub value: Value,
+    /// What was measured; left out where any sign of life was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<Value>,
     /// Its unit, where one is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
@@ -113,7 +114,7 @@ impl Document {
             at: transition.at.to_string(),
             since: transition.since.to_string(),
             metric: decisive.and_then(|answer| answer.metric.clone()),
-            value: last.map(|measured| measured.value.clone()),
+            value: last.and_then(|measured| measured.value.clone()),
             unit: last.and_then(|measured| measured.unit.clone()),
             threshold: decisive.map(|answer| answer.threshold.clone()),
             unstable: transition.cause == crate::Cause::Unstable,
@@ -137,7 +138,7 @@ fn answer(rule: &Rule, evidence: &Evidence) -> Option<Answer> {
     let leaf = rule.leaves.get(evidence.leaf)?;
     let measured = |seen: &Seen| Measured {
         at: seen.at.to_string(),
-        value: seen.value.clone(),
+        value: leaf.metric.is_some().then(|| seen.value.clone()),
         unit: seen.unit.as_deref().map(str::to_owned),
     };
     Some(Answer {

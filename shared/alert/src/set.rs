@@ -1,5 +1,6 @@
 //! All rules together.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use telemetry::DeviceId;
@@ -8,38 +9,54 @@ use crate::rule::Rule;
 
 /// Rules, each name once, in the order of their names.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct RuleSet(Vec<Arc<Rule>>);
+pub struct RuleSet {
+    rules: Vec<Arc<Rule>>,
+    /// Names of rules that there are, and that nobody can read.
+    unreadable: BTreeSet<Arc<str>>,
+}
 
 impl RuleSet {
     /// Of two rules of one name, the later stands.
     pub fn new(rules: impl IntoIterator<Item = Arc<Rule>>) -> Self {
-        let by_name: std::collections::BTreeMap<Arc<str>, Arc<Rule>> =
+        let by_name: BTreeMap<Arc<str>, Arc<Rule>> =
             rules.into_iter().map(|rule| (rule.name.clone(), rule)).collect();
-        Self(by_name.into_values().collect())
+        Self { rules: by_name.into_values().collect(), unreadable: BTreeSet::new() }
+    }
+
+    /// The same rules, and names of others that cannot be read: what those have raised goes on to stand.
+    #[must_use]
+    pub fn with_unreadable(mut self, names: impl IntoIterator<Item = Arc<str>>) -> Self {
+        self.unreadable.extend(names);
+        self
+    }
+
+    /// Whether there is a rule of this name that cannot be read.
+    pub fn is_unreadable(&self, name: &str) -> bool {
+        self.unreadable.contains(name)
     }
 
     /// In the order of their names.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Rule>> {
-        self.0.iter()
+        self.rules.iter()
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.rules.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.rules.is_empty()
     }
 
     /// The rule of this name.
     pub fn get(&self, name: &str) -> Option<&Arc<Rule>> {
-        self.0.binary_search_by(|rule| (*rule.name).cmp(name)).ok().map(|place| &self.0[place])
+        self.rules.binary_search_by(|rule| (*rule.name).cmp(name)).ok().map(|place| &self.rules[place])
     }
 
     /// The rules that are about a device.
     pub fn of(&self, device: &DeviceId) -> Vec<Arc<Rule>> {
-        self.0.iter().filter(|rule| rule.matches(device)).cloned().collect()
+        self.rules.iter().filter(|rule| rule.matches(device)).cloned().collect()
     }
 }

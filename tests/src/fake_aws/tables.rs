@@ -251,4 +251,13 @@ impl Handle {
     pub fn put_item(&self, table: &str, item: Item) -> Result<(), String> {
         self.lock().tables.put(table, item).map_err(|refusal| refusal.to_string())
     }
+
+    /// Removes an item without a request, as somebody else may at any time; `sort` is empty where the table has no
+    /// sort key.
+    pub fn remove_item(&self, table: &str, partition: &str, sort: &str) {
+        let key = Key { partition: partition.to_owned(), sort: sort.to_owned() };
+        if let Ok(table) = self.lock().tables.table_mut(table) {
+            table.items.remove(&key);
+        }
+    }
 }

@@ -4,6 +4,8 @@ mod account;
 mod evidence;
 mod plan;
 mod report;
+mod stage;
+mod staging;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,6 +26,8 @@ use account::{Account, Evidence, account};
 use evidence::Investigator;
 pub use plan::Scale;
 use plan::{Script, plan};
+use stage::Stage;
+use staging::Performance;
 
 /// How long the pipeline may take to drain.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(120);
@@ -59,20 +63,35 @@ pub async fn run(options: &Options, hints: &Hints) -> Result<()> {
     let guard = TakeDown { dir: (!stays).then(|| dir.clone()) };
     let outcome = publish_and_account(&up.cloud, &dir, options.scale).await;
     guard.finish().await?;
-    let (account, evidence) = outcome?;
-    print(&report::render(&account, &evidence, hints, stays))?;
-    if account.is_good() { Ok(()) } else { Err(Error::negative(report::verdict(&account))) }
+    let (account, evidence, performance) = outcome?;
+    print(&report::render(&account, &evidence, &performance, hints, stays))?;
+    if !account.is_good() {
+        return Err(Error::negative(report::verdict(&account)));
+    }
+    let faults = performance.faults();
+    if faults.is_empty() { Ok(()) } else { Err(Error::negative(faults.join("; "))) }
 }
 
-async fn publish_and_account(cloud: &Cloud, dir: &Path, scale: Scale) -> Result<(Account, Evidence)> {
+async fn publish_and_account(
+    cloud: &Cloud,
+    dir: &Path,
+    scale: Scale,
+) -> Result<(Account, Evidence, Performance)> {
     let clients = cloud.clients().await;
-    let devices = fleet(cloud, &clients, &dir.join(local::FLEET), scale.devices).await?;
+    let folder = dir.join(local::FLEET);
+    let watcher = watcher(cloud, &clients, &folder).await?;
+    let devices = fleet(cloud, &clients, &folder, scale.devices).await?;
     let connections = connect(&cloud.broker()?, &devices).await?;
+    let stage = Stage::set(cloud, &clients, &watcher).await?;
     let start = Micros(jiff::Timestamp::now().as_microsecond());
     // The second is seed enough: it makes two runs differ, and one run repeatable.
-    let scripts = plan(scale, start, start.0.unsigned_abs() / 1_000_000);
-    let scripts = publish(connections, scripts).await?;
-    drain(&mut Investigator::new(cloud, &clients, start_of_millisecond(start))?, &scripts).await
+    let mut scripts = plan(scale, start, start.0.unsigned_abs() / 1_000_000);
+    scripts.push(staging::script(start));
+    let look = stage.look_for_silent_devices(Instant::now());
+    let (scripts, ()) = tokio::try_join!(publish(connections, scripts), look)?;
+    let mut investigator = Investigator::new(cloud, &clients, start_of_millisecond(start))?;
+    let (account, evidence) = drain(&mut investigator, &scripts).await?;
+    Ok((account, evidence, stage.watch(&scripts).await?))
 }
 
 /// The broker's clock shows milliseconds.
@@ -80,26 +99,45 @@ fn start_of_millisecond(at: Micros) -> Micros {
     Micros(at.0 / 1_000 * 1_000)
 }
 
-/// The devices of `plan`, registered now or by an earlier demo on the same cloud.
+/// The devices of `plan` and the one that plays a part, registered now or by an earlier demo on the same cloud.
 async fn fleet(cloud: &Cloud, clients: &Clients, folder: &Path, count: u32) -> Result<Vec<Device>> {
-    let progress = Progress::start(format!("registering {count} devices: thing, certificate, policy"));
+    let progress =
+        Progress::start(format!("registering {} devices: thing, certificate, policies", count + 1));
     let policies = [cloud.output("DevicePolicyName")?, cloud.output("DeviceAnswersPolicyName")?];
     let mut devices = Vec::new();
     let mut known = 0;
-    for (site, name) in plan::devices(count) {
-        let path = folder.join(format!("{name}.json"));
-        if let Some(device) = local::read(&path)? {
-            known += 1;
-            devices.push(device);
-        } else {
-            let registered = fleet::register(&clients.iot, &policies, &site, &name).await?;
-            save(folder, &path, &registered)?;
-            devices.push(registered);
-        }
-        progress.tick(&format!("{} of {count}", devices.len()));
+    let actor = (staging::ACTOR.0.to_owned(), staging::ACTOR.1.to_owned());
+    for (site, name) in plan::devices(count).chain([actor]) {
+        let (device, is_known) = registered(clients, folder, &policies, &site, &name).await?;
+        known += usize::from(is_known);
+        devices.push(device);
+        progress.tick(&format!("{} of {}", devices.len(), count + 1));
     }
     progress.finish(if known == devices.len() { "all known already" } else { "" });
     Ok(devices)
+}
+
+/// Somebody who hears all alerts.
+async fn watcher(cloud: &Cloud, clients: &Clients, folder: &Path) -> Result<Device> {
+    let policies = [cloud.output("OperatorPolicyName")?];
+    Ok(registered(clients, folder, &policies, "demo", "demo-watcher").await?.0)
+}
+
+/// A device, and whether an earlier demo had registered it.
+async fn registered(
+    clients: &Clients,
+    folder: &Path,
+    policies: &[&str],
+    site: &str,
+    name: &str,
+) -> Result<(Device, bool)> {
+    let path = folder.join(format!("{name}.json"));
+    if let Some(device) = local::read(&path)? {
+        return Ok((device, true));
+    }
+    let device = fleet::register(&clients.iot, policies, site, name).await?;
+    save(folder, &path, &device)?;
+    Ok((device, false))
 }
 
 /// As one file for the next demo, and as the two that other MQTT clients want.

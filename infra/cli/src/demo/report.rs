@@ -2,18 +2,30 @@
 
 use std::fmt::Write as _;
 
+use telemetry::Micros;
+
 use super::account::{Account, Evidence};
+use super::staging::Performance;
 use crate::hints::{Hints, columns};
 use crate::table::Table;
 
 /// Stored readings shown of each device.
 const SHOWN_READINGS: usize = 3;
 
+/// Metrics shown of a shadow.
+const SHOWN_METRICS: usize = 4;
+
 /// Lost messages named, of what may be thousands.
 const SHOWN_MISSING: usize = 10;
 
 /// The table, some readings, the reasons in quarantine, and how to look further.
-pub(crate) fn render(account: &Account, evidence: &Evidence, hints: &Hints, stays: bool) -> String {
+pub(crate) fn render(
+    account: &Account,
+    evidence: &Evidence,
+    performance: &Performance,
+    hints: &Hints,
+    stays: bool,
+) -> String {
     let mut text = format!("\n{}", sums(account));
     for (sentence, count) in &account.astray {
         let _ = writeln!(text, "{count} messages {sentence}");
@@ -23,6 +35,9 @@ pub(crate) fn render(account: &Account, evidence: &Evidence, hints: &Hints, stay
     }
     let _ = write!(text, "\nThe last readings stored of each device:\n\n{}", readings(evidence));
     let _ = write!(text, "\nWhat is in quarantine, and why:\n\n{}", reasons(account));
+    let _ =
+        write!(text, "\nAlerts, as somebody heard them who listens over MQTT:\n\n{}", alerts(performance));
+    let _ = write!(text, "\nWhat the devices' shadows show:\n\n{}", shadows(performance));
     let _ = write!(text, "\n{}", further(evidence, hints, stays));
     text
 }
@@ -87,6 +102,51 @@ fn reasons(account: &Account) -> String {
         table.push([count.to_string(), code.clone(), reason.clone()]);
     }
     table.render()
+}
+
+fn alerts(performance: &Performance) -> String {
+    let mut table = Table::new(["device", "alert", "state", "value", "at", "heard after"]);
+    for heard in &performance.heard {
+        let text = |name: &str| heard.document[name].as_str().unwrap_or_default().to_owned();
+        let at = Micros::from_rfc3339(&text("at")).unwrap_or_default();
+        #[expect(clippy::cast_precision_loss, reason = "seconds with a decimal")]
+        let seconds = (heard.at.0 - at.0) as f64 / 1e6;
+        let value = &heard.document["value"];
+        table.push([
+            text("device"),
+            text("rule"),
+            text("state"),
+            if value.is_null() { String::new() } else { value.to_string() },
+            text("at"),
+            format!("{seconds:.1} s"),
+        ]);
+    }
+    table.render()
+}
+
+fn shadows(performance: &Performance) -> String {
+    let mut table = Table::new(["device", "connected", "alert", "metrics"]);
+    for (device, shadow) in &performance.shadows {
+        let connected = match shadow["connection"]["online"].as_bool() {
+            Some(true) => "yes",
+            Some(false) => "no",
+            None => "",
+        };
+        let alert = shadow["alert"]["rule"].as_str().unwrap_or_default();
+        let metrics = shadow["metrics"].as_object();
+        let shown = metrics.into_iter().flatten().take(SHOWN_METRICS);
+        let shown: Vec<String> = shown
+            .map(|(name, metric)| format!("{name} {}", shortened(&metric["value"].to_string())))
+            .collect();
+        let more = metrics.map_or(0, serde_json::Map::len).saturating_sub(SHOWN_METRICS);
+        let more = if more == 0 { String::new() } else { format!(", and {more} more") };
+        table.push([device.clone(), connected.to_owned(), alert.to_owned(), shown.join(", ") + &more]);
+    }
+    table.render()
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(24).collect()
 }
 
 fn further(evidence: &Evidence, hints: &Hints, stays: bool) -> String {
