@@ -17,7 +17,7 @@ use super::recorded::Recorded;
 use super::words::{self, count};
 use super::{fit, rules};
 use crate::aws::patience;
-use crate::console::print;
+use crate::console::{Progress, print};
 use crate::error::{Context as _, Error, Result};
 use crate::query::{When, check_device, device_named, json_lines};
 use crate::table::Table;
@@ -140,8 +140,10 @@ impl Test<'_> {
         let (from, to) = (from.micros(now), to.micros(now));
         let source = target.open(TableOf::Readings).await?;
         let stored = Readings::new(source.clients.dynamodb.clone(), source.readings()?);
+        let progress = Progress::start("judging the stored readings");
         let mut start = from;
         while start <= to {
+            progress.tick(&start.day());
             let end = start.plus(CHUNK_MICROS - 1).min(to);
             let readings = stored.query(device, start, end, patience()).await;
             for arrival in arrivals(readings.or_problem(|| "cannot read the readings table")?) {
@@ -149,6 +151,7 @@ impl Test<'_> {
             }
             start = end.plus(1);
         }
+        progress.finish("");
         if self.replay.counts.readings == 0 { check_device(&source, device, from, to).await } else { Ok(()) }
     }
 

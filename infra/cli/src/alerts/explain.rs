@@ -9,7 +9,7 @@ use cloud::devices::Devices;
 use telemetry::{DeviceId, Latest, Micros};
 
 use super::words::{self, ago};
-use super::{Stack, now};
+use super::{Stack, is_gone, now};
 use crate::aws::patience;
 use crate::console::print;
 use crate::error::{Context as _, Error, Result};
@@ -55,7 +55,7 @@ pub async fn explain(target: &Target, device: &str, rule: &str) -> Result<()> {
     let stack = Stack::open(target).await?;
     let alerts = stack.of(&device).await?;
     // What a rule that has gone had raised can still be explained, as far as it does not need the rule.
-    if alerts.as_ref().is_some_and(|alerts| stack.rules.get(rule).is_none() && is_known(alerts, rule)) {
+    if is_gone(rule, &stack.rules) && alerts.as_ref().is_some_and(|alerts| is_known(alerts, rule)) {
         let text = alerts.map_or(String::new(), |alerts| shown(&alerts, rule, None));
         return print(&format!(
             "There is no rule {rule} any more; what it had raised is cleared soon.\n\n{text}"
@@ -151,7 +151,11 @@ fn explanation(
     text.push_str(&columns(&facts));
     let transitions: Vec<&Transition> = track.into_iter().flat_map(Track::history).collect();
     if transitions.is_empty() {
-        text.push_str("\nNothing has happened that would have to be remembered.\n");
+        text.push_str(if track.is_some_and(|track| track.phase() != Phase::Normal) {
+            "\nHow it came to this is not known any more: the rule has been changed since.\n"
+        } else {
+            "\nNothing has happened that would have to be remembered.\n"
+        });
     } else {
         text.push_str("\nHow it came to this, in the readings' own time; the last step decides:\n");
         transitions.iter().for_each(|transition| step(&mut text, rule, transition));
@@ -225,6 +229,9 @@ fn step(text: &mut String, rule: &Rule, transition: &Transition) {
     let Transition { at, from, to, .. } = transition;
     let (cause, telling) = (words::cause(transition), words::telling(transition));
     let _ = writeln!(text, "\n  {at}  {} → {}, {cause}; {telling}", from.as_str(), to.as_str());
+    if transition.evidence.is_empty() {
+        text.push_str("      by the rule as it was before it was changed\n");
+    }
     for evidence in &transition.evidence {
         let holds = if evidence.holds { "yes" } else { "no " };
         let question = rule.leaves.get(evidence.leaf).map(words::question);
@@ -247,17 +254,18 @@ fn readings(evidence: &Evidence) -> String {
     format!("{number}{last}{turned}")
 }
 
+/// How far it is judged, and what is too late for it.
 fn settled(track: &Track) -> String {
-    let late = match track.late() {
-        0 => "none has come later so far".to_owned(),
-        1 => "1 has come later so far, and was not judged".to_owned(),
-        late => format!("{late} have come later so far, and were not judged"),
-    };
     if !track.cutoff().is_plausible() {
         return "\nNothing is settled yet: whatever comes is judged.\n".to_owned();
     }
+    let late = match track.late() {
+        0 => "none was".to_owned(),
+        1 => "1 was".to_owned(),
+        late => format!("{late} were"),
+    };
     format!(
-        "\nJudged up to {}. Readings up to {} are settled: what comes later than that is not judged any more; {late}.\n",
+        "\nJudged up to {}. Settled up to {}: a reading from before then that comes now is too late to be judged; so far {late}.\n",
         words::time(track.newest()),
         track.cutoff()
     )
@@ -341,7 +349,7 @@ How it came to this, in the readings' own time; the last step decides:
   2026-11-23T07:00:03Z  pending → active, the condition; told
       yes  t above 50 Cel (until at 45 or below): 53 Cel at 2026-11-23T07:00:03Z, so since 51 Cel at 2026-11-23T07:00:01Z
 
-Judged up to 2026-11-23T07:00:03Z. Readings up to 2026-11-23T06:58:03Z are settled: what comes later than that is not judged any more; none has come later so far.
+Judged up to 2026-11-23T07:00:03Z. Settled up to 2026-11-23T06:58:03Z: a reading from before then that comes now is too late to be judged; so far none was.
 "
         );
         assert_eq!(text, expected);
@@ -360,8 +368,8 @@ Judged up to 2026-11-23T07:00:03Z. Readings up to 2026-11-23T06:58:03Z are settl
         let new = alert::RuleSet::new([Arc::new(hot())]);
         let alerts = DeviceAlerts::from_item(&item, &new).unwrap();
         let text = explanation(&hot(), &alerts.device, &alerts, None, START);
-        assert!(text.contains("a question of the rule as it was before: 60"), "{text}");
-        assert!(text.contains("now     active since"), "{text}");
+        assert!(text.contains("not known any more: the rule has been changed since"), "{text}");
+        assert!(text.contains("now     active since 2026-11-23T07:00:01Z"), "{text}");
         assert!(shown(&alerts, "hot", Some(&hot())).contains("active"));
         assert!(shown(&alerts, "hot", None).contains("active"));
     }

@@ -7,7 +7,7 @@ use alert::{DeviceAlerts, Phase, RuleSet, Severity, Told};
 use serde::Serialize;
 use telemetry::Micros;
 
-use super::{Stack, now, words};
+use super::{Stack, is_gone, now, words};
 use crate::aws::patience;
 use crate::console::{note, print};
 use crate::error::{Context as _, Result};
@@ -88,8 +88,9 @@ pub(super) fn row_of(alerts: &DeviceAlerts, rule: &str, now: Micros) -> Option<R
     let track = alerts.track(rule);
     let phase = track.map(|track| track.phase());
     let is_open = shelf.is_some() || phase.map_or_else(|| stands(&told.state), Phase::stands);
-    let since = track.and_then(|track| track.history().next_back()).map(|transition| transition.since);
-    let since = since.filter(|since| since.is_plausible()).unwrap_or(told.since);
+    // While it is shelved, what is told says nothing of what has been raised meanwhile.
+    let last = track.filter(|track| track.phase().stands()).and_then(|track| track.history().next_back());
+    let since = last.map_or(told.since, |transition| transition.since);
     Some(Row {
         device: alerts.device.to_string(),
         rule: rule.to_owned(),
@@ -120,7 +121,7 @@ pub(super) fn state(row: &Row) -> String {
 pub(super) fn table(rows: &[Row], rules: &RuleSet) -> String {
     let mut table = Table::new(["device", "rule", "severity", "state", "since", "message"]);
     for row in rows {
-        let gone = if rules.get(&row.rule).is_none() { " (the rule has gone)" } else { "" };
+        let gone = if is_gone(&row.rule, rules) { " (the rule has gone)" } else { "" };
         table.push([
             row.device.clone(),
             format!("{}{gone}", row.rule),
@@ -142,12 +143,11 @@ mod tests {
     fn what_stands_is_listed_worst_first() {
         let info = rule("cold", "info", "condition = { metric = \"t\", above = 10 }");
         let (mut alerts, start) = judged(&[hot(), info], &[60, 70]);
-        let rules = RuleSet::new([Arc::new(hot())]);
         let now = start.plus(60_000_000);
         let mut rows = rows_of(&alerts, now);
         rows.sort_by(|a, b| a.order().cmp(&b.order()));
         assert_eq!(
-            table(&rows, &rules),
+            table(&rows, &RuleSet::new([Arc::new(hot())])),
             "device  rule                      severity  state   since                 message\n\
              a/b     hot                       critical  active  2026-11-23T07:00:00Z  m\n\
              a/b     cold (the rule has gone)  info      active  2026-11-23T07:00:00Z  m\n"

@@ -33,7 +33,6 @@ struct Stack {
     source: Source,
     alerts: Alerts,
     rules: RuleSet,
-    broken: Vec<(String, String)>,
 }
 
 impl Stack {
@@ -42,13 +41,14 @@ impl Stack {
         let alerts = Alerts::new(source.clients.dynamodb.clone(), source.alerts()?);
         let Loaded { rules, broken } = load(&source).await?;
         let rules = RuleSet::new(rules.into_iter().map(|(rule, _updated)| rule));
-        Ok(Self { source, alerts, rules, broken })
+        let rules = rules.with_unreadable(broken.into_iter().map(|(name, _problem)| name.into()));
+        Ok(Self { source, alerts, rules })
     }
 
     /// The rule of this name, if it is about the device.
     fn rule_about(&self, name: &str, device: &DeviceId) -> Result<&Arc<Rule>> {
-        if let Some((_, problem)) = self.broken.iter().find(|(broken, _)| broken == name) {
-            return Err(Error::negative(format!("the stored rule {name} cannot be read: {problem}")));
+        if self.rules.is_unreadable(name) {
+            return Err(unreadable(name));
         }
         let rule = self.rules.get(name).ok_or_else(|| no_rule(name))?;
         if !rule.matches(device) {
@@ -87,6 +87,16 @@ async fn load(source: &Source) -> Result<Loaded> {
         note(&format!("the stored rule {name} cannot be read, and nothing is judged by it: {problem}"));
     }
     Ok(loaded)
+}
+
+/// Whether a rule has been removed.
+fn is_gone(name: &str, rules: &RuleSet) -> bool {
+    rules.get(name).is_none() && !rules.is_unreadable(name)
+}
+
+/// What is wrong with it has been said.
+fn unreadable(name: &str) -> Error {
+    Error::negative(format!("the stored rule {name} cannot be read"))
 }
 
 fn no_rule(name: &str) -> Error {

@@ -10,7 +10,7 @@ use serde::Serialize;
 use telemetry::{Latest, Micros};
 
 use super::words::{self, count};
-use super::{fit, load, no_rule, now};
+use super::{fit, load, no_rule, now, unreadable};
 use crate::aws::patience;
 use crate::console::{note, print};
 use crate::decode::read;
@@ -99,8 +99,7 @@ pub async fn show(target: &Target, name: &str) -> Result<()> {
     let rule = loaded.rules.iter().find(|(rule, _)| *rule.name == *name);
     match (rule, loaded.broken.iter().find(|(broken, _)| broken == name)) {
         (Some((rule, _)), _) => print(&pretty(rule.to_json())?),
-        // What is wrong with it has been said.
-        (None, Some(_)) => Err(Error::negative(format!("the stored rule {name} cannot be read"))),
+        (None, Some(_)) => Err(unreadable(name)),
         (None, None) => Err(no_rule(name)),
     }
 }

@@ -95,11 +95,7 @@ fn levels(test: &Test, unit: &str) -> String {
 pub(super) fn scope(rule: &Rule) -> String {
     // The patterns as they were written are in the document alone.
     let Scope { site, devices } = serde_json::from_str(rule.to_json()).unwrap_or_default();
-    let devices = match devices {
-        None => "all devices".to_owned(),
-        Some(OneOrMany::One(pattern)) => pattern,
-        Some(OneOrMany::Many(patterns)) => patterns.join(", "),
-    };
+    let devices = devices.map_or_else(|| "all devices".to_owned(), |patterns| patterns.join(", "));
     site.map_or_else(|| devices.clone(), |site| format!("{devices} of the site {site}"))
 }
 
@@ -107,14 +103,7 @@ pub(super) fn scope(rule: &Rule) -> String {
 #[serde(default)]
 struct Scope {
     site: Option<String>,
-    devices: Option<OneOrMany>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum OneOrMany {
-    One(String),
-    Many(Vec<String>),
+    devices: Option<Vec<String>>,
 }
 
 /// The answer that decided a transition: one that held where it leads to an alert, one that did not where it leads
