@@ -2,6 +2,8 @@
 //! and what it is said to show is checked. `dynamodb.json` is for `archive` and `alert`, `devices.json` for `shadow`,
 //! `commands.json` for `alert`, `presence.json` for `presence`, `schedule.json` for both, the others for `ingest`.
 
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
@@ -115,7 +117,7 @@ async fn the_event_for_archive_does_what_it_is_there_to_show() {
 }
 
 fn event(file: &str) -> String {
-    fs::read_to_string(folder().join(file)).unwrap()
+    fs::read_to_string(folder().join(file)).expect(file)
 }
 
 #[tokio::test]
