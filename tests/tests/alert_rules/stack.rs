@@ -228,7 +228,10 @@ async fn an_alert_is_acknowledged_shelved_and_unshelved_over_the_queue() {
     let mut stack = Stack::start().await;
     stack.put_rule("hot", HOT);
     stack.judge(&[20.0, 60.0]).await;
-    let (ran, body) = stack.command(&["alerts", "ack", DEVICE, "hot"]).await;
+    let asked = now();
+    let (ran, mut body) = stack.command(&["alerts", "ack", DEVICE, "hot"]).await;
+    let sent = body["acknowledge"].as_object_mut().unwrap().remove("sent").unwrap();
+    assert!(sent.as_i64().unwrap() >= asked.0, "{sent}");
     assert_eq!(body, json!({"acknowledge": {"device": DEVICE, "rule": "hot", "by": "ada"}}));
     assert!(ran.good().contains("acknowledged"));
     let again = stack.run(&["alerts", "ack", DEVICE, "hot"]);

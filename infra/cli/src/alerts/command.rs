@@ -68,7 +68,7 @@ pub async fn command(target: &Target, device: &str, rule: &str, wish: Wish, by: 
         }
         Err(refusal) => return Err(refused(refusal, rule, &alerts)),
     }
-    send(&stack, &wanted.body(&device, rule, by)?).await?;
+    send(&stack, &wanted.body(&device, rule, by, now())?).await?;
     match wait(&stack, &device, rule, &wanted).await? {
         Some(alerts) => show(&stack, &alerts, rule),
         None => Err(Error::problem(format!(
@@ -152,16 +152,31 @@ fn refused(refusal: Refusal, rule: &Rule, alerts: &DeviceAlerts) -> Error {
 #[derive(Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Body<'a> {
-    Acknowledge { device: &'a str, rule: &'a str, by: &'a str },
-    Shelve { device: &'a str, rule: &'a str, until: i64, by: &'a str },
-    Unshelve { device: &'a str, rule: &'a str, by: &'a str },
+    /// `sent` says of which raise it can be: µs since 1970.
+    Acknowledge {
+        device: &'a str,
+        rule: &'a str,
+        by: &'a str,
+        sent: i64,
+    },
+    Shelve {
+        device: &'a str,
+        rule: &'a str,
+        until: i64,
+        by: &'a str,
+    },
+    Unshelve {
+        device: &'a str,
+        rule: &'a str,
+        by: &'a str,
+    },
 }
 
 impl Wanted {
-    fn body(&self, device: &DeviceId, rule: &Rule, by: &str) -> Result<String> {
+    fn body(&self, device: &DeviceId, rule: &Rule, by: &str, sent: Micros) -> Result<String> {
         let (device, rule) = (device.as_str(), &*rule.name);
         let body = match *self {
-            Self::Acknowledge => Body::Acknowledge { device, rule, by },
+            Self::Acknowledge => Body::Acknowledge { device, rule, by, sent: sent.0 },
             Self::Shelve { until } => Body::Shelve { device, rule, until: until.0, by },
             Self::Unshelve => Body::Unshelve { device, rule, by },
         };
@@ -262,9 +277,9 @@ mod tests {
     fn messages_are_what_the_function_reads() {
         let check = |wanted: Wanted, expected: &str| {
             let device = DeviceId::from_stored("a/b");
-            assert_eq!(wanted.body(&device, &hot(), "n").unwrap(), expected);
+            assert_eq!(wanted.body(&device, &hot(), "n", Micros(5)).unwrap(), expected);
         };
-        check(Wanted::Acknowledge, r#"{"acknowledge":{"device":"a/b","rule":"hot","by":"n"}}"#);
+        check(Wanted::Acknowledge, r#"{"acknowledge":{"device":"a/b","rule":"hot","by":"n","sent":5}}"#);
         check(
             Wanted::Shelve { until: Micros(7) },
             r#"{"shelve":{"device":"a/b","rule":"hot","until":7,"by":"n"}}"#,
