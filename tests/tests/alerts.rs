@@ -42,7 +42,11 @@ fn states(told: &[Value]) -> Vec<&str> {
 /// Of an event of the stream, every change has one fate.
 fn assert_adds_up(metrics: &Value) {
     let count = |name: &str| metrics[name].as_u64().unwrap();
-    assert_eq!(count("Received"), count("Judged") + count("Ignored") + count("HandedBack"), "{metrics}");
+    assert_eq!(
+        count("Received"),
+        count("Judged") + count("Ignored") + count("HandedBack") + count("Failed"),
+        "{metrics}"
+    );
 }
 
 #[tokio::test]
@@ -227,6 +231,123 @@ async fn somebody_else_who_writes_meanwhile_is_not_overwritten() {
     alerting.judge(&temperatures(DEVICE, &[40.0])).await.unwrap().unwrap();
     assert_eq!(alerting.item(DEVICE).unwrap()["rev"]["N"], "43");
     assert_eq!(states(&alerting.told()), ["active", "cleared"]);
+}
+
+#[tokio::test]
+async fn who_publishes_last_publishes_how_it_stands() {
+    let mut alerting = Alerting::start(&[HOT]).await.unwrap();
+    // While this process publishes that it is hot, another has found it cool again, and has published and marked that.
+    alerting.aws.after_next(Operation::Publish, 1, |aws| {
+        let mut item = aws.items(ALERTS).pop().unwrap();
+        let alerts = item["alerts"]["M"]["hot"]["M"].as_object_mut().unwrap();
+        alerts.insert("state".to_owned(), json!({"S": "cleared"}));
+        alerts.insert("id".to_owned(), json!({"S": "another"}));
+        item["rev"] = json!({"N": "17"});
+        item.remove("outbox");
+        item["tracks"] = json!({"S": "{}"});
+        aws.put_item(ALERTS, item).unwrap();
+    });
+    assert_eq!(alerting.judge(&temperatures(DEVICE, &[60.0])).await.unwrap(), Ok(all_well()));
+    let retained = &alerting.retained()[&format!("alerts/{DEVICE}/hot")];
+    assert_eq!((&retained["id"], &retained["cause"]), (&json!("another"), &json!("repeat")), "{retained}");
+    assert!(alerting.item(DEVICE).unwrap().get("outbox").is_none());
+}
+
+#[tokio::test]
+async fn what_no_try_will_mend_holds_up_nobody_else() {
+    // A device whose name and rule together are too long for a topic, and one with a foreign item among its readings.
+    let rule = HOT.replace("\"hot\"", &format!("\"{}\"", "h".repeat(64)));
+    let mut alerting = Alerting::start(&[&rule]).await.unwrap();
+    let long = format!("{}/{}", "p".repeat(100), "o".repeat(100));
+    let foreign =
+        json!({"device": {"S": DEVICE}, "span": {"S": format!("{:016}#x", now().0)}, "what": {"S": "?"}});
+    alerting.aws.put_item("readings", foreign.as_object().unwrap().clone()).unwrap();
+    let readings = [temperatures(&long, &[60.0]), temperatures(DEVICE, &[60.0])].concat();
+    let topic = alerting.judge(&readings).await.unwrap();
+    assert_eq!(topic, Ok(all_well()));
+    let metrics = alerting.metrics().await.unwrap();
+    assert_adds_up(&metrics);
+    assert_eq!((&metrics["Undeliverable"], &metrics["HandedBack"]), (&json!(1), &json!(0)), "{metrics}");
+    assert_eq!(states(&alerting.told()), ["active"], "the other device's");
+    alerting.tidy().await.unwrap().unwrap();
+    assert_eq!(states(&alerting.told()), ["active"]);
+}
+
+#[tokio::test]
+async fn sns_is_told_as_well_and_holds_up_nothing() {
+    let arn = "arn:aws:sns:us-east-1:123456789012:on-call";
+    let mut alerting = Alerting::start_with(&[HOT], &[("TIDEGATE_ALERT_TOPIC_ARN", arn)]).await.unwrap();
+    alerting.judge(&temperatures(DEVICE, &[60.0])).await.unwrap().unwrap();
+    let notified = alerting.aws.notified();
+    let message: Value = serde_json::from_str(&notified[0].message).unwrap();
+    assert_eq!((notified.len(), &message["state"]), (1, &json!("active")));
+    assert_eq!(notified[0].subject.as_deref(), Some("plant-1/oven-7: hot"));
+    alerting.aws.fail_next(Operation::Notify, Fault::Throttle, 1_000_000);
+    assert_eq!(alerting.judge(&temperatures(DEVICE, &[20.0])).await.unwrap(), Ok(all_well()));
+    assert_eq!(alerting.metrics().await.unwrap()["Undeliverable"], 1);
+    assert_eq!(states(&alerting.told()), ["active", "cleared"]);
+}
+
+#[tokio::test]
+async fn an_acknowledgement_that_comes_again_is_not_about_the_next_alert() {
+    let mut alerting = Alerting::start(&[HOT]).await.unwrap();
+    alerting.judge(&temperatures(DEVICE, &[60.0])).await.unwrap().unwrap();
+    let acknowledge =
+        |sent: i64| json!({"acknowledge": {"device": DEVICE, "rule": "hot", "by": "anna", "sent": sent}});
+    alerting.command(&[acknowledge(now().plus(-60 * SECOND).0)]).await.unwrap().unwrap();
+    assert_eq!(alerting.metrics().await.unwrap()["Refused"], 1);
+    assert_eq!(states(&alerting.told()), ["active"]);
+    alerting.command(&[acknowledge(now().0)]).await.unwrap().unwrap();
+    assert_eq!(states(&alerting.told()), ["active", "acknowledged"]);
+}
+
+#[tokio::test]
+async fn a_clock_that_runs_ahead_neither_raises_silence_nor_keeps_it() {
+    const SILENT: &str = r#"
+        name = "silent"
+        severity = "warning"
+        message = "nothing has come for a minute"
+        condition = { silent = "1m" }
+    "#;
+    let mut alerting = Alerting::start(&[SILENT]).await.unwrap();
+    let silent = json!({"silent": {"device": DEVICE, "rule": "silent"}});
+    let from = |seconds: i64, at: i64| {
+        let received = now().plus(seconds * SECOND);
+        Reading { at: received.plus(at * SECOND), ..reading(DEVICE, "temperature", received, 20.0) }
+    };
+    // An hour ahead, once; then right, and silent since.
+    alerting.judge(&[from(-100, 3_600)]).await.unwrap().unwrap();
+    assert_eq!(alerting.metrics().await.unwrap()["Ahead"], 0, "for a sign of life its arrival counts");
+    alerting.judge(&[from(-90, 0)]).await.unwrap().unwrap();
+    alerting.command(std::slice::from_ref(&silent)).await.unwrap().unwrap();
+    assert_eq!(states(&alerting.told()), ["active"]);
+    // It sends what it has kept meanwhile, piece by piece: one correction, and no storm.
+    for seconds in [-80, -60, -40, -20, 0] {
+        let late = Reading { received: now(), ..from(seconds, 0) };
+        alerting.judge(&[late]).await.unwrap().unwrap();
+    }
+    assert_eq!(states(&alerting.told()), ["active", "normal"]);
+}
+
+#[tokio::test]
+async fn what_is_pending_is_looked_after_too() {
+    const SLOW: &str = r#"
+        name = "hot"
+        severity = "warning"
+        message = "hot for a minute"
+        for = "1m"
+        condition = { metric = "temperature", above = 50, clear = 45 }
+    "#;
+    let mut alerting = Alerting::start(&[SLOW]).await.unwrap();
+    let at = |seconds: i64, value: f64| reading(DEVICE, "temperature", now().plus(seconds * SECOND), value);
+    let (first, second, third) = (at(-300, 55.0), at(-250, 47.0), at(-200, 47.0));
+    alerting.judge(&[first]).await.unwrap().unwrap();
+    // Another process judged these, to which the device was calm: in the band nothing changes.
+    alerting.store(&[second]).unwrap();
+    alerting.store(&[third]).unwrap();
+    assert!(alerting.told().is_empty());
+    alerting.tidy().await.unwrap().unwrap();
+    assert_eq!(states(&alerting.told()), ["active"]);
 }
 
 #[tokio::test]

@@ -37,6 +37,8 @@ pub struct Command {
     pub rule: Arc<str>,
     /// What.
     pub action: Action,
+    /// When, as far as it is known: by the broker's clock, or the tool's.
+    pub asked: Option<Micros>,
 }
 
 /// What is to be done to an alert.
@@ -153,6 +155,8 @@ struct Body {
     unshelve: Option<Subject>,
     topic: Option<String>,
     client: Option<String>,
+    /// Of an MQTT message, milliseconds since 1970.
+    received: Option<i64>,
 }
 
 #[derive(Deserialize)]
@@ -163,6 +167,8 @@ struct Subject {
     by: String,
     #[serde(default)]
     until: i64,
+    /// When the tool sent it, microseconds since 1970.
+    sent: Option<i64>,
 }
 
 impl Command {
@@ -171,6 +177,7 @@ impl Command {
         let command = |subject: Subject, action: fn(Subject) -> Action| Self {
             device: DeviceId::from_stored(subject.device.as_str()),
             rule: subject.rule.as_str().into(),
+            asked: subject.sent.map(Micros),
             action: action(subject),
         };
         match body {
@@ -183,14 +190,17 @@ impl Command {
                 by: subject.by,
             })),
             Body { unshelve: Some(subject), .. } => Some(command(subject, |_| Action::Unshelve)),
-            Body { topic: Some(topic), client, .. } => acknowledgement(&topic, client.unwrap_or_default()),
+            Body { topic: Some(topic), client, received, .. } => {
+                let asked = received.and_then(Micros::from_millis);
+                acknowledgement(&topic, client.unwrap_or_default(), asked)
+            }
             _ => None,
         }
     }
 }
 
 /// `alerts/{site}/{device}/{rule}/ack`, published by a client that the broker knows.
-fn acknowledgement(topic: &str, by: String) -> Option<Command> {
+fn acknowledgement(topic: &str, by: String, asked: Option<Micros>) -> Option<Command> {
     let mut levels = topic.split('/');
     let (Some("alerts"), Some(site), Some(device), Some(rule), Some("ack"), None) =
         (levels.next(), levels.next(), levels.next(), levels.next(), levels.next(), levels.next())
@@ -198,7 +208,7 @@ fn acknowledgement(topic: &str, by: String) -> Option<Command> {
         return None;
     };
     let device = DeviceId::from_stored(format!("{site}/{device}"));
-    Some(Command { device, rule: rule.into(), action: Action::Acknowledge { by, over_mqtt: true } })
+    Some(Command { device, rule: rule.into(), action: Action::Acknowledge { by, over_mqtt: true }, asked })
 }
 
 #[cfg(test)]

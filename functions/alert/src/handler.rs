@@ -10,6 +10,7 @@ use cloud::alerts::{AlertNotes, Alerts};
 use cloud::broker::Broker;
 use cloud::config::AlertConfig;
 use cloud::devices::Devices;
+use cloud::error::Disposition;
 use cloud::lambda::{Invocation, ReportedError, chain, emit};
 use cloud::metrics::MetricLine;
 use cloud::notifications::Notifications;
@@ -27,6 +28,9 @@ use crate::settle::{Settled, Work, read, settle, sum};
 
 /// Devices that are settled at once.
 const MAX_IN_FLIGHT: usize = 16;
+
+/// How far apart the devices are that two looks begin with: a prime, so that all have their turn.
+const LOOKS_APART: usize = 7_919;
 
 /// What the handler works with.
 #[derive(Debug)]
@@ -77,7 +81,11 @@ impl ReportedError for HandlerError {
 /// If the event is of no known shape, or the rules cannot be read.
 pub async fn handle(event: &str, invocation: &Invocation, deps: &Deps) -> Result<Answer, HandlerError> {
     let event = Event::parse(event)?;
-    let current = deps.rules.current(invocation.deadline).await.map_err(HandlerError::NotRead)?;
+    let current = match event {
+        Event::Tidy => deps.rules.fresh(invocation.deadline).await,
+        Event::Changes(_) | Event::Messages(_) => deps.rules.current(invocation.deadline).await,
+    };
+    let current = current.map_err(HandlerError::NotRead)?;
     if current.have_changed {
         deps.memory.borrow_mut().clear();
     }
@@ -94,13 +102,17 @@ pub async fn handle(event: &str, invocation: &Invocation, deps: &Deps) -> Result
     Ok(answer)
 }
 
-/// What an invocation came to. For an event of the stream `received = judged + ignored + handed_back`, in changes;
+/// What an invocation came to. For an event of the stream `received = judged + ignored + failed + handed_back`, in changes;
 /// for one of the queue `received = obeyed + refused + handed_back`, in messages.
 #[derive(Debug, Default)]
 struct Counts {
     received: usize,
     judged: usize,
     ignored: usize,
+    /// Changes of devices that no further try would judge.
+    failed: usize,
+    /// Documents that nobody will take.
+    undeliverable: usize,
     handed_back: usize,
     obeyed: usize,
     refused: usize,
@@ -120,6 +132,7 @@ impl Counts {
     fn add(&mut self, settled: &Settled) {
         self.tally = sum(self.tally, settled.tally);
         self.published += settled.published;
+        self.undeliverable += settled.failed;
         self.unreadable += settled.unreadable;
     }
 }
@@ -175,6 +188,11 @@ async fn judge(
                     deps.memory.borrow_mut().keep(alerts);
                 }
             }
+            // One device that cannot be judged must not hold up all that share its shard.
+            Err(error) if error.disposition == Disposition::Reject => {
+                counts.errors.push(error);
+                counts.failed += group.positions.len();
+            }
             Err(error) => {
                 counts.errors.push(error);
                 counts.handed_back += group.positions.len();
@@ -182,7 +200,7 @@ async fn judge(
             }
         }
     }
-    counts.judged = counts.received - counts.ignored - counts.handed_back;
+    counts.judged = counts.received - counts.ignored - counts.failed - counts.handed_back;
     Answer::hand_back(failed)
 }
 
@@ -308,8 +326,14 @@ async fn tidy(
     deps: &Deps,
     counts: &mut Counts,
 ) -> Result<(), CloudError> {
-    let devices = deps.alerts.standing(invocation.deadline).await?;
+    let mut devices = deps.alerts.standing(invocation.deadline).await?;
     counts.received = devices.len();
+    if !devices.is_empty() {
+        // Another begins each minute: where there is no time for all, not always the same are left out.
+        let minute = usize::try_from(invocation.began.0 / 60_000_000).unwrap_or_default();
+        let first = minute.wrapping_mul(LOOKS_APART) % devices.len();
+        devices.rotate_left(first);
+    }
     let works = devices.iter().map(async |device| {
         if invocation.deadline.has_passed() {
             return None;
@@ -326,7 +350,7 @@ async fn tidy(
                 counts.add(&settled);
             }
             Some(Err(error)) => {
-                counts.handed_back += 1;
+                counts.failed += 1;
                 counts.errors.push(error);
             }
             None => counts.cut_short += 1,
@@ -349,6 +373,8 @@ fn report(counts: &Counts, deps: &Deps, invocation: &Invocation) {
         .count("Refused", counts.refused)
         .count("LookedAfter", counts.looked_after)
         .count("CutShort", counts.cut_short)
+        .count("Failed", counts.failed)
+        .count("Undeliverable", counts.undeliverable)
         .count("HandedBack", counts.handed_back)
         .count("Samples", counts.readings)
         .count("OtherUnit", counts.other_unit)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use alert::RuleSet;
 use cloud::Error as CloudError;
 use cloud::retry::Deadline;
-use cloud::rules::Rules;
+use cloud::rules::{Loaded, Rules};
 use tokio::time::Instant;
 
 /// Reads the rules, and remembers them for a while.
@@ -39,6 +39,15 @@ impl RuleSource {
         Self { table, fresh, known: RefCell::new(None) }
     }
 
+    /// The rules as they are now: what a rule has raised that is not among them is about to be ended.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub(crate) async fn fresh(&self, deadline: Deadline) -> Result<Current, CloudError> {
+        let known = self.known.borrow().clone();
+        self.table.load(deadline).await.map(|loaded| self.take_up(&loaded, known))
+    }
+
     /// The rules. Of one that cannot be read any more, the last that could stands, as long as this process lives.
     ///
     /// # Errors
@@ -57,6 +66,10 @@ impl RuleSource {
             }
             (Err(error), None) => return Err(error),
         };
+        Ok(self.take_up(&loaded, known))
+    }
+
+    fn take_up(&self, loaded: &Loaded, known: Option<Known>) -> Current {
         for (name, problem) in &loaded.broken {
             tracing::error!(rule = name, problem, "a rule cannot be read");
         }
@@ -70,6 +83,6 @@ impl RuleSource {
             _ => Arc::new(rules),
         };
         *self.known.borrow_mut() = Some(Known { rules: Arc::clone(&rules), read: Instant::now() });
-        Ok(Current { rules, broken: loaded.broken.len(), have_changed })
+        Current { rules, broken: loaded.broken.len(), have_changed }
     }
 }

@@ -1,12 +1,16 @@
 //! Brings one device's alerts up to date: read, judge, store, publish, mark.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use alert::{
     DeviceAlerts, Feed, MAX_OUTBOX_BYTES, Outgoing, Phase, Refusal, Rule, RuleSet, Sample, Tally, device_time,
 };
 use cloud::Error as CloudError;
 use cloud::alerts::Stored;
+use cloud::error::Disposition;
+use cloud::lambda::chain;
 use cloud::retry::Deadline;
 use telemetry::{DeviceId, Latest, Micros, Reading, Span, pack};
 
@@ -19,6 +23,12 @@ const CHUNK: usize = 64;
 const MAX_LOOK_BACK_MICROS: i64 = 30 * 60 * 1_000_000;
 /// When what stands is looked after, readings younger than this are left to the stream, which is about to bring them.
 const STREAM_DELAY_MICROS: i64 = 30 * 1_000_000;
+/// How far back what is pending or stands may reach that is judged again as a whole, in microseconds: a day.
+const MAX_PENDING_MICROS: i64 = 86_400 * 1_000_000;
+/// How long SNS may take. Alerts are the broker's; people and tickets must not hold them up.
+const NOTIFY_WITHIN: Duration = Duration::from_secs(5);
+/// Pauses after which a device that has no item yet is looked for again.
+const NOTE_AGAIN_AFTER: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(800)];
 /// Tries against somebody else who writes the same item.
 const MAX_TRIES: usize = 20;
 
@@ -39,6 +49,8 @@ pub(crate) struct Settled {
     pub(crate) tally: Tally,
     /// Messages that were published.
     pub(crate) published: usize,
+    /// Documents that the broker or SNS did not take, and never will.
+    pub(crate) failed: usize,
     /// Why what was asked for was not done.
     pub(crate) refused: Option<Refusal>,
     /// The state, where nobody has written since.
@@ -60,16 +72,23 @@ pub(crate) async fn settle(
     deadline: Deadline,
 ) -> Result<Settled, CloudError> {
     let mut settled = Settled::default();
+    let (mut again, mut is_done) = (BTreeSet::new(), false);
     for _ in 0..MAX_TRIES {
         let mut alerts = load(deps, rules, device, &mut settled, deadline).await?;
-        let mut steps = match prepare(deps, rules, &mut alerts, work, now, deadline).await? {
-            Ok(steps) => steps.into_iter().peekable(),
-            Err(refusal) => {
-                settled.refused = Some(refusal);
-                // Something may wait to be published all the same.
-                Vec::new().into_iter().peekable()
+        alerts.tell_again(&again, rules, now);
+        let steps = if is_done {
+            Vec::new()
+        } else {
+            match prepare(deps, rules, &mut alerts, work, now, deadline).await? {
+                Ok(steps) => steps,
+                Err(refusal) => {
+                    settled.refused = Some(refusal);
+                    // Something may wait to be published all the same.
+                    Vec::new()
+                }
             }
         };
+        let mut steps = steps.into_iter().peekable();
         let outcome = loop {
             while alerts.outbox_bytes() < MAX_OUTBOX_BYTES
                 && let Some(step) = steps.next()
@@ -86,7 +105,11 @@ pub(crate) async fn settle(
                 settled.alerts = Some(alerts);
                 return Ok(settled);
             }
-            Committed::OvertakenAfterwards => return Ok(settled),
+            Committed::OvertakenAfterwards(published) => {
+                // Whoever was faster may have published before: what this one published last may be older.
+                again = published;
+                is_done = steps.peek().is_none() || matches!(work, Work::Command(_));
+            }
             Committed::Overtaken => settled.tally = Tally::default(),
         }
     }
@@ -151,7 +174,7 @@ async fn prepare(
         Work::Readings(spans) => {
             let of_device = rules.of(&alerts.device);
             let stored = around(deps, &of_device, alerts, spans, deadline).await?;
-            Ok(Ok(judge_steps(&of_device, spans.iter().copied().chain(&stored), deps.config.lateness_micros)))
+            Ok(Ok(judge_steps(deps, &of_device, alerts, spans, &stored)))
         }
         Work::Tidy => {
             alerts.tidy(rules, deps.config.keep_micros, now);
@@ -163,7 +186,10 @@ async fn prepare(
             };
             let done = match &command.action {
                 Action::Silent => return silence_steps(deps, rule, alerts, now, deadline).await.map(Ok),
-                Action::Acknowledge { by, .. } => alerts.acknowledge(rule, by, now).map(drop),
+                Action::Acknowledge { by, .. } => {
+                    let is_about_present = alerts.is_about_present(&rule.name, command.asked.unwrap_or(now));
+                    is_about_present.and_then(|()| alerts.acknowledge(rule, by, now).map(drop))
+                }
                 Action::Shelve { until, by } => alerts.shelve(rule, *until, by, now),
                 Action::Unshelve => alerts.unshelve(rule, now),
             };
@@ -172,17 +198,23 @@ async fn prepare(
     }
 }
 
-/// The samples of spans, rule by rule, in pieces.
-fn judge_steps<'a>(
+/// The samples of spans, rule by rule, in pieces. Of what is settled only what has come just now counts, as late.
+fn judge_steps(
+    deps: &Deps,
     rules: &[Arc<Rule>],
-    spans: impl IntoIterator<Item = &'a Span>,
-    lateness: i64,
+    alerts: &DeviceAlerts,
+    come: &[&Span],
+    stored: &[Span],
 ) -> Vec<Step> {
-    let spans: Vec<&Span> = spans.into_iter().collect();
+    let lateness = deps.config.lateness_micros;
     let mut steps = Vec::new();
     for rule in rules {
-        let feed = Feed::new(rule, spans.iter().copied(), lateness);
-        steps.extend(feed.samples.chunks(CHUNK).map(|chunk| Step::Judge(Arc::clone(rule), chunk.to_vec())));
+        let cutoff = alerts.track(&rule.name).map_or(Micros(i64::MIN), |track| track.cutoff());
+        let late = Feed::new(rule, come.iter().copied(), lateness).samples.into_iter();
+        let late = late.filter(|sample| sample.at <= cutoff);
+        let all = Feed::new(rule, come.iter().copied().chain(stored), lateness).samples.into_iter();
+        let samples: Vec<Sample> = late.chain(all.filter(|sample| sample.at > cutoff)).collect();
+        steps.extend(samples.chunks(CHUNK).map(|chunk| Step::Judge(Arc::clone(rule), chunk.to_vec())));
     }
     steps
 }
@@ -201,9 +233,12 @@ async fn around(
     let (Some(first), Some(last)) = (first, last) else { return Ok(Vec::new()) };
     let history = rules.iter().filter_map(|rule| rule.history_micros()).max().unwrap_or_default();
     let look_back = history.saturating_add(deps.config.lateness_micros);
-    let settled = rules.iter().filter_map(|rule| alerts.track(&rule.name)).map(|track| track.cutoff()).min();
-    let from = settled.unwrap_or(first.plus(-look_back)).min(first.plus(-look_back));
-    let from = from.max(first.plus(-look_back.max(MAX_LOOK_BACK_MICROS)));
+    let tracks = || rules.iter().filter_map(|rule| alerts.track(&rule.name));
+    let settled = tracks().map(|track| track.cutoff()).min().unwrap_or(first);
+    // Where something stands or is pending, all since then counts; else what is older was judged as well.
+    let is_at_rest = tracks().all(alert::Track::is_at_rest);
+    let farthest = if is_at_rest { look_back.max(MAX_LOOK_BACK_MICROS) } else { MAX_PENDING_MICROS };
+    let from = settled.min(first.plus(-look_back)).max(first.plus(-farthest));
     stored(deps, &alerts.device, from, last, deadline).await
 }
 
@@ -217,7 +252,9 @@ async fn stored(
     if from > to {
         return Ok(Vec::new());
     }
-    deps.readings.query(device, from, to, deadline).await.map(pack)
+    // An item that is no span is archive's to keep; here it must not hide the readings around it.
+    let (readings, _) = deps.readings.query_readable(device, from, to, deadline).await?;
+    Ok(pack(readings))
 }
 
 /// What stands is judged again by what is stored, and silence goes on.
@@ -234,17 +271,19 @@ async fn look_after(
     };
     let open: Vec<Arc<Rule>> = rules.iter().filter(is_open).cloned().collect();
     let cutoffs = open.iter().filter_map(|rule| alerts.track(&rule.name)).map(|track| track.cutoff());
-    let Some(from) = cutoffs.min() else { return Ok(Vec::new()) };
-    let to = now.plus(-STREAM_DELAY_MICROS);
-    let from = from.max(to.plus(-MAX_LOOK_BACK_MICROS));
-    let spans = stored(deps, &alerts.device, from, to, deadline).await?;
-    let mut steps = judge_steps(&open, &spans, deps.config.lateness_micros);
-    if open.iter().any(|rule| rule.silences().next().is_some())
-        && let Some(latest) = deps.devices.get(&alerts.device, deadline).await?
-    {
-        let silent = open.iter().filter(|rule| rule.silences().next().is_some());
-        steps.extend(silent.filter_map(|rule| tick_step(rule, &latest, now)));
-    }
+    let (Some(from), Some(latest)) = (cutoffs.min(), deps.devices.get(&alerts.device, deadline).await?)
+    else {
+        return Ok(Vec::new());
+    };
+    let lateness = deps.config.lateness_micros;
+    let Some(newest) = alert::newest(latest.metrics.values(), lateness) else { return Ok(Vec::new()) };
+    // By the device's own time, which may be any.
+    let from = from.max(newest.at.plus(-MAX_LOOK_BACK_MICROS));
+    let (mut readings, _) = deps.readings.query_readable(&alerts.device, from, newest.at, deadline).await?;
+    readings.retain(|reading| reading.received <= now.plus(-STREAM_DELAY_MICROS));
+    let mut steps = judge_steps(deps, &open, alerts, &[], &pack(readings));
+    let silent = open.iter().filter(|rule| rule.silences().next().is_some());
+    steps.extend(silent.filter_map(|rule| tick_step(rule, &latest, lateness, now)));
     Ok(steps)
 }
 
@@ -262,24 +301,24 @@ async fn silence_steps(
     };
     let readings: Vec<Reading> = latest.metrics.values().filter(asked).cloned().collect();
     let spans = pack(readings);
-    let mut steps = judge_steps(std::slice::from_ref(rule), &spans, deps.config.lateness_micros);
-    steps.extend(tick_step(rule, &latest, now));
+    let mut steps = judge_steps(deps, std::slice::from_ref(rule), alerts, &[], &spans);
+    steps.extend(tick_step(rule, &latest, deps.config.lateness_micros, now));
     Ok(steps)
 }
 
 /// What the device's own clock would say now.
-fn tick_step(rule: &Arc<Rule>, latest: &Latest, now: Micros) -> Option<Step> {
-    let newest = latest.metrics.values().max_by_key(|reading| (reading.at, reading.received))?;
+fn tick_step(rule: &Arc<Rule>, latest: &Latest, lateness: i64, now: Micros) -> Option<Step> {
+    let newest = alert::newest(latest.metrics.values(), lateness)?;
     Some(Step::Tick(Arc::clone(rule), device_time(newest.at, latest.last_seen, now)))
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 enum Committed {
     Done,
     /// Somebody else has written since the item was read; nothing was done.
     Overtaken,
-    /// Somebody else has written since it was stored; it is stored and published.
-    OvertakenAfterwards,
+    /// Somebody else has written since it was stored; it is stored, and these rules' documents are published.
+    OvertakenAfterwards(BTreeSet<Arc<str>>),
 }
 
 /// Stores what has happened, publishes it, and marks it as published.
@@ -301,33 +340,58 @@ async fn commit(
         return Ok(Committed::Done);
     }
     for outgoing in alerts.outbox() {
-        publish(deps, &alerts.device, outgoing, deadline).await?;
-        settled.published += 1;
+        publish(deps, &alerts.device, outgoing, settled, deadline).await?;
     }
-    let worst = alerts.worst().map(|(rule, told)| (&**rule, told));
-    deps.notes.put(&alerts.device, worst, alerts.rev, deadline).await?;
-    let is_over = alerts.told().is_empty() && alerts.shelves().is_empty();
-    let marked = deps.alerts.mark_published(&alerts.device, alerts.rev, is_over, deadline).await?;
+    note(deps, alerts, deadline).await?;
+    let marked = deps.alerts.mark_published(&alerts.device, alerts.rev, alerts.is_over(), deadline).await?;
     if marked == Stored::Overtaken {
-        return Ok(Committed::OvertakenAfterwards);
+        let published = alerts.outbox().iter().map(|outgoing| Arc::clone(&outgoing.rule));
+        return Ok(Committed::OvertakenAfterwards(published.collect()));
     }
     alerts.sent();
     alerts.stored(alerts.rev + 1);
     Ok(Committed::Done)
 }
 
+/// Publishes one document. What the broker will never take is counted, and holds up nothing else; nor does a topic of
+/// SNS that does not answer.
 async fn publish(
     deps: &Deps,
     device: &DeviceId,
     outgoing: &Outgoing,
+    settled: &mut Settled,
     deadline: Deadline,
 ) -> Result<(), CloudError> {
     let topic = format!("alerts/{device}/{}", outgoing.rule);
-    deps.broker.publish_retained(&topic, &outgoing.payload, deadline).await?;
+    match deps.broker.publish_retained(&topic, &outgoing.payload, deadline).await {
+        Ok(()) => settled.published += 1,
+        Err(error) if error.disposition == Disposition::Reject => {
+            tracing::error!(error = chain(&error), "the broker does not take the document of an alert");
+            settled.failed += 1;
+        }
+        Err(error) => return Err(error),
+    }
     if let Some(notifications) = deps.notifications.as_ref().filter(|_| !outgoing.payload.is_empty()) {
-        notifications.send(&format!("{device}: {}", outgoing.rule), &outgoing.payload, deadline).await?;
+        let subject = format!("{device}: {}", outgoing.rule);
+        let sent = notifications.send(&subject, &outgoing.payload, deadline.sooner(NOTIFY_WITHIN)).await;
+        if let Err(error) = sent {
+            tracing::error!(error = chain(&error), "SNS does not take the document of an alert");
+            settled.failed += 1;
+        }
     }
     Ok(())
+}
+
+/// Notes on the devices table what stands. `ingest` writes the readings of a new device a moment before its item.
+async fn note(deps: &Deps, alerts: &DeviceAlerts, deadline: Deadline) -> Result<(), CloudError> {
+    let worst = alerts.worst().map(|(rule, told)| (&**rule, told));
+    for pause in NOTE_AGAIN_AFTER {
+        if deps.notes.put(&alerts.device, worst, alerts.rev, deadline).await? {
+            return Ok(());
+        }
+        tokio::time::sleep(pause).await;
+    }
+    deps.notes.put(&alerts.device, worst, alerts.rev, deadline).await.map(drop)
 }
 
 pub(crate) fn sum(a: Tally, b: Tally) -> Tally {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use cloud::retry::Deadline;
 use cloud::sdk::dynamodb::config::retry::RetryConfig;
 use cloud::sdk::dynamodb::config::{Credentials, Region, SharedCredentialsProvider};
-use cloud::sdk::{cloudformation, dynamodb, iot, iotdata, s3};
+use cloud::sdk::{cloudformation, dynamodb, iot, iotdata, s3, sqs};
 
 use crate::error::{Context as _, Error, Result};
 
@@ -26,7 +26,7 @@ pub(crate) fn patience() -> Deadline {
 pub struct Clients {
     /// CloudFormation, for the outputs of a stack.
     pub cloudformation: cloudformation::Client,
-    /// DynamoDB, for readings and devices.
+    /// DynamoDB, for readings, devices, rules and alerts.
     pub dynamodb: dynamodb::Client,
     /// AWS IoT's control plane, to register devices.
     pub iot: iot::Client,
@@ -34,6 +34,8 @@ pub struct Clients {
     pub iotdata: iotdata::Client,
     /// S3, for the quarantine.
     pub s3: s3::Client,
+    /// SQS, for commands to the function `alert`.
+    pub sqs: sqs::Client,
 }
 
 /// The same settings for each service: their types differ, their methods do not. An endpoint is set
@@ -58,6 +60,7 @@ macro_rules! clients {
             iot: client!(iot, $config, $endpoint),
             iotdata: client!(iotdata, $config, $endpoint),
             s3: client!(s3, $config, $endpoint),
+            sqs: client!(sqs, $config, $endpoint),
         }
     };
 }

@@ -1,5 +1,7 @@
 //! The command line.
 
+mod alerts;
+
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,6 +15,8 @@ use tidegate::hints::{Hints, columns};
 use tidegate::local::{Checkout, Cloud, Ports, Profile};
 use tidegate::query::When;
 use tidegate::{Result, Target, decode, demo, lake, local, query};
+
+use self::alerts::{AlertRuleCommand, AlertsCommand};
 
 /// Tidegate: MQTT telemetry as trustworthy data in your own AWS account.
 #[derive(Debug, Parser)]
@@ -39,6 +43,12 @@ enum Command {
     /// Look into the lake: what there is, whether it is complete, and some of it to take along
     #[command(subcommand)]
     Lake(LakeCommand),
+    /// Check, store, try and remove alert rules
+    #[command(subcommand)]
+    AlertRule(AlertRuleCommand),
+    /// See what stands, why, and say that you know
+    #[command(subcommand)]
+    Alerts(AlertsCommand),
     /// Show what a payload would become, without any cloud
     Decode(DecodeArgs),
 }
@@ -254,6 +264,8 @@ impl Cli {
                 query::query(&target, &question).await?;
             }
             Command::Lake(command) => command.run().await?,
+            Command::AlertRule(command) => return command.run().await,
+            Command::Alerts(command) => command.run().await?,
             Command::Decode(args) => {
                 let file = args.file.clone();
                 let is_accepted = decode::decode(args.into(), &file)?;

@@ -34,7 +34,8 @@ pub fn decode(question: Question, path: &Path) -> Result<bool> {
     Ok(is_accepted)
 }
 
-fn read(path: &Path) -> Result<Vec<u8>> {
+/// The bytes of a file, or of standard input if its name is `-`.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     if path == Path::new("-") {
         let mut bytes = Vec::new();
         std::io::stdin().read_to_end(&mut bytes).or_problem(|| "cannot read standard input")?;

@@ -3,6 +3,7 @@
 //! A library too, so that the end-to-end tests find the local cloud ([`local::Cloud`]) and connect
 //! devices to it ([`fleet`]) as the demo does.
 
+pub mod alerts;
 pub mod aws;
 pub mod console;
 pub mod decode;

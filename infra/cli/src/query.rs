@@ -121,7 +121,7 @@ pub(crate) fn device_named(device: &str) -> Result<DeviceId> {
 }
 
 /// Says why there is no reading: an error if nobody knows the device.
-async fn check_device(source: &Source, device: &DeviceId, from: Micros, to: Micros) -> Result<()> {
+pub(crate) async fn check_device(source: &Source, device: &DeviceId, from: Micros, to: Micros) -> Result<()> {
     let nothing = format!("the device {device} has no readings from {from} to {to}");
     let Some(table) = source.known_devices() else {
         note(&nothing);
@@ -182,7 +182,7 @@ fn device_table(devices: &[Latest]) -> String {
     table.render()
 }
 
-fn value_with_unit(reading: &Reading) -> String {
+pub(crate) fn value_with_unit(reading: &Reading) -> String {
     reading
         .unit
         .as_ref()
@@ -265,9 +265,12 @@ fn render(readings: &[Reading], format: Format) -> Result<String> {
     }
 }
 
-/// RFC 4180, with the names of [`Line`] as the header.
+/// The names of [`Line`].
+pub(crate) const CSV_HEADER: &str = "device,metric,at,value,unit,time_source,quality";
+
+/// RFC 4180, with [`CSV_HEADER`].
 pub(crate) fn csv(readings: &[Reading]) -> String {
-    let mut text = "device,metric,at,value,unit,time_source,quality\r\n".to_owned();
+    let mut text = format!("{CSV_HEADER}\r\n");
     for reading in readings {
         let line = Line::of(reading);
         let value = line.value.to_string();

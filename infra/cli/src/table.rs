@@ -44,7 +44,7 @@ impl Table {
 }
 
 /// A device's text must not move the cursor of whoever looks at it.
-fn printable(cell: &str) -> String {
+pub(crate) fn printable(cell: &str) -> String {
     cell.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 

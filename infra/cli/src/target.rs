@@ -1,5 +1,6 @@
 //! Where the data is that a question is about: the local cloud, or a stack or table on AWS.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::aws::Clients;
@@ -17,13 +18,11 @@ pub struct Target {
     pub table: Option<String>,
 }
 
-/// Clients, and the tables as far as they are known.
+/// Clients, and the outputs of the stack as far as they are known.
 #[derive(Debug)]
 pub(crate) struct Source {
     pub(crate) clients: Clients,
-    readings: Option<String>,
-    devices: Option<String>,
-    bucket: Option<String>,
+    outputs: BTreeMap<String, String>,
 }
 
 /// Which table `--table` names.
@@ -33,30 +32,35 @@ pub(crate) enum TableOf {
     Devices,
 }
 
+impl TableOf {
+    /// The output of a stack that names it.
+    fn output(self) -> &'static str {
+        match self {
+            Self::Readings => "ReadingsTableName",
+            Self::Devices => "DevicesTableName",
+        }
+    }
+}
+
 impl Target {
     /// A stack or table on AWS if one is named, else the local cloud.
     pub(crate) async fn open(&self, table_of: TableOf) -> Result<Source> {
         if let Some(table) = &self.table {
-            let only = |wanted: TableOf| (table_of == wanted).then(|| table.clone());
-            let (readings, devices) = (only(TableOf::Readings), only(TableOf::Devices));
-            return Ok(Source { clients: Clients::on_aws().await?, readings, devices, bucket: None });
+            let outputs = BTreeMap::from([(table_of.output().to_owned(), table.clone())]);
+            return Ok(Source { clients: Clients::on_aws().await?, outputs });
         }
         self.open_stack().await
     }
 
     /// The stack on AWS that is named, else the local cloud.
     pub(crate) async fn open_stack(&self) -> Result<Source> {
-        let (clients, mut outputs) = if let Some(stack) = &self.stack {
+        if let Some(stack) = &self.stack {
             let clients = Clients::on_aws().await?;
             let outputs = clients.outputs(stack).await?;
-            (clients, outputs)
-        } else {
-            let cloud = self.local()?;
-            (cloud.clients().await, cloud.outputs)
-        };
-        let mut output = |name: &str| outputs.remove(name);
-        let (readings, devices) = (output("ReadingsTableName"), output("DevicesTableName"));
-        Ok(Source { clients, readings, devices, bucket: output("BucketName") })
+            return Ok(Source { clients, outputs });
+        }
+        let cloud = self.local()?;
+        Ok(Source { clients: cloud.clients().await, outputs: cloud.outputs })
     }
 
     /// The local cloud that is meant.
@@ -76,25 +80,40 @@ impl Target {
 
 impl Source {
     pub(crate) fn readings(&self) -> Result<&str> {
-        self.readings.as_deref().ok_or_else(|| {
-            Error::problem("the stack has no output ReadingsTableName; is it one of Tidegate's?")
-        })
+        self.output(TableOf::Readings.output())
     }
 
     pub(crate) fn devices(&self) -> Result<&str> {
-        self.known_devices().ok_or_else(|| {
-            Error::problem("the stack has no output DevicesTableName; is it one of Tidegate's?")
-        })
+        self.output(TableOf::Devices.output())
     }
 
     pub(crate) fn bucket(&self) -> Result<&str> {
-        self.bucket
-            .as_deref()
-            .ok_or_else(|| Error::problem("the stack has no output BucketName; is it one of Tidegate's?"))
+        self.output("BucketName")
+    }
+
+    /// The table of what operators edit: alert rules.
+    pub(crate) fn config(&self) -> Result<&str> {
+        self.output("ConfigTableName")
+    }
+
+    pub(crate) fn alerts(&self) -> Result<&str> {
+        self.output("AlertsTableName")
+    }
+
+    /// The URL of the queue that the function `alert` takes commands from.
+    pub(crate) fn alert_queue(&self) -> Result<&str> {
+        self.output("AlertQueueUrl")
     }
 
     /// The devices table, if it is known.
     pub(crate) fn known_devices(&self) -> Option<&str> {
-        self.devices.as_deref()
+        self.outputs.get(TableOf::Devices.output()).map(String::as_str)
+    }
+
+    fn output(&self, name: &str) -> Result<&str> {
+        let found = self.outputs.get(name).map(String::as_str);
+        found.ok_or_else(|| {
+            Error::problem(format!("the stack has no output {name}; is it one of Tidegate's?"))
+        })
     }
 }

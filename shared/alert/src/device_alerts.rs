@@ -15,7 +15,7 @@
 //! One item for a device, not one for each rule: it takes one read and one conditional write however many rules
 //! look at it, and what has happened is stored together with what is to be published of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
@@ -39,6 +39,8 @@ const MAX_TOLD_BYTES: usize = 64 * 1024;
 pub const MAX_SHELF_MICROS: i64 = 30 * 86_400 * 1_000_000;
 /// How much event time may pass before the memory of a rate or an anomaly is stored, in microseconds: 15 minutes.
 const CHECKPOINT_MICROS: i64 = 15 * 60 * 1_000_000;
+/// How far the clocks of who asks and who tells may differ, in microseconds: 5 seconds.
+const CLOCKS_DIFFER_MICROS: i64 = 5 * 1_000_000;
 /// Longest name of whoever acknowledges or shelves, in characters.
 const MAX_BY_CHARS: usize = 128;
 
@@ -106,6 +108,9 @@ pub enum Refusal {
     /// A shelf without an end, or with one that has passed or is too far away.
     #[error("an alert is shelved until a time that lies ahead, at most 30 days")]
     NoEnd,
+    /// It was asked before what stands now was told: the same request once more, or one that was slow.
+    #[error("the alert has changed since")]
+    Outdated,
     /// There is nothing to take from the shelf.
     #[error("the alert is not shelved")]
     NotShelved,
@@ -157,6 +162,43 @@ impl DeviceAlerts {
             && self.outbox.is_empty()
             && self.shelves.is_empty()
             && self.tracks.values().all(|track| track.phase() == Phase::Normal)
+    }
+
+    /// Whether nobody has to look after it: nothing is told, shelved or pending.
+    pub fn is_over(&self) -> bool {
+        self.told.is_empty() && self.shelves.is_empty() && self.tracks.values().all(Track::is_at_rest)
+    }
+
+    /// How many samples are kept.
+    pub fn weight(&self) -> usize {
+        self.tracks.values().map(|track| track.weight() + 1).sum()
+    }
+
+    /// Publishes once more how these alerts stand, under the ids that were told: somebody who was slow has published
+    /// what was older last.
+    pub fn tell_again(&mut self, names: &BTreeSet<Arc<str>>, rules: &RuleSet, now: Micros) {
+        for name in names {
+            let outgoing = match (self.told.get(name), rules.get(name)) {
+                (Some(told), Some(rule)) => {
+                    let last = self.last_told(rule, now);
+                    let mut document = self.present(rule, &last, "repeat", &[]);
+                    document.id.clone_from(&told.id);
+                    if let Some(shelf) = self.shelves.get(name) {
+                        document.state = SHELVED;
+                        document.by = Some(shelf.by.clone());
+                        document.until = document::time(shelf.until);
+                    }
+                    Outgoing { rule: name.clone(), id: document.id.clone(), payload: document.to_json() }
+                }
+                (Some(_), None) => continue,
+                (None, _) => {
+                    let id = id(&self.device, name, &["retained", "again"]);
+                    Outgoing { rule: name.clone(), id, payload: String::new() }
+                }
+            };
+            self.outbox.push(outgoing);
+            self.has_news = true;
+        }
     }
 
     /// What is to be published, in order.
@@ -212,6 +254,15 @@ impl DeviceAlerts {
     pub fn tick(&mut self, rule: &Rule, to: Micros, now: Micros) -> Tally {
         let outcome = self.track_mut(rule).tick(rule, to);
         self.tell(rule, &outcome, None, now)
+    }
+
+    /// Whether what was asked for at `asked` can be about how the alert stands now.
+    ///
+    /// # Errors
+    /// If something else has been told since, and not just now: clocks differ.
+    pub fn is_about_present(&self, rule: &str, asked: Micros) -> Result<(), Refusal> {
+        let told = self.told.get(rule).map_or(Micros(i64::MIN), |told| told.published);
+        if told > asked.plus(CLOCKS_DIFFER_MICROS) { Err(Refusal::Outdated) } else { Ok(()) }
     }
 
     /// Somebody says that he knows.
@@ -440,6 +491,8 @@ impl DeviceAlerts {
     }
 
     fn publish(&mut self, rule: &Rule, document: &Document, transition: &Transition, now: Micros) {
+        // What is told again is not news.
+        let before = self.told.get(&rule.name).filter(|_| document.cause == crate::Cause::Repeat.as_str());
         let told = Told {
             state: document.state.to_owned(),
             severity: rule.severity,
@@ -447,7 +500,7 @@ impl DeviceAlerts {
             id: document.id.clone(),
             since: transition.since,
             at: transition.at,
-            published: now,
+            published: before.map_or(now, |told| told.published),
         };
         self.told.insert(rule.name.clone(), told);
         self.outbox.push(Outgoing {
@@ -533,7 +586,7 @@ impl DeviceAlerts {
         if !self.outbox.is_empty() {
             item.insert("outbox".to_owned(), Attribute::L(self.outbox.iter().map(outgoing).collect()));
         }
-        if !(self.told.is_empty() && self.outbox.is_empty() && self.shelves.is_empty()) {
+        if !(self.is_over() && self.outbox.is_empty()) {
             item.insert("standing".to_owned(), text(shard(&self.device)));
         }
         item
@@ -587,11 +640,8 @@ impl DeviceAlerts {
             let Ok(track) = serde_json::from_str::<Track>(track.get()) else { continue };
             match rules.get(&name) {
                 Some(rule) => drop(alerts.tracks.insert(name, track.ready(rule))),
-                // What a rule that has gone had raised is tidied up, not judged.
-                None if alerts.told.contains_key(&name) || alerts.shelves.contains_key(&name) => {
-                    alerts.tracks.insert(name, track);
-                }
-                None => {}
+                // What a rule that has gone had raised is tidied up, not judged; and it may only be new to this process.
+                None => drop(alerts.tracks.insert(name, track)),
             }
         }
         for (name, told) in &alerts.told {

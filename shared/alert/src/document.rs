@@ -100,7 +100,10 @@ impl Document {
     pub fn of(device: &DeviceId, rule: &Rule, transition: &Transition) -> Self {
         let answers: Vec<Answer> =
             transition.evidence.iter().filter_map(|evidence| answer(rule, evidence)).collect();
-        let decisive = answers.iter().find(|answer| answer.holds).or(answers.first());
+        // What raises is a question that holds; what clears, one that does not.
+        let is_up =
+            transition.to.stands() && transition.to != Phase::Latched || transition.to == Phase::Pending;
+        let decisive = answers.iter().find(|answer| answer.holds == is_up).or(answers.first());
         let last = decisive.and_then(|answer| answer.readings.last());
         Self {
             id: transition_id(device, rule, transition),

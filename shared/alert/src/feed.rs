@@ -1,6 +1,6 @@
 //! What of a device's readings a rule gets to see.
 
-use telemetry::{Micros, RunReading, Span, Value};
+use telemetry::{Micros, Reading, RunReading, Span, Value};
 
 use crate::rule::Rule;
 use crate::sample::Sample;
@@ -66,13 +66,18 @@ impl Feed {
 
     fn add_signs<'a>(&mut self, place: usize, readings: impl Iterator<Item = RunReading<'a>>, lateness: i64) {
         for reading in readings {
-            if is_ahead(&reading, lateness) {
-                self.ahead += 1;
-            } else {
-                self.samples.push(sample(place, &reading, Value::Boolean(true)));
-            }
+            let sign = sample(place, &reading, Value::Boolean(true));
+            // A clock that runs ahead is no silence.
+            let at = if is_ahead(&reading, lateness) { reading.received } else { reading.at };
+            self.samples.push(Sample { at, ..sign });
         }
     }
+}
+
+/// The newest of readings by their own time, of those whose time may be what it says.
+pub fn newest<'a>(readings: impl Iterator<Item = &'a Reading>, lateness: i64) -> Option<&'a Reading> {
+    let plausible = readings.filter(|reading| reading.at <= reading.received.plus(lateness));
+    plausible.max_by_key(|reading| (reading.at, reading.received))
 }
 
 fn is_ahead(reading: &RunReading<'_>, lateness: i64) -> bool {

@@ -28,7 +28,7 @@ pub use device_alerts::{
 };
 pub use document::{Answer, Document, Measured};
 pub use duration::Length;
-pub use feed::{Feed, device_time};
+pub use feed::{Feed, device_time, newest};
 pub use machine::{Cause, Evidence, Machine, Phase, Transition};
 pub use rule::{Flapping, Rule, RuleError, Severity, Silence};
 pub use sample::{Sample, Seen};

@@ -192,8 +192,13 @@ impl Track {
     }
 
     /// Whether nothing stands or is pending.
-    pub(crate) fn is_at_rest(&self) -> bool {
+    pub fn is_at_rest(&self) -> bool {
         matches!(self.phase(), Phase::Normal | Phase::Cleared)
+    }
+
+    /// How many samples it keeps.
+    pub fn weight(&self) -> usize {
+        self.window.len()
     }
 
     /// The newest time that is known of.
@@ -248,6 +253,8 @@ impl Track {
                 _ => {
                     self.window.insert(place, sample);
                     has_changed = true;
+                    // It has come: what was said of silence is out of date, and will be said again if it is so.
+                    self.tick = None;
                 }
             }
         }

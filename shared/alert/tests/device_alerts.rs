@@ -466,6 +466,7 @@ fn what_a_removed_rule_had_raised_is_removed() {
         Story::of(r#"condition = { metric = "a", rate = { per = "1m", over = "1m" }, above = 3 }"#);
     story.takes(&[(0, 60)]);
     story.rules = RuleSet::default();
+    assert!(words(&story.tidies(at(100))).is_empty());
     story.stored();
     assert_eq!(story.alerts.to_item(&story.rules)["tracks"], Attribute::S("{}".into()));
 }

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use alert::{SHARDS, Told};
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use futures_util::stream::{self, StreamExt as _};
 use telemetry::attribute::Item;
 use telemetry::{DeviceId, Micros};
@@ -60,7 +61,7 @@ impl Alerts {
         let outcome = until("PutItem", deadline, async || {
             let put = self.items.client.put_item().table_name(&self.items.table).set_item(Some(item.clone()));
             let put = if rev == 0 {
-                put.condition_expression("attribute_not_exists(device)")
+                put.condition_expression("attribute_not_exists(rev)")
             } else {
                 let put = put.condition_expression("rev = :rev");
                 put.expression_attribute_values(":rev", AttributeValue::N(rev.to_string()))
@@ -150,7 +151,8 @@ impl AlertNotes {
     }
 
     /// Notes the worst alert that stands, or that none does, as of revision `rev` of the device's alerts: `alert` (M)
-    /// and `alert_rev` (N). An older revision never replaces a newer one. A device that has no item gets none.
+    /// and `alert_rev` (N). An older revision never replaces a newer one. Returns whether there is such a device:
+    /// `ingest` writes readings first, and the item of a device that is new may come a moment later.
     ///
     /// # Errors
     /// If DynamoDB refuses, or the time is over.
@@ -160,7 +162,7 @@ impl AlertNotes {
         worst: Option<(&str, &Told)>,
         rev: i64,
         deadline: Deadline,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let note = worst.map(|(rule, told)| AttributeValue::M(note(rule, told)));
         let outcome = until("UpdateItem", deadline, async || {
             let update = self.client.update_item().table_name(&self.table).set_key(Some(key(device)));
@@ -168,15 +170,26 @@ impl AlertNotes {
             let update = update.condition_expression(
                 "attribute_exists(device) AND (attribute_not_exists(alert_rev) OR alert_rev < :rev)",
             );
+            let update =
+                update.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
             let update = match &note {
                 Some(note) => update
                     .update_expression("SET alert = :alert, alert_rev = :rev")
                     .expression_attribute_values(":alert", note.clone()),
                 None => update.update_expression("SET alert_rev = :rev REMOVE alert"),
             };
-            Box::pin(update.send()).await.map(drop).map_err(|error| Error::from_sdk("UpdateItem", error))
+            match Box::pin(update.send()).await {
+                Ok(_) => Ok(true),
+                Err(error) => match error.as_service_error() {
+                    // With the item if there is one: then somebody else has noted what is newer.
+                    Some(UpdateItemError::ConditionalCheckFailedException(failure)) => {
+                        Ok(failure.item().is_some_and(|item| !item.is_empty()))
+                    }
+                    _ => Err(Error::from_sdk("UpdateItem", error)),
+                },
+            }
         });
-        conditional(outcome.await).map(drop)
+        outcome.await
     }
 }
 

@@ -122,6 +122,14 @@ impl Devices {
     /// # Errors
     /// If the table cannot be read until the deadline.
     pub async fn list(&self, deadline: Deadline) -> Result<Vec<Latest>, Error> {
+        self.list_some(usize::MAX, deadline).await.map(|(devices, _are_all)| devices)
+    }
+
+    /// About `enough` devices of the table, in no order, and whether these are all that there are.
+    ///
+    /// # Errors
+    /// If the table cannot be read until the deadline.
+    pub async fn list_some(&self, enough: usize, deadline: Deadline) -> Result<(Vec<Latest>, bool), Error> {
         let mut devices = Vec::new();
         let mut start = None;
         loop {
@@ -132,8 +140,8 @@ impl Devices {
             let page = page.await?;
             devices.extend(page.items().iter().filter_map(|item| Latest::from_item(&to_item(item))));
             start = page.last_evaluated_key;
-            if start.is_none() {
-                return Ok(devices);
+            if start.is_none() || devices.len() >= enough {
+                return Ok((devices, start.is_none()));
             }
         }
     }

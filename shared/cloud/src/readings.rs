@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::batch_write_item::BatchWriteItemOutput;
 use aws_sdk_dynamodb::types::{AttributeValue, WriteRequest};
 use telemetry::limits::MAX_SPAN_MICROS;
-use telemetry::{DeviceId, Micros, Reading, Span, SpanItem};
+use telemetry::{DeviceId, Micros, Reading, Span, SpanError, SpanItem};
 use tokio::task::JoinSet;
 
 use crate::attribute::to_item;
@@ -111,10 +111,26 @@ impl Readings {
         to: Micros,
         deadline: Deadline,
     ) -> Result<Vec<Reading>, Error> {
+        let (readings, unreadable) = self.query_readable(device, from, to, deadline).await?;
+        unreadable.map_or(Ok(readings), |error| Err(Error::unreadable("Query", error)))
+    }
+
+    /// As [`Readings::query`], for whom one item that is no span must not hide the others: says what the last such
+    /// item lacks.
+    ///
+    /// # Errors
+    /// If the table cannot be read until the deadline.
+    pub async fn query_readable(
+        &self,
+        device: &DeviceId,
+        from: Micros,
+        to: Micros,
+        deadline: Deadline,
+    ) -> Result<(Vec<Reading>, Option<SpanError>), Error> {
         // A span that begins this much earlier may still reach into the range.
         let first = format!("{:016}", (from.0 - MAX_SPAN_MICROS).max(0));
         let last = format!("{:016}$", to.0);
-        let mut readings = Vec::new();
+        let (mut readings, mut unreadable) = (Vec::new(), None);
         let mut start = None;
         loop {
             let page = crate::retry::until("Query", deadline, async || {
@@ -133,13 +149,16 @@ impl Readings {
             });
             let page = page.await?;
             for item in page.items() {
-                let span =
-                    Span::from_item(&to_item(item)).map_err(|error| Error::unreadable("Query", error))?;
-                readings.extend(span.readings().filter(|reading| (from..=to).contains(&reading.at)));
+                match Span::from_item(&to_item(item)) {
+                    Ok(span) => {
+                        readings.extend(span.readings().filter(|reading| (from..=to).contains(&reading.at)));
+                    }
+                    Err(error) => unreadable = Some(error),
+                }
             }
             start = page.last_evaluated_key;
             if start.is_none() {
-                return Ok(telemetry::standing(readings));
+                return Ok((telemetry::standing(readings), unreadable));
             }
         }
     }

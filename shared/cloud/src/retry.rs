@@ -25,6 +25,12 @@ impl Deadline {
         Self(Instant::now() + remaining)
     }
 
+    /// This deadline, or one `remaining` from now if that is earlier.
+    #[must_use]
+    pub fn sooner(self, remaining: Duration) -> Self {
+        Self(self.0.min(Instant::now() + remaining))
+    }
+
     /// What is left of the time.
     pub fn remaining(self) -> Duration {
         self.0.saturating_duration_since(Instant::now())

@@ -48,12 +48,15 @@ impl Handle {
 const PAYLOAD_LIMIT: usize = 128 * 1024;
 /// The most slashes in a topic, `$aws/rules/<rule>/` aside (the same page).
 const TOPIC_SLASHES: usize = 7;
+/// The longest topic, in bytes (the same page).
+const TOPIC_BYTES: usize = 256;
 
 pub(super) fn publish(state: &mut State, storage: Storage, request: &Request<Bytes>) -> Answer {
     let encoded = request.uri().path().trim_start_matches("/topics/");
     let topic = percent_decode(encoded);
     let slashes = topic.matches('/').count() - if topic.starts_with("$aws/rules/") { 3 } else { 0 };
-    if topic.is_empty() || topic.contains(['#', '+']) || slashes > TOPIC_SLASHES {
+    if topic.is_empty() || topic.contains(['#', '+']) || slashes > TOPIC_SLASHES || topic.len() > TOPIC_BYTES
+    {
         return error(StatusCode::BAD_REQUEST, "InvalidRequestException", "The topic is not valid");
     }
     if request.body().len() > PAYLOAD_LIMIT {

@@ -19,6 +19,14 @@ fn the_readme_has_the_tables_of_the_code() {
 }
 
 #[test]
+fn every_alert_rule_in_the_readme_is_one() {
+    let readme = read("README.md");
+    let blocks = readme.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let rules: Vec<_> = blocks.map(|text| alert::Rule::from_toml(text).expect(text)).collect();
+    assert!(!rules.is_empty());
+}
+
+#[test]
 fn links_lead_somewhere() {
     for document in DOCUMENTS {
         let text = read(document);
