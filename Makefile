@@ -35,6 +35,8 @@ bench: tools  ## measure
 	@cargo build --release --package ingest --package archive --package compact
 	@cargo bench --package telemetry --bench messages
 	@cargo run --release --quiet --package tests --bin whole_function
+	@cargo bench --package alert --bench evaluate
+	@cargo bench --package alert --bench anomaly
 	@cargo bench --package lake --bench parquet
 	@cargo bench --package archive --bench plan
 	@cargo run --release --quiet --package tests --bin whole_lake -- $(BENCH_DIR)
