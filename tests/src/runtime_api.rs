@@ -127,7 +127,7 @@ impl Function {
         let (stdout, stderr) = (Lines::follow(child.stdout.take()), Lines::follow(child.stderr.take()));
         if let Err(error) = first_poll(&mut child, &mut answers, started).await {
             end(&mut child);
-            return Err(io::Error::new(error.kind(), format!("{error}; stderr: {:?}", stderr.get())));
+            return Err(io::Error::new(error.kind(), format!("{error}; stderr: {:?}", stderr.all())));
         }
         let polled = api.polled.get().copied().unwrap_or_else(Instant::now);
         Ok(Self {
@@ -310,26 +310,39 @@ fn timed_out(id: &str, deadline: Duration) -> Outcome {
 }
 
 /// Lines of a pipe, read by a thread so that the pipe never fills up.
-#[derive(Clone, Debug, Default)]
-struct Lines(Arc<Mutex<Vec<String>>>);
+#[derive(Debug, Default)]
+struct Lines {
+    read: Arc<Mutex<Vec<String>>>,
+    reader: Option<thread::JoinHandle<()>>,
+}
 
 impl Lines {
     fn follow(pipe: Option<impl Read + Send + 'static>) -> Self {
-        let lines = Self::default();
-        let Some(pipe) = pipe else { return lines };
-        let written = lines.clone();
+        let read = Arc::<Mutex<Vec<String>>>::default();
+        let reading = Arc::clone(&read);
         // Ends with the pipe, that is with the process.
-        thread::spawn(move || {
-            for line in BufReader::new(pipe).split(b'\n').map_while(Result::ok) {
-                let line = String::from_utf8_lossy(&line).into_owned();
-                written.0.lock().unwrap_or_else(PoisonError::into_inner).push(line);
-            }
+        let reader = pipe.map(|pipe| {
+            thread::spawn(move || {
+                for line in BufReader::new(pipe).split(b'\n').map_while(Result::ok) {
+                    let line = String::from_utf8_lossy(&line).into_owned();
+                    reading.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+                }
+            })
         });
-        lines
+        Self { read, reader }
+    }
+
+    /// All that a process has written that has ended.
+    fn all(self) -> Vec<String> {
+        if let Some(reader) = self.reader {
+            // It panics no more than the lines below.
+            let _ = reader.join();
+        }
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn get(&self) -> Vec<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

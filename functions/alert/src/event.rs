@@ -1,7 +1,9 @@
 //! What invokes the function: a stream, a queue, or the schedule; told apart by the event itself.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use cloud::messages;
 use cloud::stream::{self, Change};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -23,7 +25,7 @@ pub enum Event<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message<'a> {
     /// What the queue is told to hand it back.
-    pub id: &'a str,
+    pub id: Cow<'a, str>,
     /// What is asked for; `None`: nothing that is understood.
     pub command: Option<Command>,
 }
@@ -77,25 +79,6 @@ pub enum UnknownEvent {
     Stream(#[from] stream::UnknownEvent),
 }
 
-/// What tells events apart.
-#[derive(Deserialize)]
-struct Probe<'a> {
-    #[serde(rename = "Records", borrow, default)]
-    records: Option<Vec<Source<'a>>>,
-    #[serde(default)]
-    source: Option<&'a str>,
-}
-
-#[derive(Deserialize)]
-struct Source<'a> {
-    #[serde(rename = "eventSource", borrow, default)]
-    event_source: Option<&'a str>,
-    #[serde(rename = "messageId", borrow, default)]
-    message_id: Option<&'a str>,
-    #[serde(borrow, default)]
-    body: Option<&'a RawValue>,
-}
-
 impl<'a> Event<'a> {
     /// Takes an event's JSON apart.
     ///
@@ -108,23 +91,18 @@ impl<'a> Event<'a> {
         {
             return Ok(Self::Changes(changes.into_iter().map(|change| with_image(change, Some)).collect()));
         }
-        let probe: Probe<'a> = serde_json::from_str(event).map_err(|_| UnknownEvent::Shape)?;
-        match (probe.records, probe.source) {
-            (None, Some("aws.events" | "aws.scheduler")) => Ok(Self::Tidy),
-            (Some(records), _) if records.iter().all(|record| record.event_source == Some("aws:sqs")) => {
-                records
-                    .iter()
-                    .map(Message::of)
-                    .collect::<Option<_>>()
-                    .map(Self::Messages)
-                    .ok_or(UnknownEvent::Shape)
+        match messages::Event::parse(event) {
+            Ok(messages::Event::Schedule) => Ok(Self::Tidy),
+            Ok(messages::Event::Messages(messages)) => {
+                Ok(Self::Messages(messages.into_iter().map(Message::read).collect()))
             }
-            (Some(_), _) => {
+            // A stream's records have no message ids.
+            Err(messages::UnknownEvent::NoId(_)) => {
                 let changes = stream::parse::<&RawValue>(event)?.into_iter();
                 let span = |item: &RawValue| StoredSpan::from_json(item.get()).ok();
                 Ok(Self::Changes(changes.map(|change| with_image(change, span)).collect()))
             }
-            (None, _) => Err(UnknownEvent::Shape),
+            Err(messages::UnknownEvent::Shape) => Err(UnknownEvent::Shape),
         }
     }
 }
@@ -138,11 +116,8 @@ fn with_image<'a, I>(
 }
 
 impl<'a> Message<'a> {
-    /// `None`: without an id it could not be handed back.
-    fn of(record: &Source<'a>) -> Option<Self> {
-        let id = record.message_id.filter(|id| !id.is_empty())?;
-        let body: Option<String> = record.body.and_then(|body| serde_json::from_str(body.get()).ok());
-        Some(Self { id, command: body.as_deref().and_then(Command::parse) })
+    fn read(message: messages::Message<'a>) -> Self {
+        Self { id: message.id, command: message.body.as_deref().and_then(Command::parse) }
     }
 }
 

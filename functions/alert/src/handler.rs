@@ -289,7 +289,7 @@ async fn obey(
             Err(error) => counts.errors.push(error),
         }
         counts.handed_back += 1;
-        answer.batch_item_failures.push(Failure { item_identifier: message.id.to_owned() });
+        answer.batch_item_failures.push(Failure { item_identifier: message.id.to_string() });
     }
     answer
 }

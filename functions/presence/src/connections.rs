@@ -12,9 +12,9 @@ use cloud::stream::Answer;
 use futures_util::stream::{self, StreamExt as _};
 use telemetry::DeviceId;
 
-use crate::event::{Message, hand_back};
 use crate::handler::Deps;
 use crate::plan::{Client, Outcome, Plan, Settled};
+use cloud::messages::{Message, hand_back};
 
 /// Clients looked up at once: an index takes one name to a request.
 const MAX_IN_FLIGHT: usize = 8;

@@ -10,8 +10,8 @@ use cloud::rules::Rules;
 use cloud::stream::Answer;
 use thiserror::Error;
 
-use crate::event::{Event, UnknownEvent};
 use crate::{connections, sweep};
+use cloud::messages::{Event, UnknownEvent};
 
 /// What the handler works with.
 #[derive(Debug)]

@@ -13,7 +13,6 @@
 //! is only told where to look, and nothing is remembered of what was told.
 
 pub mod connections;
-pub mod event;
 pub mod handler;
 pub mod plan;
 pub mod silence;

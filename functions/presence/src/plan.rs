@@ -6,7 +6,7 @@ use std::sync::Arc;
 use telemetry::{Envelope, Lifecycle, LifecycleError, Presence, Reject};
 use thiserror::Error;
 
-use crate::event::Message;
+use cloud::messages::Message;
 
 /// A message of a client that no device is called by is handed back until it is received for this time: a new
 /// device connects before its first readings are stored. Each time takes as long as the queue hides a message.

@@ -5,9 +5,8 @@
 use std::borrow::Cow;
 
 use cloud::stream::{self, Change, UnknownEvent};
-use serde::Deserialize;
 use serde_json::value::RawValue;
-use telemetry::{DeviceId, Scalar};
+use telemetry::DeviceId;
 
 use crate::nudge::Nudge;
 
@@ -29,21 +28,6 @@ pub struct Message<'a> {
     pub device: Option<DeviceId>,
 }
 
-#[derive(Deserialize)]
-struct EventFields<'a> {
-    #[serde(rename = "Records", borrow)]
-    records: Vec<RecordFields<'a>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RecordFields<'a> {
-    #[serde(borrow)]
-    message_id: Cow<'a, str>,
-    #[serde(borrow, default)]
-    body: Scalar<'a>,
-}
-
 impl<'a> Event<'a> {
     /// Takes an event's JSON apart.
     ///
@@ -59,20 +43,20 @@ impl<'a> Event<'a> {
 }
 
 fn messages(event: &str) -> Result<Vec<Message<'_>>, UnknownEvent> {
-    let fields: EventFields<'_> = serde_json::from_str(event).map_err(|_| UnknownEvent::Shape)?;
-    // An empty id in the answer would hand back the whole batch.
-    if fields.records.iter().any(|record| record.message_id.is_empty()) {
-        return Err(UnknownEvent::Shape);
+    match cloud::messages::Event::parse(event) {
+        Ok(cloud::messages::Event::Messages(messages)) => {
+            Ok(messages.into_iter().map(Message::read).collect())
+        }
+        Ok(cloud::messages::Event::Schedule) | Err(_) => Err(UnknownEvent::Shape),
     }
-    Ok(fields.records.into_iter().map(Message::read).collect())
 }
 
 impl<'a> Message<'a> {
-    fn read(record: RecordFields<'a>) -> Self {
-        let body = record.body.text();
-        let nudge: Option<Nudge<'_>> = body.as_deref().and_then(|body| serde_json::from_str(body).ok());
+    fn read(message: cloud::messages::Message<'a>) -> Self {
+        let nudge: Option<Nudge<'_>> =
+            message.body.as_deref().and_then(|body| serde_json::from_str(body).ok());
         let device = nudge.map(|nudge| nudge.device).filter(|device| !device.is_empty());
-        Self { id: record.message_id, device: device.map(|device| DeviceId::from_stored(&*device)) }
+        Self { id: message.id, device: device.map(|device| DeviceId::from_stored(&*device)) }
     }
 }
 

@@ -23,6 +23,7 @@ pub mod error;
 pub mod heard;
 #[cfg(feature = "lambda")]
 pub mod lambda;
+pub mod messages;
 pub mod metrics;
 #[cfg(feature = "sns")]
 pub mod notifications;

@@ -14,10 +14,13 @@ use crate::error::{Context as _, Error, Result};
 use crate::fleet::Broker;
 
 /// The functions' variables without a default, and the stack's outputs that are their values.
-const FUNCTION_TABLES: [(&str, &str); 4] = [
+const FUNCTION_RESOURCES: [(&str, &str); 7] = [
     ("TIDEGATE_READINGS_TABLE", "ReadingsTableName"),
     ("TIDEGATE_DEVICES_TABLE", "DevicesTableName"),
     ("TIDEGATE_BUCKET", "BucketName"),
+    ("TIDEGATE_ALERTS_TABLE", "AlertsTableName"),
+    ("TIDEGATE_CONFIG_TABLE", "ConfigTableName"),
+    ("TIDEGATE_ALERT_QUEUE_URL", "AlertQueueUrl"),
     ("TIDEGATE_SHADOW_QUEUE_URL", "ShadowNudgeQueueUrl"),
 ];
 
@@ -72,7 +75,7 @@ impl Cloud {
         let mut environment = vec![("AWS_ENDPOINT_URL", self.endpoint.clone())];
         environment.extend(credentials().map(|(name, value)| (name, value.to_owned())));
         environment.push(("TIDEGATE_STAGE", STAGE.to_owned()));
-        for (name, output) in FUNCTION_TABLES {
+        for (name, output) in FUNCTION_RESOURCES {
             environment.push((name, self.output(output)?.to_owned()));
         }
         Ok(environment)
@@ -148,5 +151,19 @@ fn removed(path: &Path, outcome: std::io::Result<()>) -> Result<()> {
             Err(Error::problem(format!("cannot remove {}", path.display())).caused_by(error))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_function_beside_the_local_cloud_has_all_that_it_needs() {
+        let required = cloud::config::REGISTRY.iter().filter(|variable| variable.default.is_none());
+        for variable in required {
+            let is_set = FUNCTION_RESOURCES.iter().any(|(name, _)| *name == variable.name);
+            assert!(is_set, "{} is not set by `tidegate env`", variable.name);
+        }
     }
 }

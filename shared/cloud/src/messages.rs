@@ -1,39 +1,40 @@
-//! The events of the triggers, and the queue's answer.
+//! The event that Lambda makes of an SQS queue's messages, and its answer; and what tells of a schedule.
 //!
 //! Formats: AWS Lambda Developer Guide, "Using Lambda with Amazon SQS"; Amazon EventBridge User Guide, "Event structure".
 
 use std::borrow::Cow;
 
-use cloud::stream::{Answer, Failure};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use telemetry::Scalar;
 use thiserror::Error;
 
-/// What invoked the function.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Event<'a> {
-    /// The queue of lifecycle events.
-    Messages(Vec<Message<'a>>),
-    /// It is time to look for silent devices.
-    Schedule,
-}
+use crate::stream::{Answer, Failure};
 
-/// A message of the queue.
+/// A message of a queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message<'a> {
     /// What the queue knows it by.
     pub id: Cow<'a, str>,
-    /// The envelope's text; `None` if it has none.
+    /// Its text; `None` if it has none.
     pub body: Option<Cow<'a, str>>,
     /// How often it has been received, this time included; 1 where the queue does not say.
     pub receives: u32,
 }
 
-/// An event of none of the known shapes. The invocation fails, so that whoever sent it keeps it.
+/// What a queue or a schedule invokes with.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// Messages of a queue.
+    Messages(Vec<Message<'a>>),
+    /// It is time.
+    Schedule,
+}
+
+/// An event of neither. The invocation fails, so that whoever sent it keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum UnknownEvent {
-    /// Not the shape of any trigger.
+    /// Not the shape of any.
     #[error("the event is neither of SQS nor of a schedule; check what invokes this function")]
     Shape,
     /// A message that could not be handed back.
@@ -45,7 +46,7 @@ impl<'a> Event<'a> {
     /// Takes an event's JSON apart. What is wrong with one message stays with it.
     ///
     /// # Errors
-    /// If it is none of the known shapes.
+    /// If it is neither of a queue nor of a schedule.
     pub fn parse(text: &'a str) -> Result<Self, UnknownEvent> {
         let fields: EventFields<'a> = serde_json::from_str(text).map_err(|_| UnknownEvent::Shape)?;
         let records = match (fields.records, fields.source.text().as_deref()) {
