@@ -330,6 +330,20 @@ async fn a_clock_that_runs_ahead_neither_raises_silence_nor_keeps_it() {
 }
 
 #[tokio::test]
+async fn a_clock_that_is_set_has_no_years_read() {
+    let mut alerting = Alerting::start(&[HOT]).await.unwrap();
+    let at = |back: i64, value: f64| reading(DEVICE, "temperature", now().plus(-back * SECOND), value);
+    // 400 KB of readings, a minute apart, before yesterday: several pages.
+    let old: Vec<Reading> = (0..20_000).map(|minute| at(2 * 86_400 + minute * 60, 20.0)).collect();
+    alerting.store(&old).unwrap();
+    let set_back = Reading { received: now(), ..at(3_650 * 86_400, 20.0) };
+    alerting.judge(&[set_back, at(1, 60.0)]).await.unwrap().unwrap();
+    assert_eq!(states(&alerting.told()), ["active"]);
+    let read = alerting.aws.counters(Operation::Query).items;
+    assert!(read < 100, "{read} items were read");
+}
+
+#[tokio::test]
 async fn what_is_pending_is_looked_after_too() {
     const SLOW: &str = r#"
         name = "hot"

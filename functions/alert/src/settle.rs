@@ -23,7 +23,7 @@ const CHUNK: usize = 64;
 const MAX_LOOK_BACK_MICROS: i64 = 30 * 60 * 1_000_000;
 /// When what stands is looked after, readings younger than this are left to the stream, which is about to bring them.
 const STREAM_DELAY_MICROS: i64 = 30 * 1_000_000;
-/// How far back what is pending or stands may reach that is judged again as a whole, in microseconds: a day.
+/// The longest time that is read at once, in microseconds: a day.
 const MAX_PENDING_MICROS: i64 = 86_400 * 1_000_000;
 /// How long SNS may take. Alerts are the broker's; people and tickets must not hold them up.
 const NOTIFY_WITHIN: Duration = Duration::from_secs(5);
@@ -229,16 +229,20 @@ async fn around(
     deadline: Deadline,
 ) -> Result<Vec<Span>, CloudError> {
     let first = spans.iter().map(|span| span.first()).min();
-    let last = spans.iter().map(|span| span.last()).max();
+    // What is dated ahead of its arrival is not judged.
+    let lateness = deps.config.lateness_micros;
+    let last = spans.iter().map(|span| span.last().min(span.received().1.plus(lateness))).max();
     let (Some(first), Some(last)) = (first, last) else { return Ok(Vec::new()) };
     let history = rules.iter().filter_map(|rule| rule.history_micros()).max().unwrap_or_default();
-    let look_back = history.saturating_add(deps.config.lateness_micros);
+    let look_back = history.saturating_add(lateness);
     let tracks = || rules.iter().filter_map(|rule| alerts.track(&rule.name));
     let settled = tracks().map(|track| track.cutoff()).min().unwrap_or(first);
     // Where something stands or is pending, all since then counts; else what is older was judged as well.
     let is_at_rest = tracks().all(alert::Track::is_at_rest);
     let farthest = if is_at_rest { look_back.max(MAX_LOOK_BACK_MICROS) } else { MAX_PENDING_MICROS };
     let from = settled.min(first.plus(-look_back)).max(first.plus(-farthest));
+    // A clock that was set meanwhile must not have years read.
+    let from = from.max(last.plus(-MAX_PENDING_MICROS - look_back));
     stored(deps, &alerts.device, from, last, deadline).await
 }
 
