@@ -164,6 +164,8 @@ fn further(evidence: &Evidence, hints: &Hints, stays: bool) -> String {
     ));
     rows.push((hints.tidegate("lake ls"), "the same readings as Parquet in S3"));
     rows.push((hints.tidegate("lake verify today"), "whether they are all there"));
+    rows.push((hints.tidegate("alerts list --all"), "what stands, and what has cleared"));
+    rows.push((hints.tidegate("alerts explain plant-1/furnace-1 demo-furnace-hot"), "how it came to this"));
     rows.push((hints.make("down"), "ends the local cloud"));
     format!("To look further:\n\n{}", columns(&rows))
 }
