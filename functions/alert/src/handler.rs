@@ -117,7 +117,7 @@ struct Counts {
     obeyed: usize,
     refused: usize,
     looked_after: usize,
-    readings: usize,
+    samples: usize,
     other_unit: usize,
     ahead: usize,
     tally: Tally,
@@ -132,7 +132,7 @@ impl Counts {
     fn add(&mut self, settled: &Settled) {
         self.tally = sum(self.tally, settled.tally);
         self.published += settled.published;
-        self.undeliverable += settled.failed;
+        self.undeliverable += settled.undeliverable;
         self.unreadable += settled.unreadable;
     }
 }
@@ -253,7 +253,7 @@ fn stays_calm(
     for rule in rules.iter().filter(|rule| rule.matches(device)) {
         let lateness = deps.config.lateness_micros;
         let feed = Feed::new(rule, group.spans.iter().copied(), lateness);
-        counts.readings += feed.samples.len();
+        counts.samples += feed.samples.len();
         counts.other_unit += feed.other_unit;
         counts.ahead += feed.ahead;
         needs_more |= !is_known && rule.history_micros().is_some() && !feed.samples.is_empty();
@@ -376,7 +376,7 @@ fn report(counts: &Counts, deps: &Deps, invocation: &Invocation) {
         .count("Failed", counts.failed)
         .count("Undeliverable", counts.undeliverable)
         .count("HandedBack", counts.handed_back)
-        .count("Samples", counts.readings)
+        .count("Samples", counts.samples)
         .count("OtherUnit", counts.other_unit)
         .count("Ahead", counts.ahead)
         .count("Late", counts.tally.late)

@@ -50,7 +50,7 @@ pub(crate) struct Settled {
     /// Messages that were published.
     pub(crate) published: usize,
     /// Documents that the broker or SNS did not take, and never will.
-    pub(crate) failed: usize,
+    pub(crate) undeliverable: usize,
     /// Why what was asked for was not done.
     pub(crate) refused: Option<Refusal>,
     /// The state, where nobody has written since.
@@ -371,7 +371,7 @@ async fn publish(
         Ok(()) => settled.published += 1,
         Err(error) if error.disposition == Disposition::Reject => {
             tracing::error!(error = chain(&error), "the broker does not take the document of an alert");
-            settled.failed += 1;
+            settled.undeliverable += 1;
         }
         Err(error) => return Err(error),
     }
@@ -380,7 +380,7 @@ async fn publish(
         let sent = notifications.send(&subject, &outgoing.payload, deadline.sooner(NOTIFY_WITHIN)).await;
         if let Err(error) = sent {
             tracing::error!(error = chain(&error), "SNS does not take the document of an alert");
-            settled.failed += 1;
+            settled.undeliverable += 1;
         }
     }
     Ok(())

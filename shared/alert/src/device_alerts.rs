@@ -9,7 +9,7 @@
 //! | `shelves` | M | per rule `until` (N, µs) and `by` (S) |
 //! | `tracks` | S | the functions' working memory, JSON: per rule the state, the samples that may be judged again, and the last transitions |
 //! | `outbox` | L of M | what is still to be published, in order: `rule`, `id` and `payload` (S; empty: what is retained is to be removed) |
-//! | `standing` | S | left out where nothing is told or to be published; else one of 16 letters, the partition key of the index `standing` |
+//! | `standing` | S | left out where nothing is told, pending, shelved or to be published; else one of 16 letters, the partition key of the index `standing` |
 //! | `rev` | N | how often the item was written |
 //!
 //! One item for a device, not one for each rule: it takes one read and one conditional write however many rules
@@ -67,6 +67,14 @@ pub struct Shelf {
     pub until: Micros,
     /// Who said so.
     pub by: String,
+}
+
+impl Shelf {
+    fn show_in(&self, document: &mut Document) {
+        document.state = SHELVED;
+        document.by = Some(self.by.clone());
+        document.until = document::time(self.until);
+    }
 }
 
 /// What has been told last of an alert.
@@ -184,9 +192,7 @@ impl DeviceAlerts {
                     let mut document = self.present(rule, &last, "repeat", &[]);
                     document.id.clone_from(&told.id);
                     if let Some(shelf) = self.shelves.get(name) {
-                        document.state = SHELVED;
-                        document.by = Some(shelf.by.clone());
-                        document.until = document::time(shelf.until);
+                        shelf.show_in(&mut document);
                     }
                     Outgoing { rule: name.clone(), id: document.id.clone(), payload: document.to_json() }
                 }
@@ -288,9 +294,7 @@ impl DeviceAlerts {
         let shelf = Shelf { until, by: shortened(by) };
         let last = self.last_told(rule, now);
         let mut document = self.present(rule, &last, "shelved", &[&until.0.to_string(), &shelf.by]);
-        document.state = SHELVED;
-        document.by = Some(shelf.by.clone());
-        document.until = document::time(until);
+        shelf.show_in(&mut document);
         self.shelves.insert(rule.name.clone(), shelf);
         self.publish(rule, &document, &last, now);
         Ok(())
@@ -347,13 +351,7 @@ impl DeviceAlerts {
         self.has_news = true;
         let Some(told) = self.told.get(name) else { return };
         if document::stands(&told.state) || told.state == SHELVED {
-            let id = id(&self.device, name, &["removed", &told.id]);
-            let document = Document {
-                state: Phase::Cleared.as_str(),
-                cause: "removed",
-                at: now.to_string(),
-                ..self.bare_document(name, told, id)
-            };
+            let document = self.removed(name, told, now);
             self.outbox.push(Outgoing {
                 rule: name.clone(),
                 id: document.id.clone(),
@@ -363,17 +361,18 @@ impl DeviceAlerts {
         self.clear_retained(name);
     }
 
-    fn bare_document(&self, name: &str, told: &Told, id: String) -> Document {
+    /// What is told of an alert whose rule has gone: all that is left is what was told before.
+    fn removed(&self, name: &str, told: &Told, now: Micros) -> Document {
         Document {
-            id,
+            id: id(&self.device, name, &["removed", &told.id]),
             rule: name.to_owned(),
             device: self.device.to_string(),
-            state: Phase::Normal.as_str(),
-            previous: Phase::Active.as_str(),
+            state: Phase::Cleared.as_str(),
+            previous: document::standing_phase(&told.state).map_or(SHELVED, Phase::as_str),
             cause: "removed",
             severity: told.severity,
             message: told.message.clone(),
-            at: told.at.to_string(),
+            at: now.to_string(),
             since: told.since.to_string(),
             metric: None,
             value: None,
@@ -397,10 +396,6 @@ impl DeviceAlerts {
     }
 
     fn track_mut(&mut self, rule: &Rule) -> &mut Track {
-        // Not `entry`, which would clone a name for each reading.
-        if !self.tracks.contains_key(&rule.name) {
-            self.tracks.insert(rule.name.clone(), Track::new(rule));
-        }
         self.tracks.entry(rule.name.clone()).or_insert_with(|| Track::new(rule))
     }
 
@@ -638,11 +633,12 @@ impl DeviceAlerts {
             serde_json::from_str(tracks).map_err(|_| ItemError("tracks"))?;
         for (name, track) in tracks {
             let Ok(track) = serde_json::from_str::<Track>(track.get()) else { continue };
-            match rules.get(&name) {
-                Some(rule) => drop(alerts.tracks.insert(name, track.ready(rule))),
+            let track = match rules.get(&name) {
+                Some(rule) => track.ready(rule),
                 // What a rule that has gone had raised is tidied up, not judged; and it may only be new to this process.
-                None => drop(alerts.tracks.insert(name, track)),
-            }
+                None => track,
+            };
+            alerts.tracks.insert(name, track);
         }
         for (name, told) in &alerts.told {
             if let (Some(rule), Some(phase)) = (rules.get(name), document::standing_phase(&told.state))
@@ -671,15 +667,9 @@ fn map<T>(
 fn told_from(item: &Item) -> Option<Told> {
     let text = |name: &str| item.get(name)?.as_s().map(str::to_owned);
     let micros = |name: &str| item.get(name)?.as_i64().map(Micros);
-    let severity = match text("severity")?.as_str() {
-        "info" => Severity::Info,
-        "warning" => Severity::Warning,
-        "critical" => Severity::Critical,
-        _ => return None,
-    };
     Some(Told {
         state: text("state")?,
-        severity,
+        severity: Severity::from_word(&text("severity")?)?,
         message: text("message")?,
         id: text("id")?,
         since: micros("since")?,

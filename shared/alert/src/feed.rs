@@ -59,22 +59,28 @@ impl Feed {
             } else if is_ahead(&reading, lateness) {
                 self.ahead += 1;
             } else {
-                self.samples.push(sample(place, &reading, reading.value.clone()));
+                self.samples.push(Sample {
+                    at: reading.at,
+                    received: reading.received,
+                    metric: place,
+                    value: reading.value.clone(),
+                    unit: reading.unit.map(Into::into),
+                });
             }
         }
     }
 
     fn add_signs<'a>(&mut self, place: usize, readings: impl Iterator<Item = RunReading<'a>>, lateness: i64) {
         for reading in readings {
-            let sign = sample(place, &reading, Value::Boolean(true));
             // A clock that runs ahead is no silence.
             let at = if is_ahead(&reading, lateness) { reading.received } else { reading.at };
-            self.samples.push(Sample { at, ..sign });
+            let value = Value::Boolean(true);
+            self.samples.push(Sample { at, received: reading.received, metric: place, value, unit: None });
         }
     }
 }
 
-/// The newest of readings by their own time, of those whose time may be what it says.
+/// The newest of readings by their own time, of those whose time lies at most `lateness` (µs) ahead of their arrival.
 pub fn newest<'a>(readings: impl Iterator<Item = &'a Reading>, lateness: i64) -> Option<&'a Reading> {
     let plausible = readings.filter(|reading| reading.at <= reading.received.plus(lateness));
     plausible.max_by_key(|reading| (reading.at, reading.received))
@@ -84,13 +90,8 @@ fn is_ahead(reading: &RunReading<'_>, lateness: i64) -> bool {
     reading.at > reading.received.plus(lateness)
 }
 
-fn sample(metric: usize, reading: &RunReading<'_>, value: Value) -> Sample {
-    let unit = if value == *reading.value { reading.unit.map(Into::into) } else { None };
-    Sample { at: reading.at, received: reading.received, metric, value, unit }
-}
-
-/// How much later than `at` a device's own clock is, when `now` is this much after the arrival: what a reading of it
-/// would say if one came now.
+/// What a device's own clock says at `now`, by this machine's: its last reading was of `at`, and it was last heard of,
+/// by the broker's clock, at `received`.
 pub fn device_time(at: Micros, received: Micros, now: Micros) -> Micros {
     at.plus(now.0.saturating_sub(received.0).max(0))
 }

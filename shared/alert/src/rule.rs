@@ -63,6 +63,11 @@ impl Severity {
             Self::Critical => "critical",
         }
     }
+
+    /// The reverse of [`Severity::as_str`].
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Info, Self::Warning, Self::Critical].into_iter().find(|severity| severity.as_str() == word)
+    }
 }
 
 impl fmt::Display for Severity {
