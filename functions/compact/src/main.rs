@@ -9,11 +9,7 @@ use compact::sorter::remove_leftovers;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), RuntimeError> {
-    #[expect(clippy::disallowed_methods, reason = "the one place where the environment is read")]
-    let lookup = |name: &str| std::env::var(name).ok();
-    lambda::init_logging(lookup("AWS_LAMBDA_LOG_LEVEL").as_deref());
-    let config =
-        CompactConfig::from_lookup(lookup).inspect_err(|error| tracing::error!(%error, "not configured"))?;
+    let config: CompactConfig = lambda::configured()?;
     remove_leftovers(&std::env::temp_dir());
     let aws = clients::in_lambda().await;
     let bucket = Bucket::new(sdk::s3::Client::new(&aws), &config.bucket);

@@ -11,11 +11,7 @@ use ingest::handler::{Deps, handle};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), RuntimeError> {
-    #[expect(clippy::disallowed_methods, reason = "the one place where the environment is read")]
-    let lookup = |name: &str| std::env::var(name).ok();
-    lambda::init_logging(lookup("AWS_LAMBDA_LOG_LEVEL").as_deref());
-    let config =
-        IngestConfig::from_lookup(lookup).inspect_err(|error| tracing::error!(%error, "not configured"))?;
+    let config: IngestConfig = lambda::configured()?;
     let aws = clients::in_lambda().await;
     let dynamodb = sdk::dynamodb::Client::new(&aws);
     let deps = Deps::new(

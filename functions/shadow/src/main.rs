@@ -10,11 +10,7 @@ use shadow::handler::{Deps, handle};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), RuntimeError> {
-    #[expect(clippy::disallowed_methods, reason = "the one place where the environment is read")]
-    let lookup = |name: &str| std::env::var(name).ok();
-    lambda::init_logging(lookup("AWS_LAMBDA_LOG_LEVEL").as_deref());
-    let config =
-        ShadowConfig::from_lookup(lookup).inspect_err(|error| tracing::error!(%error, "not configured"))?;
+    let config: ShadowConfig = lambda::configured()?;
     let aws = clients::in_lambda().await;
     let deps = Deps::new(
         DeviceShadows::new(sdk::dynamodb::Client::new(&aws), &config.devices_table),

@@ -191,6 +191,22 @@ pub fn markdown_table() -> String {
     format!("| variable | read by | default | meaning |\n|---|---|---|---|\n{rows}")
 }
 
+/// What a function is configured with.
+pub trait Configuration: Sized {
+    /// Takes its variables from `reader`.
+    fn read(reader: &mut Reader<'_>) -> Self;
+
+    /// Reads all variables through `lookup`.
+    ///
+    /// # Errors
+    /// Every variable that is missing or not valid, not only the first.
+    fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut reader = Reader { lookup: &lookup, problems: Vec::new() };
+        let config = Self::read(&mut reader);
+        if reader.problems.is_empty() { Ok(config) } else { Err(ConfigError(reader.problems)) }
+    }
+}
+
 /// What `ingest` is configured with.
 #[derive(Debug, Clone)]
 pub struct IngestConfig {
@@ -208,14 +224,9 @@ pub struct IngestConfig {
     pub identity: IdentityRules,
 }
 
-impl IngestConfig {
-    /// Reads all variables through `lookup`.
-    ///
-    /// # Errors
-    /// Every variable that is missing or not valid, not only the first.
-    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let mut reader = Reader { lookup, problems: Vec::new() };
-        let config = Self {
+impl Configuration for IngestConfig {
+    fn read(reader: &mut Reader<'_>) -> Self {
+        Self {
             stage: reader.read(STAGE),
             readings_table: reader.read(READINGS_TABLE),
             devices_table: reader.read(DEVICES_TABLE),
@@ -225,8 +236,7 @@ impl IngestConfig {
                 client_id: reader.read::<ClientIdSetting>(CLIENT_ID).0,
                 payload_identity: reader.read::<FilterSetting>(PAYLOAD_IDENTITY_FILTER).0,
             },
-        };
-        reader.finish(config)
+        }
     }
 }
 
@@ -239,15 +249,9 @@ pub struct ArchiveConfig {
     pub bucket: String,
 }
 
-impl ArchiveConfig {
-    /// As [`IngestConfig::from_lookup`].
-    ///
-    /// # Errors
-    /// Likewise.
-    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let mut reader = Reader { lookup, problems: Vec::new() };
-        let config = Self { stage: reader.read(STAGE), bucket: reader.read(BUCKET) };
-        reader.finish(config)
+impl Configuration for ArchiveConfig {
+    fn read(reader: &mut Reader<'_>) -> Self {
+        Self { stage: reader.read(STAGE), bucket: reader.read(BUCKET) }
     }
 }
 
@@ -262,19 +266,13 @@ pub struct CompactConfig {
     pub after_minutes: u32,
 }
 
-impl CompactConfig {
-    /// As [`IngestConfig::from_lookup`].
-    ///
-    /// # Errors
-    /// Likewise.
-    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let mut reader = Reader { lookup, problems: Vec::new() };
-        let config = Self {
+impl Configuration for CompactConfig {
+    fn read(reader: &mut Reader<'_>) -> Self {
+        Self {
             stage: reader.read(STAGE),
             bucket: reader.read(BUCKET),
             after_minutes: reader.read(COMPACT_AFTER_MINUTES),
-        };
-        reader.finish(config)
+        }
     }
 }
 
@@ -301,14 +299,9 @@ pub struct AlertConfig {
     pub topic_arn: Option<String>,
 }
 
-impl AlertConfig {
-    /// As [`IngestConfig::from_lookup`].
-    ///
-    /// # Errors
-    /// Likewise.
-    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let mut reader = Reader { lookup, problems: Vec::new() };
-        let config = Self {
+impl Configuration for AlertConfig {
+    fn read(reader: &mut Reader<'_>) -> Self {
+        Self {
             stage: reader.read(STAGE),
             readings_table: reader.read(READINGS_TABLE),
             devices_table: reader.read(DEVICES_TABLE),
@@ -318,8 +311,7 @@ impl AlertConfig {
             lateness_micros: i64::from(reader.read::<Bounded<3_600>>(ALERT_LATENESS_SECONDS).0) * 1_000_000,
             keep_micros: i64::from(reader.read::<u32>(ALERT_KEEP_MINUTES)) * 60_000_000,
             topic_arn: Some(reader.read::<String>(ALERT_TOPIC_ARN)).filter(|arn| !arn.is_empty()),
-        };
-        reader.finish(config)
+        }
     }
 }
 
@@ -343,22 +335,16 @@ pub struct ShadowConfig {
 /// Longest time that SQS keeps a message back, in seconds (Amazon SQS API Reference, `SendMessage`, `DelaySeconds`).
 pub const MAX_DELAY_SECONDS: u32 = 900;
 
-impl ShadowConfig {
-    /// As [`IngestConfig::from_lookup`].
-    ///
-    /// # Errors
-    /// Likewise.
-    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let mut reader = Reader { lookup, problems: Vec::new() };
-        let config = Self {
+impl Configuration for ShadowConfig {
+    fn read(reader: &mut Reader<'_>) -> Self {
+        Self {
             stage: reader.read(STAGE),
             devices_table: reader.read(DEVICES_TABLE),
             shadow_name: reader.read::<ShadowName>(SHADOW_NAME).0,
             deadband_percent: reader.read::<Percent>(SHADOW_DEADBAND_PERCENT).0,
             min_interval_seconds: reader.read::<Bounded<MAX_DELAY_SECONDS>>(SHADOW_MIN_INTERVAL_SECONDS).0,
             queue_url: reader.read(SHADOW_QUEUE_URL),
-        };
-        reader.finish(config)
+        }
     }
 }
 
@@ -377,21 +363,15 @@ pub struct PresenceConfig {
     pub silence_period_micros: i64,
 }
 
-impl PresenceConfig {
-    /// As [`IngestConfig::from_lookup`].
-    ///
-    /// # Errors
-    /// Likewise.
-    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let mut reader = Reader { lookup, problems: Vec::new() };
-        let config = Self {
+impl Configuration for PresenceConfig {
+    fn read(reader: &mut Reader<'_>) -> Self {
+        Self {
             stage: reader.read(STAGE),
             devices_table: reader.read(DEVICES_TABLE),
             config_table: reader.read(CONFIG_TABLE),
             alert_queue_url: reader.read(ALERT_QUEUE_URL),
             silence_period_micros: reader.read::<RateSetting>(SILENCE_SCHEDULE).0,
-        };
-        reader.finish(config)
+        }
     }
 }
 
@@ -407,16 +387,13 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-struct Reader<F> {
-    lookup: F,
+/// Reads variables, and notes what is wrong with them.
+pub struct Reader<'a> {
+    lookup: &'a dyn Fn(&str) -> Option<String>,
     problems: Vec<String>,
 }
 
-impl<F: Fn(&str) -> Option<String>> Reader<F> {
-    fn finish<C>(self, config: C) -> Result<C, ConfigError> {
-        if self.problems.is_empty() { Ok(config) } else { Err(ConfigError(self.problems)) }
-    }
-
+impl Reader<'_> {
     /// The variable's value. What is wrong is noted, and a stand-in returned that is never used.
     fn read<T: FromStr<Err: fmt::Display> + Default>(&mut self, variable: Variable) -> T {
         let set = (self.lookup)(variable.name).filter(|value| !value.is_empty());

@@ -15,6 +15,7 @@ use telemetry::Micros;
 use tracing::Level;
 use tracing_subscriber::fmt::format::FmtSpan;
 
+use crate::config::Configuration;
 use crate::metrics::MetricLine;
 use crate::retry::Deadline;
 
@@ -46,9 +47,21 @@ pub trait ReportedError: std::error::Error {
     fn error_type(&self) -> &'static str;
 }
 
+/// Begins a function: sets logging up, and reads its configuration from the environment.
+///
+/// # Errors
+/// If the environment is not complete; the log says all that is wrong.
+pub fn configured<C: Configuration>() -> Result<C, RuntimeError> {
+    #[expect(clippy::disallowed_methods, reason = "the one place where functions read the environment")]
+    let lookup = |name: &str| std::env::var(name).ok();
+    init_logging(lookup("AWS_LAMBDA_LOG_LEVEL").as_deref());
+    let config = C::from_lookup(lookup);
+    Ok(config.inspect_err(|error| tracing::error!(%error, "not configured"))?)
+}
+
 /// Logs as JSON lines to standard output, from the level in `level` (the value of
 /// `AWS_LAMBDA_LOG_LEVEL`, which Lambda's logging configuration sets) upwards; `INFO` without one.
-pub fn init_logging(level: Option<&str>) {
+fn init_logging(level: Option<&str>) {
     let level = level.and_then(|level| level.parse().ok()).unwrap_or(Level::INFO);
     tracing_subscriber::fmt()
         .json()

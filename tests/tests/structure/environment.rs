@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cloud::config::{
-    AlertConfig, ArchiveConfig, CompactConfig, IngestConfig, PresenceConfig, REGISTRY, ShadowConfig, Variable,
+    AlertConfig, ArchiveConfig, CompactConfig, Configuration as _, IngestConfig, PresenceConfig, REGISTRY,
+    ShadowConfig, Variable,
 };
 use serde_json::Value;
 
