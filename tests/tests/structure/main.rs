@@ -8,6 +8,8 @@ mod deployment;
 mod documents;
 mod environment;
 mod layers;
+mod permissions;
+mod rules;
 mod template;
 
 use std::fs;

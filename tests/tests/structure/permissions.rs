@@ -1,0 +1,262 @@
+//! Who may do what: roles of functions and rules, policies of devices and operators.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::deployment::{Deployment, arn, list};
+use crate::rules::{Sql, sql_of};
+
+/// The statements of a role's own policies.
+fn statements(role: &Value) -> Vec<&Value> {
+    let policies = list(&role["Policies"]).into_iter();
+    policies.flat_map(|policy| list(&policy["PolicyDocument"]["Statement"])).collect()
+}
+
+/// Whether the role that `reference` points to allows `action` on `resource`, by name.
+pub(crate) fn role_allows(
+    deployment: &Deployment,
+    reference: &Value,
+    action: &str,
+    resource: &Value,
+) -> bool {
+    let (_, role) = deployment.target(reference);
+    statements(role).into_iter().any(|statement| {
+        statement["Effect"] == "Allow"
+            && list(&statement["Action"]).contains(&&json!(action))
+            && list(&statement["Resource"]).contains(&resource)
+    })
+}
+
+#[test]
+fn no_role_may_do_everything_or_anywhere() {
+    for deployment in Deployment::all() {
+        let is_local = deployment.name.contains(r#"("OnAws", "false")"#);
+        for (id, role) in deployment.of_type("AWS::IAM::Role") {
+            assert!(role["ManagedPolicyArns"].is_null(), "{id}: managed policies reach beyond the stack");
+            for statement in statements(role) {
+                let place = format!("{id}: {statement} ({})", deployment.name);
+                assert_eq!(statement["Effect"], "Allow", "{place}");
+                for field in ["NotAction", "NotResource"] {
+                    assert!(statement[field].is_null(), "{place}");
+                }
+                assert!(!list(&statement["Action"]).is_empty(), "{place}");
+                for action in list(&statement["Action"]) {
+                    assert!(!action.as_str().unwrap().contains('*'), "{place}");
+                }
+                let is_for_the_local_cloud =
+                    is_local && statement["Sid"].as_str().is_some_and(|sid| sid.ends_with("Locally"));
+                for resource in list(&statement["Resource"]) {
+                    let is_known = names_a_resource(resource)
+                        || is_the_shadow_of_things(statement, resource)
+                        || is_the_topic_of_alerts(statement, resource);
+                    assert!(is_known || is_for_the_local_cloud, "{place}");
+                }
+            }
+        }
+        for (id, function) in deployment.of_type("AWS::Serverless::Function") {
+            let (_, role) = deployment.target(&function["Role"]);
+            let trusted = &role["AssumeRolePolicyDocument"]["Statement"][0]["Principal"]["Service"];
+            assert_eq!(trusted, "lambda.amazonaws.com", "{id}");
+            assert!(
+                function["Policies"].is_null(),
+                "{id}: with a role of its own, SAM would pass these over"
+            );
+        }
+    }
+}
+
+/// Whether it is the ARN of a resource of this stack, or begins with one.
+fn names_a_resource(resource: &Value) -> bool {
+    let begins_with_one =
+        |text: &str| text.starts_with("${") && text.contains(".Arn}") && !text.starts_with("${AWS::");
+    resource["Fn::GetAtt"][1] == "Arn" || resource["Fn::Sub"].as_str().is_some_and(begins_with_one)
+}
+
+/// Things are not of this stack and come and go, so that none can be named; but their shadow is.
+fn is_the_shadow_of_things(statement: &Value, resource: &Value) -> bool {
+    const THINGS: &str = "arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:thing/*/";
+    let shadow = resource["Fn::Sub"].as_str().and_then(|resource| resource.strip_prefix(THINGS));
+    statement["Action"] == "iot:UpdateThingShadow"
+        && shadow.is_some_and(|name| !name.is_empty() && !name.contains(['*', '$']))
+}
+
+/// Whose alerts there will be is not known; but the first level of their topics is.
+fn is_the_topic_of_alerts(statement: &Value, resource: &Value) -> bool {
+    let topic = "arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:topic/alerts/*";
+    statement["Action"] == json!(["iot:Publish", "iot:RetainPublish"]) && resource["Fn::Sub"] == topic
+}
+
+/// The most characters of an AWS IoT policy's document, white space not counted ("AWS IoT Core endpoints and quotas").
+const MAX_IOT_POLICY_CHARS: usize = 2_048;
+
+#[test]
+fn aws_iot_takes_each_policy() {
+    let mut deployments = Deployment::all();
+    let longest =
+        [("Stage", "sixteenletters16"), ("ShadowName", "telemetry"), ("PayloadIdentityFilter", "iot/+/+/#")];
+    deployments.push(Deployment::with(&longest));
+    for deployment in deployments {
+        for (id, policy) in deployment.of_type("AWS::IoT::Policy") {
+            let document = written_out(&policy["PolicyDocument"]).to_string();
+            let chars = document.chars().filter(|c| !c.is_whitespace()).count();
+            assert!(chars <= MAX_IOT_POLICY_CHARS, "{id} has {chars} characters ({})", deployment.name);
+        }
+    }
+}
+
+/// A value as CloudFormation writes it, with names as long as AWS has them.
+fn written_out(value: &Value) -> Value {
+    match value {
+        Value::Object(members) if members.len() == 1 && members.contains_key("Fn::Sub") => {
+            let text = match &members["Fn::Sub"] {
+                Value::Array(parts) => {
+                    let mut text = parts[0].as_str().unwrap().to_owned();
+                    for (name, value) in parts[1].as_object().unwrap() {
+                        text = text.replace(&format!("${{{name}}}"), value.as_str().unwrap_or("iot/*/*/*"));
+                    }
+                    text
+                }
+                text => text.as_str().unwrap().to_owned(),
+            };
+            let names = [
+                ("${AWS::Partition}", "aws"),
+                ("${AWS::Region}", "ap-northeast-1"),
+                ("${AWS::AccountId}", "123456789012"),
+                ("${!", "${"),
+            ];
+            json!(names.iter().fold(text, |text, (name, value)| text.replace(name, value)))
+        }
+        Value::Object(members) => {
+            members.iter().map(|(name, value)| (name.clone(), written_out(value))).collect()
+        }
+        Value::Array(elements) => elements.iter().map(written_out).collect(),
+        other => other.clone(),
+    }
+}
+
+#[test]
+fn an_operator_hears_and_acknowledges_alerts_and_nothing_else() {
+    for deployment in Deployment::all() {
+        let policy = &deployment.resources["OperatorPolicy"]["Properties"]["PolicyDocument"];
+        let mut allowed = BTreeSet::new();
+        for statement in list(&policy["Statement"]) {
+            let resource = statement["Resource"]["Fn::Sub"].as_str().unwrap();
+            let (_, resource) = resource.split_once("${AWS::AccountId}:").unwrap();
+            allowed.insert(format!("{} {resource}", statement["Action"].as_str().unwrap()));
+        }
+        let expected = [
+            "iot:Connect client/${!iot:Connection.Thing.ThingName}",
+            "iot:Publish topic/alerts/*/ack",
+            "iot:Receive topic/alerts/*",
+            "iot:Subscribe topicfilter/alerts/*",
+        ];
+        assert_eq!(allowed, expected.map(str::to_owned).into());
+    }
+}
+
+#[test]
+fn a_rules_role_can_be_assumed_for_rules_of_this_account_only() {
+    for deployment in Deployment::all() {
+        for (id, role) in deployment.of_type("AWS::IAM::Role") {
+            for trust in list(&role["AssumeRolePolicyDocument"]["Statement"]) {
+                if trust["Principal"]["Service"] == "iot.amazonaws.com" {
+                    let account = json!({"aws:SourceAccount": {"Ref": "AWS::AccountId"}});
+                    assert_eq!(trust["Condition"]["StringEquals"], account, "{id}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn on_aws_the_devices_table_can_be_written_by_those_who_keep_it_and_nobody_else() {
+    for deployment in Deployment::all_on_aws() {
+        for (id, function) in deployment.of_type("AWS::Serverless::Function") {
+            let (_, role) = deployment.target(&function["Role"]);
+            let on_devices =
+                statements(role).into_iter().filter(|s| list(&s["Resource"]).contains(&&arn("DevicesTable")));
+            let actions: Vec<&Value> = on_devices.flat_map(|statement| list(&statement["Action"])).collect();
+            let expected: &[&str] = match id {
+                "IngestFunction" => &["dynamodb:PartiQLInsert", "dynamodb:PartiQLUpdate"],
+                "ShadowFunction" => &["dynamodb:BatchGetItem", "dynamodb:UpdateItem"],
+                "PresenceFunction" => &["dynamodb:BatchGetItem", "dynamodb:UpdateItem", "dynamodb:Scan"],
+                "AlertFunction" => &["dynamodb:GetItem", "dynamodb:UpdateItem"],
+                _ => &[],
+            };
+            assert_eq!(actions, expected, "{id}");
+        }
+    }
+}
+
+#[test]
+fn a_device_speaks_for_itself_and_to_rules_that_exist() {
+    for deployment in Deployment::all() {
+        // No device may publish what only the broker says; and an acknowledgement is for whoever hears alerts, too.
+        let is_of_devices = |rule: &Value| {
+            let filter = Sql::parse(sql_of(rule)).filter;
+            !filter.starts_with("$aws/") && !filter.starts_with("alerts/")
+        };
+        let rules = deployment.of_type("AWS::IoT::TopicRule").filter(|(_, rule)| is_of_devices(rule));
+        let rules: BTreeSet<&str> = rules.map(|(_, rule)| rule["RuleName"].as_str().unwrap()).collect();
+        let mut named = BTreeSet::new();
+        let of_devices = deployment.of_type("AWS::IoT::Policy").filter(|(id, _)| *id != "OperatorPolicy");
+        for (id, policy) in of_devices {
+            for statement in list(&policy["PolicyDocument"]["Statement"]) {
+                assert!(
+                    !list(&statement["Action"])
+                        .into_iter()
+                        .any(|action| action.as_str().unwrap().contains('*')),
+                    "{id}"
+                );
+                for resource in list(&statement["Resource"]) {
+                    let resource = resource["Fn::Sub"].as_str().unwrap();
+                    let (_, resource) = resource.split_once("${AWS::AccountId}:").unwrap();
+                    if let Some((_, rest)) = resource.split_once("$aws/rules/") {
+                        named.insert(rest.split('/').next().unwrap().to_owned());
+                    }
+                    let is_own = resource.contains("/${!iot:Connection.Thing.ThingName}");
+                    let may_be_others = statement["Effect"] == "Deny"
+                        || statement["Sid"] == "PublishWithIdentityInThePayload";
+                    assert!(is_own || may_be_others, "{id}: {resource}");
+                }
+            }
+        }
+        assert_eq!(
+            named.iter().map(String::as_str).collect::<BTreeSet<_>>(),
+            rules,
+            "Basic Ingest: {}",
+            deployment.name
+        );
+    }
+}
+
+#[test]
+fn a_device_reads_its_shadow_and_never_writes_it() {
+    for deployment in Deployment::all() {
+        let policy = &deployment.resources["DeviceAnswersPolicy"]["Properties"];
+        let (_, function) =
+            deployment.of_type("AWS::Serverless::Function").find(|(id, _)| *id == "ShadowFunction").unwrap();
+        let name = function["Environment"]["Variables"]["TIDEGATE_SHADOW_NAME"].as_str().unwrap();
+        let own = format!("$aws/things/${{!iot:Connection.Thing.ThingName}}/shadow/name/{name}/");
+        let mut allowed = BTreeSet::new();
+        for statement in list(&policy["PolicyDocument"]["Statement"]) {
+            for resource in list(&statement["Resource"]) {
+                if let Some((kind, rest)) = resource["Fn::Sub"].as_str().unwrap().split_once("$aws/things/") {
+                    let (_, kind) = kind.split_once("${AWS::AccountId}:").unwrap();
+                    let rest = format!("$aws/things/{rest}");
+                    let topic = rest.strip_prefix(&own).unwrap_or_else(|| panic!("{rest} is not its own"));
+                    allowed.insert(format!("{} {kind}{topic}", statement["Action"].as_str().unwrap()));
+                }
+            }
+        }
+        let expected = [
+            "iot:Publish topic/get",
+            "iot:Receive topic/get/*",
+            "iot:Receive topic/update/delta",
+            "iot:Subscribe topicfilter/get/*",
+            "iot:Subscribe topicfilter/update/delta",
+        ];
+        assert_eq!(allowed, expected.map(str::to_owned).into());
+    }
+}
