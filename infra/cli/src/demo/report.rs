@@ -35,8 +35,11 @@ pub(crate) fn render(
     }
     let _ = write!(text, "\nThe last readings stored of each device:\n\n{}", readings(evidence));
     let _ = write!(text, "\nWhat is in quarantine, and why:\n\n{}", reasons(account));
-    let _ =
-        write!(text, "\nAlerts, as somebody heard them who listens over MQTT:\n\n{}", alerts(performance));
+    let _ = write!(
+        text,
+        "\nAlerts, as somebody heard them who listens over MQTT (silence is looked for, here once and on AWS every minute):\n\n{}",
+        alerts(performance)
+    );
     let _ = write!(text, "\nWhat the devices' shadows show:\n\n{}", shadows(performance));
     let _ = write!(text, "\n{}", further(evidence, hints, stays));
     text
