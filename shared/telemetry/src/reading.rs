@@ -68,6 +68,18 @@ impl Value {
         Some(if fits { Self::Integer(number as i128) } else { Self::Float(number) })
     }
 
+    /// As [`Value::from_f64`], for numbers of formats that have more of them: NaN and the infinities are the texts
+    /// `NaN`, `Infinity` and `-Infinity`, of bad quality. `None` for what a DynamoDB number cannot hold.
+    pub(crate) fn from_any_f64(number: f64) -> Option<(Self, Quality)> {
+        let word = match number {
+            _ if number.is_nan() => "NaN",
+            f64::INFINITY => "Infinity",
+            f64::NEG_INFINITY => "-Infinity",
+            _ => return Self::from_f64(number).map(|value| (value, Quality::Good)),
+        };
+        Some((Self::Text(Arc::from(word)), Quality::Bad))
+    }
+
     /// A total order, used where two values claim one identity and nothing else decides.
     pub fn canonical_cmp(&self, other: &Self) -> Ordering {
         let rank = |value: &Self| match value {
@@ -127,8 +139,34 @@ pub enum TimeSource {
     /// The device wrote it into the payload.
     #[default]
     Device,
-    /// The payload has none; it is the broker's arrival time.
+    /// It is part of the format: SenML's resolved time, Sparkplug's timestamp of a metric.
+    Format,
+    /// A server between device and broker stamped it, as LoRaWAN network servers do.
+    Broker,
+    /// There is none, or none that is accepted; it is the broker's arrival time.
     Arrival,
+}
+
+/// What was done to the time that was sent, and that time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Correction {
+    /// Why it was not taken as it is.
+    pub reason: CorrectionReason,
+    /// As sent; as if it were UTC where it has no zone.
+    pub sent: Micros,
+}
+
+/// Why a reading's time is not the one that was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CorrectionReason {
+    /// It had no zone, and was read in that of the profile or the policy.
+    Zone,
+    /// Its counter of 32 bits had run over.
+    Wrap,
+    /// Its clock counts from when the device was switched on: only the distances within the message count.
+    Boot,
+    /// It is outside of what the policy accepts; the reading has its arrival time.
+    Outside,
 }
 
 /// Enums that are stored and printed as one word, and read back from it.
@@ -155,7 +193,8 @@ macro_rules! words {
 }
 
 words!(Quality { Good = "good", Uncertain = "uncertain", Bad = "bad" });
-words!(TimeSource { Device = "device", Arrival = "arrival" });
+words!(TimeSource { Device = "device", Format = "format", Broker = "broker", Arrival = "arrival" });
+words!(CorrectionReason { Zone = "zone", Wrap = "wrap", Boot = "boot", Outside = "outside" });
 
 /// One value of one metric of one device at one time. Identified by device, metric and time:
 /// of two readings with the same identity, the one received later stands.
@@ -173,10 +212,14 @@ pub struct Reading {
     pub value: Value,
     /// Unit of the value, where one is known.
     pub unit: Option<Arc<str>>,
+    /// The unit as it was sent, where that is another.
+    pub unit_sent: Option<Arc<str>>,
     /// How far to trust it.
     pub quality: Quality,
     /// Where `at` came from.
     pub time_source: TimeSource,
+    /// What was done to the time that was sent, where anything was.
+    pub correction: Option<Correction>,
 }
 
 impl Reading {
@@ -195,8 +238,10 @@ impl Reading {
             latest_first
                 .then_with(|| other.value.canonical_cmp(&self.value))
                 .then_with(|| other.unit.cmp(&self.unit))
+                .then_with(|| other.unit_sent.cmp(&self.unit_sent))
                 .then_with(|| self.quality.cmp(&other.quality))
                 .then_with(|| self.time_source.cmp(&other.time_source))
+                .then_with(|| self.correction.cmp(&other.correction))
         })
     }
 }
@@ -228,7 +273,7 @@ mod tests {
         for quality in [Quality::Good, Quality::Uncertain, Quality::Bad] {
             assert_eq!(Quality::from_word(quality.as_str()), Some(quality));
         }
-        for source in [TimeSource::Device, TimeSource::Arrival] {
+        for source in [TimeSource::Device, TimeSource::Format, TimeSource::Broker, TimeSource::Arrival] {
             assert_eq!(TimeSource::from_word(source.as_str()), Some(source));
         }
         assert_eq!(Quality::from_word("fine"), None);

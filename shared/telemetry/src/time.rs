@@ -59,13 +59,18 @@ impl Micros {
     /// From RFC 3339 text, such as `2026-11-23T07:00:00.25Z`; a zone is required.
     /// `None` if it is not that, or outside 2000 to 2100.
     pub fn from_rfc3339(text: &str) -> Option<Self> {
+        Self::from_any_rfc3339(text).filter(|at| at.is_plausible())
+    }
+
+    /// As [`Micros::from_rfc3339`], in whatever year.
+    pub(crate) fn from_any_rfc3339(text: &str) -> Option<Self> {
         // jiff reads more than RFC 3339: this keeps text such as `20261123` a text.
         let looks_right = text.len() >= 20 && text.as_bytes()[4] == b'-' && text.as_bytes()[7] == b'-';
         if !looks_right {
             return None;
         }
         let timestamp: Timestamp = text.parse().ok()?;
-        Some(Self(timestamp.as_microsecond())).filter(|at| at.is_plausible())
+        Some(Self(timestamp.as_microsecond()))
     }
 
     /// Whether it lies between 2000 and 2100.

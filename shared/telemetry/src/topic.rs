@@ -113,6 +113,11 @@ impl TopicFilter {
         }
         levels.next().is_none()
     }
+
+    /// How much it says, in characters that are no wildcards.
+    pub(crate) fn weight(&self) -> usize {
+        self.0.chars().filter(|c| !matches!(c, '+' | '#' | '/')).count()
+    }
 }
 
 /// A text that is no topic filter.

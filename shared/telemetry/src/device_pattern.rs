@@ -1,16 +1,18 @@
-//! Which devices a rule is about.
+//! Which devices a rule or a profile is about.
 
 /// A pattern of device ids, `{site}/{device}`: `*` stands for any run of characters within a level.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Pattern {
+pub struct DevicePattern {
     site: String,
     device: String,
 }
 
-impl Pattern {
+impl DevicePattern {
+    /// A pattern such as `plant-1/pump-*`.
+    ///
     /// # Errors
     /// What is wrong with it, in a sentence.
-    pub(crate) fn new(text: &str) -> Result<Self, String> {
+    pub fn new(text: &str) -> Result<Self, String> {
         match text.split_once('/') {
             Some((site, device)) if !site.is_empty() && !device.is_empty() && !device.contains('/') => {
                 Ok(Self { site: site.to_owned(), device: device.to_owned() })
@@ -19,9 +21,15 @@ impl Pattern {
         }
     }
 
-    pub(crate) fn matches(&self, id: &str) -> bool {
+    /// Whether the device `{site}/{device}` is one of these.
+    pub fn matches(&self, id: &str) -> bool {
         id.split_once('/')
             .is_some_and(|(site, device)| is_like(&self.site, site) && is_like(&self.device, device))
+    }
+
+    /// How much it says, in characters that are no stars.
+    pub(crate) fn weight(&self) -> usize {
+        self.site.chars().chain(self.device.chars()).filter(|c| *c != '*').count()
     }
 }
 
@@ -50,7 +58,7 @@ mod tests {
     #[test]
     fn stars_stand_for_any_run_within_a_level() {
         let check = |pattern: &str, id: &str, expected: bool| {
-            assert_eq!(Pattern::new(pattern).unwrap().matches(id), expected, "{pattern} {id}");
+            assert_eq!(DevicePattern::new(pattern).unwrap().matches(id), expected, "{pattern} {id}");
         };
         check("plant-1/pump-7", "plant-1/pump-7", true);
         check("plant-1/pump-7", "plant-1/pump-70", false);
@@ -65,7 +73,7 @@ mod tests {
         check("*/a*a", "x/aa", true);
         check("*/**", "x/y", true);
         for refused in ["", "plant", "/pump", "plant/", "a/b/c"] {
-            assert!(Pattern::new(refused).is_err(), "{refused}");
+            assert!(DevicePattern::new(refused).is_err(), "{refused}");
         }
     }
 }

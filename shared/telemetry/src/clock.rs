@@ -1,0 +1,258 @@
+//! Which time a reading gets: what devices write, what is accepted of it, and what is made of the rest.
+//!
+//! | what was sent | the reading's time |
+//! |---|---|
+//! | a time in the accepted range around the arrival | that time |
+//! | none | the arrival |
+//! | a date and hour without a zone | read in the zone of the profile, else of the policy; without either it is no time, and stays a text |
+//! | a counter of 32 bits that has run over | the round that lies nearest to the arrival |
+//! | a time before 2001, of a clock that begins anew when the device is switched on | the newest of the message gets the arrival time, the others keep their distance to it |
+//! | any other time outside of the range | the arrival; or the message is refused, as the policy says |
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::civil::DateTime;
+use jiff::tz::{Offset, TimeZone, TimeZoneDatabase};
+use jiff::Timestamp;
+
+use crate::profile::{EpochUnit, TimeField};
+use crate::reading::{Correction, CorrectionReason, TimeSource, Value};
+use crate::reject::Reject;
+use crate::sample::{Basis, SentTime};
+use crate::time::Micros;
+
+/// 2001-01-01T00:00:00Z. Clocks without a battery begin in 1970, 1980 or 2000 when they are switched on.
+const CLOCK_WAS_SET: Micros = Micros(978_307_200_000_000);
+/// One round of a counter of 32 bits that counts seconds, in microseconds.
+const ROUND_OF_SECONDS: i64 = (1 << 32) * 1_000_000;
+const DAY: i64 = 86_400 * 1_000_000;
+
+/// What is accepted of devices' clocks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimePolicy {
+    /// How long before its arrival a reading may have been measured, in microseconds.
+    pub max_age_micros: i64,
+    /// How long after its arrival, by the device's clock, in microseconds.
+    pub max_ahead_micros: i64,
+    /// What becomes of the rest.
+    pub outside: Outside,
+    /// The zone of times that are written without one; `None`: they are texts.
+    pub zone: Option<Zone>,
+}
+
+impl Default for TimePolicy {
+    fn default() -> Self {
+        Self { max_age_micros: 30 * DAY, max_ahead_micros: 10 * 60 * 1_000_000, outside: Outside::Arrival, zone: None }
+    }
+}
+
+/// What becomes of a message whose time is not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Outside {
+    /// Its readings get the arrival time, and say what time was sent.
+    #[default]
+    Arrival,
+    /// It is refused, and kept in the quarantine.
+    Quarantine,
+}
+
+/// A time zone: `UTC`, `+02:00`, or a name of the IANA database such as `Europe/Berlin`, of which a copy is built in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Zone {
+    name: String,
+    zone: TimeZone,
+}
+
+/// A text that is no time zone.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a time zone: write UTC, an offset such as +02:00, or a name such as Europe/Berlin")]
+pub struct ZoneError;
+
+impl FromStr for Zone {
+    type Err = ZoneError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let zone = match offset_seconds(text) {
+            Some(seconds) => TimeZone::fixed(Offset::from_seconds(seconds).map_err(|_| ZoneError)?),
+            None => TimeZoneDatabase::bundled().get(text).map_err(|_| ZoneError)?,
+        };
+        Ok(Self { name: text.to_owned(), zone })
+    }
+}
+
+impl fmt::Display for Zone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+/// `+02:00`, in seconds.
+fn offset_seconds(text: &str) -> Option<i32> {
+    let sign = match text.as_bytes().first()? {
+        b'+' => 1,
+        b'-' => -1,
+        _ => return None,
+    };
+    let (hours, minutes) = text.get(1..)?.split_once(':')?;
+    let number = |digits: &str, below: i32| {
+        let is_written = digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_digit());
+        digits.parse::<i32>().ok().filter(|number| is_written && *number < below)
+    };
+    Some(sign * (number(hours, 24)? * 3_600 + number(minutes, 60)? * 60))
+}
+
+impl Zone {
+    /// The point in time of a date and hour here, given as if it were UTC. Where clocks are set back, the earlier of
+    /// the two; where they are set forward, as if they had not been yet.
+    fn resolve(&self, local: Micros) -> Option<Micros> {
+        let local = Timestamp::from_microsecond(local.0).ok()?.to_zoned(TimeZone::UTC).datetime();
+        let at = self.zone.to_zoned(local).ok()?.timestamp();
+        Some(Micros(at.as_microsecond()))
+    }
+}
+
+/// The clocks that matter to one message.
+pub(crate) struct Clock<'a> {
+    /// When the message arrived; the microseconds keep messages of one millisecond apart.
+    pub(crate) arrival: Micros,
+    pub(crate) policy: &'a TimePolicy,
+    /// What the profile says of its times.
+    pub(crate) field: Option<&'a TimeField>,
+}
+
+/// A time that a reading gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Settled {
+    pub(crate) at: Micros,
+    pub(crate) source: TimeSource,
+    pub(crate) correction: Option<Correction>,
+}
+
+impl Clock<'_> {
+    /// A value that stands where a time may stand; `None` if it is none.
+    pub(crate) fn read(&self, value: &Value) -> Option<SentTime> {
+        match value {
+            Value::Integer(count) => self.read_count(*count),
+            Value::Float(count) => self.read_fraction(*count),
+            Value::Text(text) => self.read_text(text),
+            Value::Boolean(_) => None,
+        }
+    }
+
+    fn read_count(&self, count: i128) -> Option<SentTime> {
+        if let Some(unit) = self.field.and_then(|field| field.unit) {
+            let micros = i64::try_from(count.checked_mul(unit.multiply().into())? / i128::from(unit.divide())).ok()?;
+            return Some(self.of_unit(Micros(micros), unit));
+        }
+        if let Some(at) = Micros::from_epoch(count) {
+            return Some(SentTime::of_device(at));
+        }
+        // A counter of seconds that has run over is a small or negative number, and looks like any other: it is taken
+        // for a time only if it is one of just now.
+        let seconds = i64::try_from(count).ok().filter(|count| (-(1 << 31)..1 << 32).contains(count))?;
+        let sent = SentTime {
+            basis: Basis::Wrapping(ROUND_OF_SECONDS),
+            ..SentTime::of_device(Micros(seconds * 1_000_000))
+        };
+        let has_run_over = self.unwrap(sent.at, ROUND_OF_SECONDS);
+        (has_run_over != sent.at && self.accepts(has_run_over)).then_some(sent)
+    }
+
+    fn read_fraction(&self, count: f64) -> Option<SentTime> {
+        let Some(unit) = self.field.and_then(|field| field.unit) else {
+            return Micros::from_epoch_fraction(count).map(SentTime::of_device);
+        };
+        #[expect(clippy::cast_precision_loss, reason = "powers of ten up to a million are exact")]
+        let micros = (count * unit.multiply() as f64 / unit.divide() as f64).round();
+        #[expect(clippy::cast_possible_truncation, reason = "a cast saturates, and such a time is not accepted")]
+        Some(self.of_unit(Micros(micros as i64), unit))
+    }
+
+    fn of_unit(&self, at: Micros, unit: EpochUnit) -> SentTime {
+        let wraps = self.field.is_some_and(|field| field.is_32_bit);
+        let basis = if wraps { Basis::Wrapping(unit.round_of_32_bits()) } else { Basis::Epoch };
+        SentTime { basis, ..SentTime::of_device(at) }
+    }
+
+    fn read_text(&self, text: &str) -> Option<SentTime> {
+        if let Some(at) = Micros::from_any_rfc3339(text) {
+            return Some(SentTime::of_device(at));
+        }
+        // Without a zone to read it in, it is no time.
+        self.zone()?;
+        let looks_right = text.len() >= 16 && text.as_bytes()[4] == b'-' && text.as_bytes()[7] == b'-';
+        let local: DateTime = text.parse().ok().filter(|_| looks_right)?;
+        let at = local.to_zoned(TimeZone::UTC).ok()?.timestamp();
+        Some(SentTime { basis: Basis::Local, ..SentTime::of_device(Micros(at.as_microsecond())) })
+    }
+
+    fn zone(&self) -> Option<&Zone> {
+        self.field.and_then(|field| field.zone.as_ref()).or(self.policy.zone.as_ref())
+    }
+
+    /// The round of a counter that lies nearest before the latest accepted time.
+    fn unwrap(&self, at: Micros, round: i64) -> Micros {
+        let latest = self.arrival.plus(self.policy.max_ahead_micros);
+        let rounds = latest.0.saturating_sub(at.0).div_euclid(round).max(0);
+        at.plus(rounds.saturating_mul(round))
+    }
+
+    fn accepts(&self, at: Micros) -> bool {
+        at.is_plausible()
+            && at >= self.arrival.plus(-self.policy.max_age_micros)
+            && at <= self.arrival.plus(self.policy.max_ahead_micros)
+    }
+
+    /// Whether a time is that of a clock which began when the device was switched on.
+    pub(crate) fn is_since_boot(sent: &SentTime) -> bool {
+        sent.basis == Basis::Epoch && sent.at < CLOCK_WAS_SET
+    }
+
+    /// The time that a reading gets. `newest_since_boot`: the newest of the message's times that are such;
+    /// `record`: keeps records apart that get the arrival time.
+    ///
+    /// # Errors
+    /// [`Reject::TimeRange`] if the time is not accepted, and the policy is to refuse.
+    pub(crate) fn settle(
+        &self,
+        sent: Option<SentTime>,
+        newest_since_boot: Option<Micros>,
+        record: u32,
+    ) -> Result<Settled, Reject> {
+        let arrival = self.arrival.plus(record.into());
+        let Some(sent) = sent else {
+            return Ok(Settled { at: arrival, source: TimeSource::Arrival, correction: None });
+        };
+        let corrected = |reason| Some(Correction { reason, sent: sent.at });
+        let (at, correction) = match sent.basis {
+            Basis::Epoch => (sent.at, None),
+            Basis::Local => {
+                let at = self.zone().and_then(|zone| zone.resolve(sent.at)).unwrap_or(sent.at);
+                (at, corrected(CorrectionReason::Zone))
+            }
+            Basis::Wrapping(round) => {
+                let at = self.unwrap(sent.at, round);
+                (at, if at == sent.at { None } else { corrected(CorrectionReason::Wrap) })
+            }
+        };
+        if self.accepts(at) {
+            return Ok(Settled { at, source: sent.source, correction });
+        }
+        if let Some(newest) = newest_since_boot.filter(|_| Self::is_since_boot(&sent)) {
+            let distance = newest.0.saturating_sub(sent.at.0);
+            if distance <= self.policy.max_age_micros {
+                let correction = corrected(CorrectionReason::Boot);
+                return Ok(Settled { at: self.arrival.plus(-distance), source: TimeSource::Arrival, correction });
+            }
+        }
+        match self.policy.outside {
+            Outside::Quarantine => Err(Reject::TimeRange),
+            Outside::Arrival => Ok(Settled {
+                at: arrival,
+                source: TimeSource::Arrival,
+                correction: corrected(CorrectionReason::Outside),
+            }),
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! JSON payloads. Their shapes are those of every format that is made of maps and lists ([`shape`](super::shape)).
+
+use serde::de::DeserializeSeed as _;
+
+use super::Context;
+use super::shape::{Node, Shape};
+use crate::reject::Reject;
+use crate::sample::Payload;
+
+/// Adds the samples of a JSON text to `payload`.
+pub(crate) fn decode(bytes: &[u8], context: &mut Context<'_>, payload: &mut Payload) -> Result<(), Reject> {
+    let text = std::str::from_utf8(bytes).map_err(|error| Reject::NotUtf8(error.valid_up_to()))?;
+    // Byte order marks and C's closing zero bytes are what editors and firmware add, not content.
+    let text = text.trim_start_matches('\u{feff}').trim_end_matches('\0');
+    if text.trim_ascii().is_empty() {
+        return Err(Reject::Empty);
+    }
+    let mut shape = Shape::new(context, payload);
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let outcome = Node::payload(&mut shape).deserialize(&mut deserializer).and_then(|()| deserializer.end());
+    match (outcome, shape.finish()) {
+        (Ok(()), None) => Ok(()),
+        (_, Some(reject)) => Err(reject),
+        (Err(error), None) => Err(explain(&error, text)),
+    }
+}
+
+/// Puts a parser's complaint in words that quote nothing of the payload.
+pub(crate) fn explain(error: &serde_json::Error, text: &str) -> Reject {
+    let (line, column) = (error.line(), error.column());
+    if error.is_eof() {
+        return Reject::CutShort;
+    }
+    let message = error.to_string();
+    let what = message.split(" at line ").next().unwrap_or_default();
+    if what == "number out of range" {
+        return Reject::NumberRange;
+    }
+    let rest = text.lines().nth(line.saturating_sub(1)).and_then(|line| line.get(column.saturating_sub(1)..));
+    let starts_with = |word: &str| {
+        rest.and_then(|rest| rest.get(..word.len())).is_some_and(|start| start.eq_ignore_ascii_case(word))
+    };
+    if starts_with("nan") || starts_with("inf") {
+        return Reject::NotANumber { line, column };
+    }
+    let what = match what {
+        "expected value" | "expected ident" => "no JSON value begins",
+        "unexpected end of hex escape" | "lone leading surrogate in hex escape" => {
+            "half a surrogate pair stands"
+        }
+        _ if error.is_data() => "an unexpected value stands",
+        what => what,
+    };
+    Reject::NotJson { what: what.to_owned(), line, column }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TS: i64 = 1_700_000_000_000_000;
+
+    /// Decodes and prints each sample as `name=value@seconds after TS` (`@-` without a time), with
+    /// `#record` where the payload has several.
+    fn show(payload: &[u8]) -> Result<String, Reject> {
+        let mut decoded = Payload::default();
+        decode(payload, &mut Interner::default(), &mut decoded)?;
+        let words = decoded.samples.iter().map(|sample| {
+            let at = sample.at.map_or("-".to_owned(), |at| ((at.0 - TS) / 1_000_000).to_string());
+            let record = if sample.record > 0 { format!("#{}", sample.record) } else { String::new() };
+            format!("{}={}@{at}{record}", sample.metric, sample.value)
+        });
+        Ok(words.collect::<Vec<_>>().join(" "))
+    }
+
+    #[test]
+    fn shapes() {
+        let check = |payload: &str, expected: &str| {
+            assert_eq!(show(payload.as_bytes()).as_deref(), Ok(expected), "{payload}");
+        };
+        check(r#"{"device_id": "sensor_1", "temperature": 22.5}"#, "temperature=22.5@-");
+        check(r#"{"a": {"b": {"c": 1}, "d": 2}, "e": 3}"#, "a.b.c=1@- a.d=2@- e=3@-");
+        check(r#"{"accel": [0.5, -1, 9.81]}"#, "accel.0=0.5@- accel.1=-1@- accel.2=9.81@-");
+        check(r#"{"m": [[1, 2], [3]]}"#, "m.0.0=1@- m.0.1=2@- m.1.0=3@-");
+        check(r#"[{"ts": 1700000001, "a": 1}, {"a": 2}]"#, "a=1@1 a=2@-#1");
+        check(r#"{"ts": 1700000001000, "values": {"a": 1, "b": {"c": true}}}"#, "a=1@1 b.c=true@1");
+        check(r#"{"values": {"a": 1}, "rssi": -70, "ts": 1700000001000}"#, "a=1@1 rssi=-70@1");
+        check(
+            r#"[{"ts": 1700000001000, "values": {"a": 1}}, {"ts": 1700000002000, "values": {"a": 2}}]"#,
+            "a=1@1 a=2@2#1",
+        );
+        check(r#"{"values": [1, 2]}"#, "values.0=1@- values.1=2@-");
+        check(r#"{"values": 7}"#, "values=7@-");
+        check(
+            r#"{"ts": 1700000009, "log": [{"t": 1700000001, "a": 1}, {"a": 2, "t": 1700000002}]}"#,
+            "log.a=1@1 log.a=2@2",
+        );
+        check(r#"{"ts": 1700000009, "cells": [{"mv": 1}, {"mv": 2}]}"#, "cells.0.mv=1@9 cells.1.mv=2@9");
+        check("\u{feff}{\"a\": 1}\0\0", "a=1@-");
+        check(
+            r#"{"text": "a\nb", "empty": "", "no": null, "flag": false}"#,
+            "text=a\nb@- empty=@- flag=false@-",
+        );
+    }
+
+    #[test]
+    fn times() {
+        let check = |payload: &str, expected: &str| {
+            assert_eq!(show(payload.as_bytes()).as_deref(), Ok(expected), "{payload}");
+        };
+        for name in TIME_NAMES {
+            check(&format!(r#"{{"a": 1, "{name}": 1700000003}}"#), "a=1@3");
+            check(&format!(r#"{{"a": 1, "{}": 1700000003}}"#, name.to_uppercase()), "a=1@3");
+        }
+        check(r#"{"a": 1, "time": "2023-11-14T22:13:23Z"}"#, "a=1@3");
+        check(r#"{"a": 1, "ts": 1700000003.25}"#, "a=1@3");
+        check(r#"{"t": 22.5}"#, "t=22.5@-");
+        check(r#"{"t": 22.5, "ts": 1700000003}"#, "t=22.5@3");
+        check(r#"{"ts": 12, "a": 1}"#, "ts=12@- a=1@-");
+        check(r#"{"time": 1700000001, "ts": 1700000002, "a": 1}"#, "time=1700000001@2 a=1@2");
+        check(r#"{"ts": 1700000002, "time": 1700000001, "a": 1}"#, "time=1700000001@2 a=1@2");
+        check(r#"{"gps": {"time": 1700000001}}"#, "gps.time=1700000001@-");
+        check(r#"{"time": {"now": 1700000001}}"#, "time.now=1700000001@-");
+        check(r#"{"ts": null, "a": 1}"#, "a=1@-");
+    }
+
+    #[test]
+    fn numbers_keep_their_digits() {
+        let check = |payload: &str, expected: &str| {
+            assert_eq!(show(payload.as_bytes()).as_deref(), Ok(expected), "{payload}");
+        };
+        check(r#"{"a": 9007199254740993}"#, "a=9007199254740993@-");
+        check(r#"{"a": 18446744073709551615}"#, "a=18446744073709551615@-");
+        check(r#"{"a": -9223372036854775808}"#, "a=-9223372036854775808@-");
+        check(r#"{"a": 22.0}"#, "a=22@-");
+        check(r#"{"a": 1e3}"#, "a=1000@-");
+        check(r#"{"a": 0.1}"#, "a=0.1@-");
+        check(&format!(r#"{{"a": 0.{}1}}"#, "0".repeat(100)), "a=1e-101@-");
+    }
+
+    #[test]
+    fn rejects() {
+        let check = |payload: &[u8], expected: Reject| {
+            assert_eq!(
+                show(payload),
+                Err(expected),
+                "{}",
+                String::from_utf8_lossy(&payload[..payload.len().min(80)])
+            );
+        };
+        check(b"", Reject::Empty);
+        check(b" \r\n", Reject::Empty);
+        check(b"{}", Reject::NoValue);
+        check(b"[]", Reject::NoValue);
+        check(b"null", Reject::NoValue);
+        check(br#"{"a": null}"#, Reject::NoValue);
+        check(br#"{"ts": 1700000000}"#, Reject::NoValue);
+        check(b"55.49", Reject::Shape("one bare value"));
+        check(b"\"text\"", Reject::Shape("one bare value"));
+        check(b"[1, 2]", Reject::Shape("an array of bare values"));
+        check(b"[[{}]]", Reject::Shape("an array of arrays"));
+        check(b"{\"a\": \xff}", Reject::NotUtf8(6));
+        check(br#"{"a": 1, "b"#, Reject::CutShort);
+        check(br#"{"a": 1"#, Reject::CutShort);
+        check(br#"{"a": NaN}"#, Reject::NotANumber { line: 1, column: 7 });
+        check(b"{\"a\":\n -Infinity}", Reject::NotANumber { line: 2, column: 3 });
+        check(br#"{"a": 1} x"#, Reject::NotJson { what: "trailing characters".into(), line: 1, column: 10 });
+        check(b"{a: 1}", Reject::NotJson { what: "key must be a string".into(), line: 1, column: 2 });
+        check(
+            b"temperature=22.5",
+            Reject::NotJson { what: "no JSON value begins".into(), line: 1, column: 2 },
+        );
+        check(br#"{"a": 1e400}"#, Reject::NumberRange);
+        check(br#"{"a": 1e200}"#, Reject::NumberRange);
+        check(format!(r#"{{"a": {}}}"#, "9".repeat(1_000_000)).as_bytes(), Reject::NumberRange);
+        check(br#"{"": 1}"#, Reject::EmptyName);
+        check(format!(r#"{{"{}": 1}}"#, "n".repeat(10_000)).as_bytes(), Reject::LongName);
+        check(format!(r#"{{"a": "{}"}}"#, "t".repeat(1025)).as_bytes(), Reject::LongText);
+        check("[".repeat(128 * 1024).as_bytes(), Reject::Shape("an array of arrays"));
+        check(format!(r#"{{"a": {}"#, "[".repeat(128 * 1024)).as_bytes(), Reject::Depth);
+        check(r#"{"a":"#.repeat(20_000).as_bytes(), Reject::Depth);
+        check(format!("{{\"a\": [{}1]}}", "1,".repeat(10_000)).as_bytes(), Reject::Samples);
+        check(br#"[{"device_id": "a", "x": 1}, {"device_id": "b", "x": 1}]"#, Reject::ManyDevices);
+    }
+
+    #[test]
+    fn reasons_quote_nothing_of_the_payload() {
+        for payload in
+            [r#"{"a": "secret" "b"}"#, r#"{"a": secret}"#, r#"{"secret"}"#, r#"["secret", {"#, "secret"]
+        {
+            let reason = show(payload.as_bytes()).unwrap_err().to_string();
+            assert!(!reason.contains("secret"), "{reason}");
+        }
+    }
+
+    #[test]
+    fn limits_are_inclusive() {
+        assert!(show(format!(r#"{{"{}": 1}}"#, "n".repeat(MAX_NAME_BYTES)).as_bytes()).is_ok());
+        assert!(show(format!(r#"{{"a": "{}"}}"#, "t".repeat(MAX_TEXT_BYTES)).as_bytes()).is_ok());
+        assert!(show(format!("{{\"a\": [{}1]}}", "1,".repeat(MAX_SAMPLES - 1)).as_bytes()).is_ok());
+        let deep = format!("{}1{}", r#"{"a":"#.repeat(MAX_DEPTH), "}".repeat(MAX_DEPTH));
+        assert!(show(deep.as_bytes()).is_ok());
+    }
+}

@@ -1,0 +1,179 @@
+//! What is known of a metric's name: worked out when it is first met, however many readings bear it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+
+use crate::profile::{MetricRule, Profile};
+use crate::reading::Metric;
+use crate::unit::{self, Conversion, Dialect, Quantity};
+
+/// How many names are remembered; then all are forgotten and learnt anew, so that devices which
+/// invent names cannot make a warm function grow.
+const MAX_NAMES: usize = 16 * 1024;
+
+/// The names under which devices send a time, the most telling first; compared without case.
+pub const TIME_NAMES: [&str; 14] = [
+    "ts",
+    "timestamp",
+    "time",
+    "at",
+    "t",
+    "datetime",
+    "date_time",
+    "time_stamp",
+    "epoch",
+    "measured_at",
+    "recorded_at",
+    "created_at",
+    "event_time",
+    "eventtime",
+];
+
+/// The names under which devices send their own identity; compared without case.
+const DEVICE_ID_NAMES: [&str; 2] = ["device_id", "deviceid"];
+
+/// The names of a pair's members: `{"name": "temperature", "value": 22.5, "unit": "Cel"}`.
+const PAIR_NAMES: [&str; 3] = ["name", "n", "key"];
+const PAIR_VALUES: [&str; 2] = ["value", "v"];
+const PAIR_UNITS: [&str; 3] = ["unit", "u", "units"];
+
+/// A name, and all that follows from it alone.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Name {
+    /// As decoded, nested names joined by dots.
+    pub(crate) sent: Arc<str>,
+    /// Where its last level begins.
+    pub(crate) last_level: usize,
+    /// What it may be beside a metric, as a member of a record.
+    pub(crate) role: Option<Role>,
+    /// The metric that it is stored as.
+    pub(crate) metric: Metric,
+    /// The unit that the name or the profile says its values have, and the way from there.
+    pub(crate) conversion: Option<Conversion>,
+    /// What it measures, where that is known.
+    pub(crate) quantity: Option<&'static Quantity>,
+    /// What the profile says of it.
+    pub(crate) rule: Option<Arc<MetricRule>>,
+    /// Whether the profile leaves it out.
+    pub(crate) is_ignored: bool,
+    /// Whether its texts are JSON documents, as the profile says.
+    pub(crate) is_document: bool,
+}
+
+/// What a member of a record may be, by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// The record's time, with the rank of its name.
+    Time(usize),
+    /// Who sends.
+    DeviceId,
+    /// Whom a gateway speaks for, as its profile says.
+    SubDevice,
+    /// The parts of a pair.
+    PairName,
+    PairValue,
+    PairUnit,
+    /// The unit of all values of a quantity in this record, such as `TempUnit`.
+    UnitOf(&'static Quantity),
+}
+
+/// The names that have been met under one profile, or under none.
+#[derive(Debug, Default)]
+pub(crate) struct Names(HashMap<Arc<str>, Arc<Name>, RandomState>);
+
+impl Names {
+    /// What is known of the name `sent`, under `profile`.
+    pub(crate) fn get(&mut self, sent: &str, profile: Option<&Profile>) -> Arc<Name> {
+        if let Some(known) = self.0.get(sent) {
+            return Arc::clone(known);
+        }
+        if self.0.len() == MAX_NAMES {
+            self.0.clear();
+        }
+        let name = Arc::new(describe(sent, profile));
+        self.0.insert(Arc::clone(&name.sent), Arc::clone(&name));
+        name
+    }
+}
+
+fn describe(sent: &str, profile: Option<&Profile>) -> Name {
+    let last_level = sent.rfind('.').map_or(0, |dot| dot + 1);
+    let is_ignored = profile.is_some_and(|profile| profile.ignores(sent));
+    let is_document = profile.is_some_and(|profile| profile.has_document(sent));
+    let role = profile.and_then(|profile| profile.role(sent)).or_else(|| role(&sent[last_level..]));
+    let sent: Arc<str> = Arc::from(sent);
+    let plain = Name {
+        metric: Arc::clone(&sent),
+        quantity: unit::quantity_of_name(&sent),
+        sent: Arc::clone(&sent),
+        last_level,
+        role,
+        conversion: None,
+        rule: None,
+        is_ignored,
+        is_document,
+    };
+    if let Some((rule, metric)) = profile.and_then(|profile| profile.rule(&sent)) {
+        let (quantity, conversion) = match &rule.unit {
+            Some(unit) => (unit.quantity, Some(unit.conversion.clone())),
+            None => (plain.quantity, None),
+        };
+        return Name { metric, quantity, conversion, rule: Some(rule), ..plain };
+    }
+    match unit::of_name(&sent) {
+        Some(suffix) => Name {
+            metric: suffix.stem.into(),
+            quantity: suffix.quantity,
+            conversion: Some(suffix.conversion),
+            ..plain
+        },
+        None => plain,
+    }
+}
+
+fn role(level: &str) -> Option<Role> {
+    let position = |names: &[&str]| names.iter().position(|known| known.eq_ignore_ascii_case(level));
+    position(&TIME_NAMES)
+        .map(Role::Time)
+        .or_else(|| position(&DEVICE_ID_NAMES).map(|_| Role::DeviceId))
+        .or_else(|| position(&PAIR_NAMES).map(|_| Role::PairName))
+        .or_else(|| position(&PAIR_VALUES).map(|_| Role::PairValue))
+        .or_else(|| position(&PAIR_UNITS).map(|_| Role::PairUnit))
+        .or_else(|| unit_of(level).map(Role::UnitOf))
+}
+
+/// `TempUnit`, `temperature_unit`: the quantity whose unit a member says.
+fn unit_of(level: &str) -> Option<&'static Quantity> {
+    const ENDINGS: [&str; 4] = ["_units", "_unit", "Units", "Unit"];
+    let word = ENDINGS.iter().find_map(|ending| level.strip_suffix(ending))?;
+    unit::quantity_of_name(word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remembers_a_bounded_number_of_names() {
+        let mut names = Names::default();
+        assert!(Arc::ptr_eq(&names.get("a", None), &names.get("a", None)));
+        for number in 0..3 * MAX_NAMES {
+            names.get(&number.to_string(), None);
+            assert!(names.0.len() <= MAX_NAMES);
+        }
+    }
+
+    #[test]
+    fn names_say_what_a_member_may_be() {
+        let check = |sent: &str, expected: Option<Role>| {
+            assert_eq!(Names::default().get(sent, None).role, expected, "{sent}");
+        };
+        check("ts", Some(Role::Time(0)));
+        check("log.3.Timestamp", Some(Role::Time(1)));
+        check("Device_ID", Some(Role::DeviceId));
+        check("value", Some(Role::PairValue));
+        check("temperature", None);
+    }
+}

@@ -1,0 +1,220 @@
+//! Profiles: what is known of a kind of device.
+//!
+//! ```
+//! let profile = telemetry::Profile::from_toml(
+//!     r#"
+//!     name = "cold-room"
+//!     devices = "*/cold-room-*"
+//!     interval = "5m"
+//!
+//!     [[metric]]
+//!     from = "/probe/t"
+//!     name = "temperature"
+//!     unit = "degF"
+//!     range = [-60, 120]
+//!     deadband = 0.5
+//!     "#,
+//! )?;
+//! assert_eq!(profile.deadband("temperature"), Some(0.5 / 1.8));
+//! # Ok::<(), telemetry::ProfileError>(())
+//! ```
+
+mod name_pattern;
+mod set;
+mod written;
+
+use std::sync::Arc;
+
+use crate::clock::Zone;
+use crate::device_pattern::DevicePattern;
+use crate::format::Format;
+use crate::length::Length;
+use crate::names::Role;
+use crate::reading::{DeviceId, Metric, Quality};
+use crate::topic::TopicFilter;
+use crate::unit::{Conversion, Quantity};
+
+pub use name_pattern::NamePattern;
+pub use set::Profiles;
+pub use written::{Problem, ProfileError};
+pub(crate) use name_pattern::NameTemplate;
+
+/// What is known of a kind of device; checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Profile {
+    /// Its name.
+    pub name: Arc<str>,
+    /// What it is for, for people.
+    pub description: Option<String>,
+    /// Topics of its devices' messages.
+    pub topics: Vec<TopicFilter>,
+    /// Its devices.
+    pub devices: Vec<DevicePattern>,
+    /// How its payloads are written; `None`: as topic, content type or bytes say.
+    pub format: Option<Format>,
+    /// Whether it speaks for other devices, and how it names them.
+    pub gateway: Option<Gateway>,
+    /// How often a device sends.
+    pub interval: Option<Length>,
+    /// What is known of its times.
+    pub time: TimeField,
+    /// Whether texts that are numbers are numbers.
+    pub numbers_as_text: bool,
+    /// What is known of its metrics; the first that matches a name counts.
+    pub metrics: Vec<Arc<MetricRule>>,
+    documents: Vec<NamePattern>,
+    ignore: Vec<NamePattern>,
+    document: String,
+}
+
+/// How a gateway names the devices that it speaks for. They are devices of its site.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Gateway {
+    /// The members of its document are devices: `{"device A": [{"ts": …, "values": {…}}]}`.
+    Members,
+    /// A member of each record names its device.
+    Member(NamePattern),
+    /// The format has a place for it, as LoRaWAN's EUI and SenML's base name.
+    Format,
+}
+
+/// What is known of a device's times.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TimeField {
+    /// The name that a record's time stands under; `None`: the usual ones.
+    pub field: Option<NamePattern>,
+    /// The zone of times that are written without one.
+    pub zone: Option<Zone>,
+    /// What a number counts; `None`: told apart by magnitude.
+    pub unit: Option<EpochUnit>,
+    /// Whether the count has 32 bits, and runs over.
+    pub is_32_bit: bool,
+}
+
+/// What a number of an epoch counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum EpochUnit {
+    /// Seconds.
+    #[serde(rename = "s")]
+    Seconds,
+    /// Milliseconds.
+    #[serde(rename = "ms")]
+    Millis,
+    /// Microseconds.
+    #[serde(rename = "us")]
+    Micros,
+    /// Nanoseconds.
+    #[serde(rename = "ns")]
+    Nanos,
+}
+
+impl EpochUnit {
+    /// Microseconds in one.
+    pub(crate) fn multiply(self) -> i64 {
+        match self {
+            Self::Seconds => 1_000_000,
+            Self::Millis => 1_000,
+            Self::Micros | Self::Nanos => 1,
+        }
+    }
+
+    /// How many are a microsecond.
+    pub(crate) fn divide(self) -> i64 {
+        if self == Self::Nanos { 1_000 } else { 1 }
+    }
+
+    /// How long a counter of 32 bits takes to run over, in microseconds.
+    pub(crate) fn round_of_32_bits(self) -> i64 {
+        (1 << 32) * self.multiply() / self.divide()
+    }
+}
+
+/// What is known of a metric.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MetricRule {
+    /// The names that it is about.
+    pub from: NamePattern,
+    name: Option<NameTemplate>,
+    /// The unit of the number that comes out of scale and offset.
+    pub unit: Option<ProfileUnit>,
+    /// The name whose text is the unit.
+    pub(crate) unit_from: Option<String>,
+    /// What the number as sent is multiplied by.
+    pub scale: f64,
+    /// What is added then.
+    pub offset: f64,
+    /// Lowest and highest plausible number, in `unit`.
+    pub range: Option<(f64, f64)>,
+    /// Numbers as sent that say something else than a measurement.
+    pub sentinels: Vec<Sentinel>,
+    /// How far a number has to be from what a shadow shows to be sent, in the canonical unit.
+    pub deadband: Option<f64>,
+}
+
+/// A unit that is known, as a profile has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProfileUnit {
+    /// As written.
+    pub text: String,
+    pub(crate) quantity: Option<&'static Quantity>,
+    pub(crate) conversion: Conversion,
+}
+
+/// A number that says something else than a measurement.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sentinel {
+    /// The number as sent.
+    pub value: f64,
+    /// What it says of the reading.
+    pub quality: Quality,
+}
+
+impl Profile {
+    /// The profile as it is stored: JSON. The same profile is always the same text.
+    pub fn to_json(&self) -> &str {
+        &self.document
+    }
+
+    /// How far a metric's number has to be from what a shadow shows to be sent, in its canonical unit.
+    pub fn deadband(&self, metric: &str) -> Option<f64> {
+        let is_of = |rule: &&Arc<MetricRule>| match &rule.name {
+            Some(template) => template.makes(metric),
+            None => rule.from.matches(metric),
+        };
+        self.metrics.iter().filter(|rule| rule.deadband.is_some()).find(is_of)?.deadband
+    }
+
+    /// Whether it is about this device, whatever the topic.
+    pub fn names(&self, device: &DeviceId) -> bool {
+        self.devices.iter().any(|pattern| pattern.matches(device.as_str()))
+    }
+
+    pub(crate) fn ignores(&self, sent: &str) -> bool {
+        self.ignore.iter().any(|pattern| pattern.matches(sent))
+    }
+
+    pub(crate) fn has_document(&self, sent: &str) -> bool {
+        self.documents.iter().any(|pattern| pattern.matches(sent))
+    }
+
+    /// What the profile says that a member is, beside a metric.
+    pub(crate) fn role(&self, sent: &str) -> Option<Role> {
+        if self.time.field.as_ref().is_some_and(|field| field.matches(sent)) {
+            return Some(Role::Time(0));
+        }
+        if matches!(&self.gateway, Some(Gateway::Member(member)) if member.matches(sent)) {
+            return Some(Role::SubDevice);
+        }
+        let is_source = |rule: &Arc<MetricRule>| rule.unit_from.as_deref() == Some(sent);
+        self.metrics.iter().any(is_source).then_some(Role::UnitSource)
+    }
+
+    /// The rule for a name as sent, and the metric that it makes of it.
+    pub(crate) fn rule(&self, sent: &str) -> Option<(Arc<MetricRule>, Metric)> {
+        self.metrics.iter().find_map(|rule| {
+            let captures = rule.from.captures(sent)?;
+            let metric = rule.name.as_ref().map_or_else(|| sent.to_owned(), |name| name.fill(&captures));
+            Some((Arc::clone(rule), Metric::from(metric)))
+        })
+    }
+}

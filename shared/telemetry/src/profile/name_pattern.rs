@@ -1,0 +1,193 @@
+//! Which names a profile speaks of, and what they become.
+
+use serde::{Deserialize, Serialize};
+
+/// Names as they are decoded, nested ones joined by dots: `*` stands for any run of characters within a level, once in
+/// each. A JSON pointer (RFC 6901) is another way to write the same: `/ENERGY/Power` is `ENERGY.Power`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct NamePattern {
+    text: String,
+    levels: Vec<Level>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Level {
+    Exact(String),
+    /// What stands before and after the star.
+    Star(String, String),
+}
+
+impl TryFrom<String> for NamePattern {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let levels: Vec<String> = match text.strip_prefix('/') {
+            Some(pointer) => pointer.split('/').map(unescape).collect(),
+            None => text.split('.').map(str::to_owned).collect(),
+        };
+        if levels.iter().any(String::is_empty) {
+            return Err("a name pattern has an empty level");
+        }
+        let level = |level: String| match level.split_once('*') {
+            Some((_, after)) if after.contains('*') => Err("a level of a name pattern has more than one *"),
+            Some((before, after)) => Ok(Level::Star(before.to_owned(), after.to_owned())),
+            None => Ok(Level::Exact(level)),
+        };
+        let levels = levels.into_iter().map(level).collect::<Result<_, _>>()?;
+        Ok(Self { text, levels })
+    }
+}
+
+impl From<NamePattern> for String {
+    fn from(pattern: NamePattern) -> Self {
+        pattern.text
+    }
+}
+
+/// RFC 6901, section 4.
+fn unescape(token: &str) -> String {
+    token.replace("~1", "/").replace("~0", "~")
+}
+
+impl NamePattern {
+    /// As it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// How many stars it has.
+    pub(crate) fn stars(&self) -> usize {
+        self.levels.iter().filter(|level| matches!(level, Level::Star(..))).count()
+    }
+
+    /// What the stars stand for in `name`; `None` if it is none of these names. Each level of the pattern is as many
+    /// of the name as it has dots itself, so that a pointer finds names with dots in them.
+    pub(crate) fn captures<'n>(&self, name: &'n str) -> Option<Vec<&'n str>> {
+        let mut captures = Vec::new();
+        let mut rest = Some(name);
+        for level in &self.levels {
+            let text = rest?;
+            let dots = match level {
+                Level::Exact(exact) => exact.matches('.').count(),
+                Level::Star(before, after) => before.matches('.').count() + after.matches('.').count(),
+            };
+            let end = text.match_indices('.').nth(dots).map_or(text.len(), |(end, _)| end);
+            let part = &text[..end];
+            rest = text.get(end + 1..);
+            match level {
+                Level::Exact(exact) if exact == part => {}
+                Level::Star(before, after) => {
+                    captures.push(part.strip_prefix(&**before)?.strip_suffix(&**after)?);
+                }
+                Level::Exact(_) => return None,
+            }
+        }
+        rest.is_none().then_some(captures)
+    }
+
+    /// Whether `name` is one of these names.
+    pub(crate) fn matches(&self, name: &str) -> bool {
+        self.captures(name).is_some()
+    }
+}
+
+/// What a name becomes: `{1}` stands for what the first star of the pattern stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NameTemplate(Vec<Piece>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Piece {
+    Text(String),
+    /// The place of a star, from 0.
+    Star(usize),
+}
+
+impl NameTemplate {
+    /// # Errors
+    /// What is wrong with it, in a sentence.
+    pub(crate) fn new(text: &str, stars: usize) -> Result<Self, String> {
+        let mut pieces = Vec::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('{') {
+            let (number, after) = after.split_once('}').ok_or("has a { without its }")?;
+            let star = number.parse::<usize>().ok().filter(|number| (1..=stars).contains(number));
+            let star = star.ok_or_else(|| format!("{{{number}}} is none of the {stars} stars in `from`"))?;
+            if !before.is_empty() {
+                pieces.push(Piece::Text(before.to_owned()));
+            }
+            pieces.push(Piece::Star(star - 1));
+            rest = after;
+        }
+        if !rest.is_empty() {
+            pieces.push(Piece::Text(rest.to_owned()));
+        }
+        if pieces.is_empty() { Err("is empty".to_owned()) } else { Ok(Self(pieces)) }
+    }
+
+    /// The name for what the stars stand for.
+    pub(crate) fn fill(&self, captures: &[&str]) -> String {
+        let piece = |piece: &Piece| match piece {
+            Piece::Text(text) => text.clone(),
+            Piece::Star(star) => captures.get(*star).copied().unwrap_or_default().to_owned(),
+        };
+        self.0.iter().map(piece).collect()
+    }
+
+    /// Whether `metric` may have come out of it.
+    pub(crate) fn makes(&self, metric: &str) -> bool {
+        let mut rest = metric;
+        let mut after_star = false;
+        for piece in &self.0 {
+            match piece {
+                Piece::Star(_) => after_star = true,
+                Piece::Text(text) => {
+                    let Some(place) = rest.find(&**text).filter(|place| after_star || *place == 0) else {
+                        return false;
+                    };
+                    rest = &rest[place + text.len()..];
+                    after_star = false;
+                }
+            }
+        }
+        after_star || rest.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_level_by_level() {
+        let check = |pattern: &str, name: &str, expected: Option<&[&str]>| {
+            let pattern = NamePattern::try_from(pattern.to_owned()).unwrap();
+            assert_eq!(pattern.captures(name).as_deref(), expected, "{pattern:?} {name}");
+        };
+        check("temperature", "temperature", Some(&[]));
+        check("temperature", "temperature.value", None);
+        check("*.Temperature", "DS18B20.Temperature", Some(&["DS18B20"]));
+        check("*.Temperature", "a.b.Temperature", None);
+        check("switch:*.aenergy.total", "switch:0.aenergy.total", Some(&["0"]));
+        check("/ENERGY/Power", "ENERGY.Power", Some(&[]));
+        check("/a~1b/*", "a/b.c", Some(&["c"]));
+        check("/uplink.port/x", "uplink.port.x", Some(&[]));
+        check("a.*.b.*", "a.1.b.2", Some(&["1", "2"]));
+        check("a", "", None);
+        for bad in ["", "a..b", "/", "a.**", "a.b*c*"] {
+            assert!(NamePattern::try_from(bad.to_owned()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn templates_are_filled_with_what_the_stars_stand_for() {
+        let template = NameTemplate::new("{2}.power.{1}", 2).unwrap();
+        assert_eq!(template.fill(&["a", "b"]), "b.power.a");
+        assert!(template.makes("b.power.a") && !template.makes("b.energy.a"));
+        assert!(NameTemplate::new("power", 0).unwrap().makes("power"));
+        assert!(!NameTemplate::new("power", 0).unwrap().makes("powers"));
+        for bad in ["", "{", "{0}", "{3}", "{x}"] {
+            assert!(NameTemplate::new(bad, 2).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,423 @@
+//! A profile as people write it, and everything that may be wrong with it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use toml::de::{DeTable, DeValue};
+
+use super::{EpochUnit, Gateway, MetricRule, NamePattern, NameTemplate, Profile, ProfileUnit, Sentinel, TimeField};
+use crate::clock::Zone;
+use crate::device_pattern::DevicePattern;
+use crate::format::Format;
+use crate::length::Length;
+use crate::limits::MAX_NAME_BYTES;
+use crate::reading::Quality;
+use crate::topic::TopicFilter;
+use crate::unit;
+
+/// Longest name of a profile, in bytes.
+const MAX_PROFILE_NAME_BYTES: usize = 64;
+/// Longest description, in bytes.
+const MAX_DESCRIPTION_BYTES: usize = 1024;
+/// Most patterns, metrics and the like in one profile: what a config item and a look through them can bear.
+const MAX_ENTRIES: usize = 200;
+/// Longest profile, in bytes of JSON: well below the 400 KB of an item.
+const MAX_PROFILE_BYTES: usize = 64 * 1024;
+
+/// Something that is wrong with a profile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The line of the file, from 1; `None` where it is none of a line, or there is no file.
+    pub line: Option<usize>,
+    /// What is wrong, in a sentence.
+    pub text: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "line {line}: {}", self.text),
+            None => f.write_str(&self.text),
+        }
+    }
+}
+
+/// Everything that is wrong with a profile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProfileError(Vec<Problem>);
+
+impl ProfileError {
+    /// Each problem.
+    pub fn problems(&self) -> &[Problem] {
+        &self.0
+    }
+
+    fn one(text: impl Into<String>, line: Option<usize>) -> Self {
+        Self(vec![Problem { line, text: text.into() }])
+    }
+}
+
+impl fmt::Display for ProfileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+    }
+}
+
+impl std::error::Error for ProfileError {}
+
+impl Profile {
+    /// Reads a profile as people write it, in TOML.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, with lines.
+    pub fn from_toml(text: &str) -> Result<Self, ProfileError> {
+        let line_of = |at: usize| text.get(..at).map(|before| before.matches('\n').count() + 1);
+        let fields = toml::from_str(text).map_err(|error: toml::de::Error| {
+            ProfileError::one(error.message(), error.span().and_then(|span| line_of(span.start)))
+        })?;
+        let checked = check(fields);
+        let table = DeTable::parse(text);
+        checked.map_err(|problems| {
+            let lined = problems.into_iter().map(|Found { path, text }| {
+                let place = table.as_ref().ok().and_then(|table| place_of(table.get_ref(), &path));
+                Problem { line: place.and_then(line_of), text }
+            });
+            ProfileError(lined.collect())
+        })
+    }
+
+    /// Reads a profile as it is stored: the JSON of [`Profile::to_json`].
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn from_json(text: &str) -> Result<Self, ProfileError> {
+        let fields = serde_json::from_str(text).map_err(|error| ProfileError::one(error.to_string(), None))?;
+        check(fields).map_err(|problems| {
+            ProfileError(problems.into_iter().map(|Found { text, .. }| Problem { line: None, text }).collect())
+        })
+    }
+}
+
+/// Where a value stands: the names and numbers that lead to it.
+type Path = Vec<Step>;
+
+#[derive(Debug, Clone)]
+enum Step {
+    Key(&'static str),
+    Index(usize),
+}
+
+struct Found {
+    path: Path,
+    text: String,
+}
+
+/// Where in the text a value begins; if it is not there, what it would stand in.
+fn place_of(table: &DeTable<'_>, path: &[Step]) -> Option<usize> {
+    let (Some(Step::Key(key)), rest) = (path.first(), path.get(1..)?) else { return None };
+    let (key, value) = table.iter().find(|(name, _)| name.get_ref() == key)?;
+    place_in(value.get_ref(), rest).or(Some(if rest.is_empty() { key.span().start } else { value.span().start }))
+}
+
+fn place_in(value: &DeValue<'_>, path: &[Step]) -> Option<usize> {
+    match (value, path.first()?) {
+        (DeValue::Table(table), Step::Key(_)) => place_of(table, path),
+        (DeValue::Array(list), Step::Index(index)) => {
+            let element = list.get(*index)?;
+            place_in(element.get_ref(), &path[1..]).or(Some(element.span().start))
+        }
+        _ => None,
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProfileFields {
+    name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+    #[serde(default, skip_serializing_if = "Texts::is_empty")]
+    topics: Texts,
+    #[serde(default, skip_serializing_if = "Texts::is_empty")]
+    devices: Texts,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    format: Option<Format>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    gateway: Option<GatewayField>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    interval: Option<Length>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    numbers_as_text: bool,
+    #[serde(default, skip_serializing_if = "Texts::is_empty")]
+    documents: Texts,
+    #[serde(default, skip_serializing_if = "Texts::is_empty")]
+    ignore: Texts,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    time: Option<TimeFields>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    metric: Vec<MetricFields>,
+}
+
+/// A list of texts, or its only member.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(from = "OneOrMany")]
+struct Texts(Vec<String>);
+
+impl Texts {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "a text, or a list of texts")]
+enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl From<OneOrMany> for Texts {
+    fn from(texts: OneOrMany) -> Self {
+        match texts {
+            OneOrMany::One(text) => Self(vec![text]),
+            OneOrMany::Many(texts) => Self(texts),
+        }
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged, expecting = "`gateway` is true, \"members\", or the name of the member that names the device")]
+enum GatewayField {
+    Is(bool),
+    By(String),
+}
+
+/// The word for a gateway whose document's members are devices.
+const MEMBERS: &str = "members";
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TimeFields {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    field: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    zone: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unit: Option<EpochUnit>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bits: Option<u32>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MetricFields {
+    from: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unit: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unit_from: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    scale: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    offset: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    range: Option<[f64; 2]>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    sentinels: Vec<SentinelField>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    deadband: Option<f64>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged, expecting = "a sentinel is a number, or { value = …, quality = \"uncertain\" }")]
+enum SentinelField {
+    Bad(f64),
+    Of { value: f64, quality: String },
+}
+
+/// Collects what is wrong.
+#[derive(Default)]
+struct Problems(Vec<Found>);
+
+impl Problems {
+    fn add(&mut self, path: &[Step], text: impl Into<String>) {
+        self.0.push(Found { path: path.to_vec(), text: text.into() });
+    }
+
+    /// What came out, if anything did; notes what is wrong otherwise.
+    fn take<T, E: fmt::Display>(&mut self, path: &[Step], outcome: Result<T, E>) -> Option<T> {
+        outcome.map_err(|error| self.add(path, error.to_string())).ok()
+    }
+
+    /// Reads each of a list.
+    fn each<T, E: fmt::Display>(
+        &mut self,
+        key: &'static str,
+        texts: &Texts,
+        read: impl Fn(&str) -> Result<T, E>,
+    ) -> Vec<T> {
+        if texts.0.len() > MAX_ENTRIES {
+            self.add(&[Step::Key(key)], format!("`{key}` has more than {MAX_ENTRIES} entries"));
+        }
+        let texts = texts.0.iter().enumerate();
+        let read = texts.filter_map(|(index, text)| {
+            let outcome = read(text).map_err(|error| format!("`{key}`: {error}"));
+            self.take(&[Step::Key(key), Step::Index(index)], outcome)
+        });
+        read.collect()
+    }
+}
+
+fn name_pattern(text: &str) -> Result<NamePattern, &'static str> {
+    NamePattern::try_from(text.to_owned())
+}
+
+fn check(fields: ProfileFields) -> Result<Profile, Vec<Found>> {
+    let mut problems = Problems::default();
+    check_name(&fields.name, &mut problems);
+    if fields.description.as_ref().is_some_and(|text| text.len() > MAX_DESCRIPTION_BYTES) {
+        problems.add(
+            &[Step::Key("description")],
+            format!("`description` has more than {MAX_DESCRIPTION_BYTES} bytes"),
+        );
+    }
+    let topics = problems.each("topics", &fields.topics, |text| text.parse::<TopicFilter>());
+    let devices = problems.each("devices", &fields.devices, DevicePattern::new);
+    if fields.topics.is_empty() && fields.devices.is_empty() {
+        problems.add(&[], "a profile says by `topics` or `devices` which messages it is for");
+    }
+    if fields.interval.is_some_and(|interval| interval.is_zero()) {
+        problems.add(&[Step::Key("interval")], "`interval` must be longer than nothing");
+    }
+    let documents = problems.each("documents", &fields.documents, name_pattern);
+    let ignore = problems.each("ignore", &fields.ignore, name_pattern);
+    let gateway = match &fields.gateway {
+        None | Some(GatewayField::Is(false)) => None,
+        Some(GatewayField::Is(true)) => Some(Gateway::Format),
+        Some(GatewayField::By(word)) if word == MEMBERS => Some(Gateway::Members),
+        Some(GatewayField::By(name)) => {
+            problems.take(&[Step::Key("gateway")], name_pattern(name)).map(Gateway::Member)
+        }
+    };
+    let time = fields.time.as_ref().map(|time| check_time(time, &mut problems)).unwrap_or_default();
+    if fields.metric.len() > MAX_ENTRIES {
+        problems.add(&[Step::Key("metric")], format!("there are more than {MAX_ENTRIES} metrics"));
+    }
+    let metrics = fields.metric.iter().enumerate();
+    let metrics: Vec<_> =
+        metrics.filter_map(|(index, metric)| check_metric(index, metric, &mut problems)).map(Arc::new).collect();
+    let document = problems.take(&[], serde_json::to_string(&fields)).unwrap_or_default();
+    if document.len() > MAX_PROFILE_BYTES {
+        problems.add(&[], format!("the profile has more than {MAX_PROFILE_BYTES} bytes"));
+    }
+    if !problems.0.is_empty() {
+        return Err(problems.0);
+    }
+    Ok(Profile {
+        name: fields.name.into(),
+        description: fields.description,
+        topics,
+        devices,
+        format: fields.format,
+        gateway,
+        interval: fields.interval,
+        time,
+        numbers_as_text: fields.numbers_as_text,
+        metrics,
+        documents,
+        ignore,
+        document,
+    })
+}
+
+fn check_name(name: &str, problems: &mut Problems) {
+    let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+    if name.is_empty() || name.len() > MAX_PROFILE_NAME_BYTES || !name.chars().all(is_allowed) {
+        problems.add(
+            &[Step::Key("name")],
+            format!("`name` has 1 to {MAX_PROFILE_NAME_BYTES} lower-case letters, digits, - and _"),
+        );
+    }
+}
+
+fn check_time(fields: &TimeFields, problems: &mut Problems) -> TimeField {
+    let path = |key| [Step::Key("time"), Step::Key(key)];
+    let field = fields.field.as_deref().and_then(|field| problems.take(&path("field"), name_pattern(field)));
+    let zone = fields.zone.as_deref().and_then(|zone| problems.take(&path("zone"), zone.parse::<Zone>()));
+    if fields.bits.is_some_and(|bits| bits != 32 && bits != 64) {
+        problems.add(&path("bits"), "`bits` is 32, of a counter that runs over, or 64");
+    }
+    if fields.bits == Some(32) && fields.unit.is_none() {
+        problems.add(&path("bits"), "a counter of 32 bits needs its `unit`: s, ms, us or ns");
+    }
+    TimeField { field, zone, unit: fields.unit, is_32_bit: fields.bits == Some(32) }
+}
+
+fn check_metric(index: usize, fields: &MetricFields, problems: &mut Problems) -> Option<MetricRule> {
+    let path = |key| [Step::Key("metric"), Step::Index(index), Step::Key(key)];
+    let from = problems.take(&path("from"), name_pattern(&fields.from))?;
+    let name = fields.name.as_deref().and_then(|name| {
+        let template = NameTemplate::new(name, from.stars()).map_err(|problem| format!("`name` {problem}"));
+        problems.take(&path("name"), template)
+    });
+    if fields.name.as_ref().is_some_and(|name| name.len() > MAX_NAME_BYTES) {
+        problems.add(&path("name"), format!("`name` has more than {MAX_NAME_BYTES} bytes"));
+    }
+    let unit = fields.unit.as_deref().and_then(|text| {
+        let (quantity, conversion) = problems.take(&path("unit"), unit::check(text))?;
+        Some(ProfileUnit { text: text.to_owned(), quantity: Some(quantity), conversion })
+    });
+    if fields.unit.is_some() && fields.unit_from.is_some() {
+        problems.add(&path("unit_from"), "a metric has `unit` or `unit_from`, not both");
+    }
+    let numbers = [fields.scale, fields.offset, fields.deadband].into_iter().flatten();
+    let sentinels = fields.sentinels.iter().enumerate().filter_map(|(place, sentinel)| {
+        let outcome = check_sentinel(sentinel);
+        let path = [Step::Key("metric"), Step::Index(index), Step::Key("sentinels"), Step::Index(place)];
+        problems.take(&path, outcome)
+    });
+    let sentinels: Vec<_> = sentinels.collect();
+    let ends = fields.range.into_iter().flatten();
+    if numbers.chain(ends).chain(sentinels.iter().map(|sentinel| sentinel.value)).any(|number| !number.is_finite()) {
+        problems.add(&path("from"), "a metric's numbers are finite");
+    }
+    if fields.scale == Some(0.0) {
+        problems.add(&path("scale"), "`scale` is not 0");
+    }
+    if fields.range.is_some_and(|[low, high]| low > high) {
+        problems.add(&path("range"), "`range` is [lowest, highest]");
+    }
+    if fields.deadband.is_some_and(|deadband| deadband < 0.0) {
+        problems.add(&path("deadband"), "`deadband` is not negative");
+    }
+    let factor = unit.as_ref().map_or(1.0, |unit| unit.conversion.factor);
+    Some(MetricRule {
+        from,
+        name,
+        unit,
+        unit_from: fields.unit_from.as_deref().map(dotted),
+        scale: fields.scale.unwrap_or(1.0),
+        offset: fields.offset.unwrap_or(0.0),
+        range: fields.range.map(|[low, high]| (low, high)),
+        sentinels,
+        deadband: fields.deadband.map(|deadband| deadband * factor.abs()),
+    })
+}
+
+/// A name, or a JSON pointer, as names are decoded.
+fn dotted(name: &str) -> String {
+    name.strip_prefix('/').map_or_else(|| name.to_owned(), |pointer| pointer.replace('/', "."))
+}
+
+fn check_sentinel(field: &SentinelField) -> Result<Sentinel, &'static str> {
+    match field {
+        SentinelField::Bad(value) => Ok(Sentinel { value: *value, quality: Quality::Bad }),
+        SentinelField::Of { value, quality } => match Quality::from_word(quality) {
+            Some(quality @ (Quality::Bad | Quality::Uncertain)) => Ok(Sentinel { value: *value, quality }),
+            _ => Err("the `quality` of a sentinel is bad or uncertain"),
+        },
+    }
+}

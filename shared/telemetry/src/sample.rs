@@ -1,0 +1,79 @@
+//! What a format's decoder hands on: samples, as the device wrote them.
+
+use std::sync::Arc;
+
+use crate::names::Name;
+use crate::reading::{Quality, TimeSource, Value};
+use crate::time::Micros;
+use crate::unit::Dialect;
+
+/// One name and value as the device wrote them, with the record they stood in.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Sample {
+    pub(crate) name: Arc<Name>,
+    pub(crate) value: Value,
+    /// What the format itself says of the value.
+    pub(crate) quality: Quality,
+    /// The unit that stood beside the value, and in whose terms.
+    pub(crate) unit: Option<(Arc<str>, Dialect)>,
+    /// The record's own time.
+    pub(crate) time: Option<SentTime>,
+    /// Which record of the payload, from 0: keeps records apart that have no time.
+    pub(crate) record: u32,
+    /// The device that a gateway speaks for.
+    pub(crate) device: Option<Arc<str>>,
+}
+
+impl Sample {
+    /// A value that stands by itself: good, without unit, time or device.
+    pub(crate) fn new(name: Arc<Name>, value: Value, record: u32) -> Self {
+        Self { name, value, quality: Quality::Good, unit: None, time: None, record, device: None }
+    }
+}
+
+/// A time as it was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SentTime {
+    /// As the clock had it; as if UTC where it has no zone.
+    pub(crate) at: Micros,
+    pub(crate) source: TimeSource,
+    pub(crate) basis: Basis,
+}
+
+/// What a sent time counts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Basis {
+    /// The epoch: a point in time.
+    Epoch,
+    /// The day and hour of a place, which is not said.
+    Local,
+    /// The epoch, in a counter of 32 bits that may have run over: so many microseconds are one round.
+    Wrapping(i64),
+}
+
+impl SentTime {
+    /// A point in time that the device wrote into its payload.
+    pub(crate) fn of_device(at: Micros) -> Self {
+        Self { at, source: TimeSource::Device, basis: Basis::Epoch }
+    }
+}
+
+/// The samples of one payload.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Payload {
+    pub(crate) samples: Vec<Sample>,
+    /// The `device_id` that the records name, if any does.
+    pub(crate) device_id: Option<String>,
+    /// Whether pairs stand in it that have to be kept apart.
+    pub(crate) has_pairs: bool,
+    /// Room for a name while decoding; kept for its memory.
+    pub(crate) path: String,
+}
+
+impl Payload {
+    pub(crate) fn clear(&mut self) {
+        self.samples.clear();
+        self.device_id = None;
+        self.has_pairs = false;
+    }
+}
