@@ -12,9 +12,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::{Offset, TimeZone, TimeZoneDatabase};
-use jiff::Timestamp;
 
 use crate::profile::{EpochUnit, TimeField};
 use crate::reading::{Correction, CorrectionReason, TimeSource, Value};
@@ -43,7 +43,12 @@ pub struct TimePolicy {
 
 impl Default for TimePolicy {
     fn default() -> Self {
-        Self { max_age_micros: 30 * DAY, max_ahead_micros: 10 * 60 * 1_000_000, outside: Outside::Arrival, zone: None }
+        Self {
+            max_age_micros: 30 * DAY,
+            max_ahead_micros: 10 * 60 * 1_000_000,
+            outside: Outside::Arrival,
+            zone: None,
+        }
     }
 }
 
@@ -142,7 +147,8 @@ impl Clock<'_> {
 
     fn read_count(&self, count: i128) -> Option<SentTime> {
         if let Some(unit) = self.field.and_then(|field| field.unit) {
-            let micros = i64::try_from(count.checked_mul(unit.multiply().into())? / i128::from(unit.divide())).ok()?;
+            let micros =
+                i64::try_from(count.checked_mul(unit.multiply().into())? / i128::from(unit.divide())).ok()?;
             return Some(self.of_unit(Micros(micros), unit));
         }
         if let Some(at) = Micros::from_epoch(count) {
@@ -165,7 +171,10 @@ impl Clock<'_> {
         };
         #[expect(clippy::cast_precision_loss, reason = "powers of ten up to a million are exact")]
         let micros = (count * unit.multiply() as f64 / unit.divide() as f64).round();
-        #[expect(clippy::cast_possible_truncation, reason = "a cast saturates, and such a time is not accepted")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a cast saturates, and such a time is not accepted"
+        )]
         Some(self.of_unit(Micros(micros as i64), unit))
     }
 
@@ -243,7 +252,11 @@ impl Clock<'_> {
             let distance = newest.0.saturating_sub(sent.at.0);
             if distance <= self.policy.max_age_micros {
                 let correction = corrected(CorrectionReason::Boot);
-                return Ok(Settled { at: self.arrival.plus(-distance), source: TimeSource::Arrival, correction });
+                return Ok(Settled {
+                    at: self.arrival.plus(-distance),
+                    source: TimeSource::Arrival,
+                    correction,
+                });
             }
         }
         match self.policy.outside {

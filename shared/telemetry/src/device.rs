@@ -118,6 +118,8 @@ fn read_latest(device: &DeviceId, metric: Metric, stored: &Item) -> Option<Readi
             .get("quality")
             .map_or(Some(Quality::Good), |word| Quality::from_word(word.as_s()?))?,
         time_source: TimeSource::from_word(stored.get("source")?.as_s()?)?,
+        unit_sent: None,
+        correction: None,
     })
 }
 
@@ -188,6 +190,8 @@ mod tests {
             unit: None,
             quality: Quality::Good,
             time_source: TimeSource::Device,
+            unit_sent: None,
+            correction: None,
         };
         let metrics = metrics.iter().map(|entry| (entry.0.into(), reading(entry))).collect();
         Latest { device: DeviceId::from_stored("s/d"), metrics, first_seen: Micros(1), last_seen: Micros(2) }

@@ -25,6 +25,8 @@ pub struct Envelope<'a> {
     pub client: Option<Cow<'a, str>>,
     /// What authenticated the client: a certificate's fingerprint, or an IAM principal.
     pub principal: Option<Cow<'a, str>>,
+    /// The MQTT 5 content type, where the publisher gave one.
+    pub content_type: Option<Cow<'a, str>>,
     /// When the broker received it; to the millisecond.
     pub received: Micros,
     /// AWS IoT's id of this delivery of the message.
@@ -46,6 +48,7 @@ impl<'a> Envelope<'a> {
             topic: fields.topic.ok_or(Reject::EnvelopeField("topic"))?,
             client: fields.client,
             principal: fields.principal,
+            content_type: fields.content_type,
             received: Micros::from_millis(received).ok_or(Reject::Received)?,
             trace: fields.trace,
         })
@@ -76,6 +79,7 @@ struct Fields<'a> {
     topic: Option<Cow<'a, str>>,
     client: Option<Cow<'a, str>>,
     principal: Option<Cow<'a, str>>,
+    content_type: Option<Cow<'a, str>>,
     received: Option<i64>,
     trace: Option<Cow<'a, str>>,
 }
@@ -102,6 +106,7 @@ impl<'de> Visitor<'de> for FieldsVisitor {
                 Some("payload") => fields.payload = map.next_value::<Scalar<'de>>()?.text(),
                 Some("topic") => fields.topic = map.next_value::<Scalar<'de>>()?.text(),
                 Some("client") => fields.client = map.next_value::<Scalar<'de>>()?.text(),
+                Some("content_type") => fields.content_type = map.next_value::<Scalar<'de>>()?.text(),
                 Some("principal") => fields.principal = map.next_value::<Scalar<'de>>()?.text(),
                 Some("received") => fields.received = map.next_value::<Scalar<'de>>()?.integer(),
                 Some("trace") => fields.trace = map.next_value::<Scalar<'de>>()?.text(),

@@ -6,43 +6,62 @@
 //! ```text
 //! record text ─Envelope::parse─► Envelope ─Decoder::decode─► readings ─pack─► spans ─to_item─► DynamoDB JSON
 //!                                    └─────── Reject ◄──────────┘               └─latest─► Latest per device
+//!
+//! inside of Decoder::decode:  bytes ─Format─► samples ─normalise─► readings
+//!                                     (names, clock, units; the device's Profile says what they do not)
 //! ```
 //!
 //! ```
-//! use telemetry::{Decoder, Envelope, IdentityRules, pack};
+//! use telemetry::{Decoder, Envelope, pack};
 //!
 //! let envelope = Envelope::parse(
 //!     r#"{"payload": "eyJ0ZW1wZXJhdHVyZSI6IDIyLjV9", "topic": "dt/plant-1/pump-7/state",
 //!         "client": "pump-7", "received": 1795417200250}"#,
 //! )?;
 //! let mut readings = Vec::new();
-//! Decoder::new(IdentityRules::default()).decode(&envelope, &mut readings)?;
+//! Decoder::default().decode(&envelope, &mut readings)?;
 //! assert_eq!(readings[0].device.as_str(), "plant-1/pump-7");
 //! assert_eq!(pack(readings)[0].to_item(None).span.len(), 16 + 1 + 16);
 //! # Ok::<(), telemetry::Reject>(())
 //! ```
 
 pub mod attribute;
+mod clock;
 mod decoder;
 mod device;
+mod device_pattern;
 mod envelope;
+mod format;
 mod interner;
-mod json;
+mod length;
 pub mod limits;
+mod names;
+mod normalise;
 mod presence;
+mod profile;
 mod reading;
 mod reject;
+mod sample;
 mod scalar;
 mod span;
 mod time;
 mod topic;
+mod unit;
 
-pub use decoder::Decoder;
+pub use clock::{Outside, TimePolicy, Zone, ZoneError};
+pub use decoder::{Decoded, Decoder, Settings};
 pub use device::{ByMetric, Latest, LatestAttribute, latest, latest_attribute};
+pub use device_pattern::DevicePattern;
 pub use envelope::Envelope;
-pub use json::TIME_NAMES;
+pub use format::Format;
+pub use length::Length;
+pub use names::TIME_NAMES;
 pub use presence::{Lifecycle, LifecycleError, Presence};
-pub use reading::{DeviceId, Metric, Quality, Reading, TimeSource, Value};
+pub use profile::{
+    EpochUnit, Gateway, MetricRule, NamePattern, Problem, Profile, ProfileError, ProfileUnit, Profiles,
+    Sentinel, TimeField,
+};
+pub use reading::{Correction, CorrectionReason, DeviceId, Metric, Quality, Reading, TimeSource, Value};
 pub use reject::Reject;
 pub use scalar::Scalar;
 pub use span::{Run, RunReading, Span, SpanError, SpanItem, StoredSpan, pack, standing};

@@ -7,7 +7,7 @@ use foldhash::fast::RandomState;
 
 use crate::profile::{MetricRule, Profile};
 use crate::reading::Metric;
-use crate::unit::{self, Conversion, Dialect, Quantity};
+use crate::unit::{self, Conversion, Quantity};
 
 /// How many names are remembered; then all are forgotten and learnt anew, so that devices which
 /// invent names cannot make a warm function grow.
@@ -50,8 +50,8 @@ pub(crate) struct Name {
     pub(crate) role: Option<Role>,
     /// The metric that it is stored as.
     pub(crate) metric: Metric,
-    /// The unit that the name or the profile says its values have, and the way from there.
-    pub(crate) conversion: Option<Conversion>,
+    /// The unit that the name or the profile says its values have.
+    pub(crate) unit: Option<NamedUnit>,
     /// What it measures, where that is known.
     pub(crate) quantity: Option<&'static Quantity>,
     /// What the profile says of it.
@@ -60,6 +60,14 @@ pub(crate) struct Name {
     pub(crate) is_ignored: bool,
     /// Whether its texts are JSON documents, as the profile says.
     pub(crate) is_document: bool,
+}
+
+/// A unit that follows from a name, and the way from there to the canonical one.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct NamedUnit {
+    /// As the name or the profile writes it.
+    pub(crate) sent: Arc<str>,
+    pub(crate) conversion: Conversion,
 }
 
 /// What a member of a record may be, by its name.
@@ -77,6 +85,8 @@ pub(crate) enum Role {
     PairUnit,
     /// The unit of all values of a quantity in this record, such as `TempUnit`.
     UnitOf(&'static Quantity),
+    /// The unit of those metrics of which the profile says so.
+    UnitSource,
 }
 
 /// The names that have been met under one profile, or under none.
@@ -104,39 +114,37 @@ fn describe(sent: &str, profile: Option<&Profile>) -> Name {
     let is_document = profile.is_some_and(|profile| profile.has_document(sent));
     let role = profile.and_then(|profile| profile.role(sent)).or_else(|| role(&sent[last_level..]));
     let sent: Arc<str> = Arc::from(sent);
-    let plain = Name {
+    let mut name = Name {
         metric: Arc::clone(&sent),
         quantity: unit::quantity_of_name(&sent),
         sent: Arc::clone(&sent),
         last_level,
         role,
-        conversion: None,
+        unit: None,
         rule: None,
         is_ignored,
         is_document,
     };
     if let Some((rule, metric)) = profile.and_then(|profile| profile.rule(&sent)) {
-        let (quantity, conversion) = match &rule.unit {
-            Some(unit) => (unit.quantity, Some(unit.conversion.clone())),
-            None => (plain.quantity, None),
-        };
-        return Name { metric, quantity, conversion, rule: Some(rule), ..plain };
+        if let Some(unit) = &rule.unit {
+            name.quantity = unit.quantity;
+            name.unit = Some(NamedUnit { sent: Arc::clone(&unit.text), conversion: unit.conversion.clone() });
+        }
+        name.metric = metric;
+        name.rule = Some(rule);
+    } else if let Some(suffix) = unit::of_name(&sent) {
+        name.metric = suffix.stem.into();
+        name.quantity = suffix.quantity;
+        name.unit = Some(NamedUnit { sent: suffix.unit_sent, conversion: suffix.conversion });
     }
-    match unit::of_name(&sent) {
-        Some(suffix) => Name {
-            metric: suffix.stem.into(),
-            quantity: suffix.quantity,
-            conversion: Some(suffix.conversion),
-            ..plain
-        },
-        None => plain,
-    }
+    name
 }
 
 fn role(level: &str) -> Option<Role> {
     let position = |names: &[&str]| names.iter().position(|known| known.eq_ignore_ascii_case(level));
     position(&TIME_NAMES)
-        .map(Role::Time)
+        // Rank 0 is the time that a profile names.
+        .map(|place| Role::Time(place + 1))
         .or_else(|| position(&DEVICE_ID_NAMES).map(|_| Role::DeviceId))
         .or_else(|| position(&PAIR_NAMES).map(|_| Role::PairName))
         .or_else(|| position(&PAIR_VALUES).map(|_| Role::PairValue))
@@ -170,8 +178,8 @@ mod tests {
         let check = |sent: &str, expected: Option<Role>| {
             assert_eq!(Names::default().get(sent, None).role, expected, "{sent}");
         };
-        check("ts", Some(Role::Time(0)));
-        check("log.3.Timestamp", Some(Role::Time(1)));
+        check("ts", Some(Role::Time(1)));
+        check("log.3.Timestamp", Some(Role::Time(2)));
         check("Device_ID", Some(Role::DeviceId));
         check("value", Some(Role::PairValue));
         check("temperature", None);

@@ -90,6 +90,12 @@ pub enum Reject {
     /// A number that cannot be stored.
     #[error("the payload has a number whose magnitude is outside 1e-130 to 1e126")]
     NumberRange,
+    /// A time outside of what the policy accepts, where that is to refuse.
+    #[error("the payload has a time outside of the accepted range around its arrival")]
+    TimeRange,
+    /// A unit that cannot be converted to the one in the profile.
+    #[error("the payload has a unit of another quantity than the profile says")]
+    Unit,
     /// Only nulls, or nothing.
     #[error("the payload has no value")]
     NoValue,
@@ -108,6 +114,8 @@ impl Reject {
             Self::CutShort => "cut_short",
             Self::NotANumber { .. } | Self::NotJson { .. } => "not_json",
             Self::Shape(_) => "shape",
+            Self::TimeRange => "time",
+            Self::Unit => "unit",
             Self::TooLarge(_)
             | Self::Depth
             | Self::Samples

@@ -56,21 +56,14 @@ pub(crate) fn explain(error: &serde_json::Error, text: &str) -> Reject {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::super::Format;
+    use super::super::testing::show as show_samples;
+    use crate::limits::{MAX_DEPTH, MAX_NAME_BYTES, MAX_SAMPLES, MAX_TEXT_BYTES};
+    use crate::names::TIME_NAMES;
+    use crate::reject::Reject;
 
-    const TS: i64 = 1_700_000_000_000_000;
-
-    /// Decodes and prints each sample as `name=value@seconds after TS` (`@-` without a time), with
-    /// `#record` where the payload has several.
     fn show(payload: &[u8]) -> Result<String, Reject> {
-        let mut decoded = Payload::default();
-        decode(payload, &mut Interner::default(), &mut decoded)?;
-        let words = decoded.samples.iter().map(|sample| {
-            let at = sample.at.map_or("-".to_owned(), |at| ((at.0 - TS) / 1_000_000).to_string());
-            let record = if sample.record > 0 { format!("#{}", sample.record) } else { String::new() };
-            format!("{}={}@{at}{record}", sample.metric, sample.value)
-        });
-        Ok(words.collect::<Vec<_>>().join(" "))
+        show_samples(Format::Json, payload, None)
     }
 
     #[test]

@@ -6,11 +6,11 @@ pub(crate) mod shape;
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock::Clock;
 use crate::names::Names;
 use crate::profile::Profile;
 use crate::reject::Reject;
 use crate::sample::Payload;
-use crate::time::Clock;
 
 /// How a payload is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -31,8 +31,25 @@ pub(crate) struct Context<'a> {
 }
 
 impl Format {
-    /// The format that a payload's bytes show, where they can: JSON and CBOR only.
-    fn of_bytes(bytes: &[u8]) -> Self {
+    /// The format that an MQTT 5 content type names, its parameters aside.
+    pub(crate) fn of_content_type(content_type: &str) -> Option<Self> {
+        let media_type = content_type.split(';').next().unwrap_or_default().trim();
+        match media_type.to_ascii_lowercase().as_str() {
+            "application/json" | "text/json" => Some(Self::Json),
+            _ => None,
+        }
+    }
+
+    /// The format that the last level of a topic names.
+    pub(crate) fn of_topic_level(level: &str) -> Option<Self> {
+        match level {
+            "json" => Some(Self::Json),
+            _ => None,
+        }
+    }
+
+    /// The format that a payload's bytes show. Only those are told that no other payload is mistaken for.
+    pub(crate) fn of_bytes(bytes: &[u8]) -> Self {
         let _ = bytes;
         Self::Json
     }
@@ -52,5 +69,42 @@ impl Format {
             Self::Json => json::decode(bytes, context, payload)?,
         }
         if payload.samples.is_empty() { Err(Reject::NoValue) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
+    use crate::clock::TimePolicy;
+    use crate::time::Micros;
+
+    /// 2023-11-14T22:13:20Z, from which samples' times are shown.
+    pub(crate) const TS: Micros = Micros(1_700_000_000_000_000);
+
+    /// The samples of a payload that arrives an hour after [`TS`].
+    pub(crate) fn read(format: Format, bytes: &[u8], profile: Option<&Profile>) -> Result<Payload, Reject> {
+        let clock = Clock {
+            arrival: TS.plus(3_600_000_000),
+            policy: &TimePolicy::default(),
+            field: profile.map(|profile| &profile.time),
+        };
+        let mut payload = Payload::default();
+        let mut names = Names::default();
+        format.decode(bytes, &mut Context { names: &mut names, profile, clock: &clock }, &mut payload)?;
+        Ok(payload)
+    }
+
+    /// Each sample as `name=value@seconds after TS` (`@-` without a time), with its unit, and `#record` where the
+    /// payload has several; `device:` before those of a gateway's devices.
+    pub(crate) fn show(format: Format, bytes: &[u8], profile: Option<&Profile>) -> Result<String, Reject> {
+        let payload = read(format, bytes, profile)?;
+        let words = payload.samples.iter().map(|sample| {
+            let device = sample.device.as_ref().map(|device| format!("{device}:")).unwrap_or_default();
+            let at = sample.time.map_or("-".to_owned(), |time| ((time.at.0 - TS.0) / 1_000_000).to_string());
+            let unit = sample.unit.as_ref().map(|(text, _)| format!("[{text}]")).unwrap_or_default();
+            let record = if sample.record > 0 { format!("#{}", sample.record) } else { String::new() };
+            format!("{device}{}={}{unit}@{at}{record}", sample.name.sent, sample.value)
+        });
+        Ok(words.collect::<Vec<_>>().join(" "))
     }
 }

@@ -73,8 +73,10 @@ pub(super) fn give_units(samples: &mut Vec<Sample>, first: usize) {
     for (role, source, text) in sources {
         let mut is_used = false;
         let takes = |sample: &Sample| match role {
-            Role::UnitOf(quantity) => sample.name.quantity == Some(quantity) && sample.name.conversion.is_none(),
-            _ => sample.name.rule.as_ref().is_some_and(|rule| rule.unit_from.as_deref() == Some(&*source.sent)),
+            Role::UnitOf(quantity) => sample.name.quantity == Some(quantity) && sample.name.unit.is_none(),
+            _ => {
+                sample.name.rule.as_ref().is_some_and(|rule| rule.unit_from.as_deref() == Some(&*source.sent))
+            }
         };
         for sample in samples[first..].iter_mut().filter(|sample| sample.unit.is_none() && takes(sample)) {
             sample.unit = Some((Arc::clone(&text), Dialect::Written));
@@ -122,7 +124,8 @@ pub(super) fn read_columns(
         let mut index = 0;
         samples.retain(|sample| {
             index += 1;
-            let is_time = sample.name.sent.strip_prefix(&*times_name.sent).is_some_and(|rest| rest.starts_with('.'));
+            let is_time =
+                sample.name.sent.strip_prefix(&*times_name.sent).is_some_and(|rest| rest.starts_with('.'));
             index <= first || !is_time
         });
     }

@@ -56,16 +56,7 @@ impl<'s, 'c> Shape<'s, 'c> {
     pub(crate) fn new(context: &'s mut Context<'c>, payload: &'s mut Payload) -> Self {
         let mut path = std::mem::take(&mut payload.path);
         path.clear();
-        Self {
-            context,
-            payload,
-            path,
-            depth: 0,
-            record: 0,
-            device: None,
-            profile_time: None,
-            reject: None,
-        }
+        Self { context, payload, path, depth: 0, record: 0, device: None, profile_time: None, reject: None }
     }
 
     /// Ends the document; why it was refused, where it was not the parser that did.
@@ -313,14 +304,16 @@ impl<'s, 'c> Shape<'s, 'c> {
         if !matches!(name.role, Some(Role::Time(_))) {
             return;
         }
-        let times = self.payload.samples[before..].iter().map(|sample| self.context.clock.read(&sample.value));
+        let times =
+            self.payload.samples[before..].iter().map(|sample| self.context.clock.read(&sample.value));
         record.times = times.collect::<Option<Vec<_>>>().map(|times| (name, times));
         record.needs_shaping |= record.times.is_some();
     }
 
     /// Takes the last sample as a name, if it can be one.
     fn pop_identity(&mut self) -> Option<String> {
-        let sample = self.payload.samples.pop_if(|s| matches!(s.value, Value::Text(_) | Value::Integer(_)))?;
+        let sample =
+            self.payload.samples.pop_if(|s| matches!(s.value, Value::Text(_) | Value::Integer(_)))?;
         Some(sample.value.to_string())
     }
 
@@ -491,7 +484,8 @@ impl<'de> Visitor<'de> for Node<'_, '_, '_> {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
-        let is_document = matches!(self.place, Place::Payload) && text.trim_ascii_start().starts_with(['{', '[', '"']);
+        let is_document =
+            matches!(self.place, Place::Payload) && text.trim_ascii_start().starts_with(['{', '[', '"']);
         if is_document { self.shape.read_document(text, Place::Payload) } else { self.shape.push_text(text) }
     }
 

@@ -35,9 +35,9 @@ use crate::topic::TopicFilter;
 use crate::unit::{Conversion, Quantity};
 
 pub use name_pattern::NamePattern;
+pub(crate) use name_pattern::NameTemplate;
 pub use set::Profiles;
 pub use written::{Problem, ProfileError};
-pub(crate) use name_pattern::NameTemplate;
 
 /// What is known of a kind of device; checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -143,10 +143,10 @@ pub struct MetricRule {
     pub scale: f64,
     /// What is added then.
     pub offset: f64,
-    /// Lowest and highest plausible number, in `unit`.
+    /// Lowest and highest plausible number, in the canonical unit.
     pub range: Option<(f64, f64)>,
-    /// Numbers as sent that say something else than a measurement.
-    pub sentinels: Vec<Sentinel>,
+    /// Numbers as sent that say something else than a measurement; `None`: those that are known of sensors.
+    pub sentinels: Option<Vec<Sentinel>>,
     /// How far a number has to be from what a shadow shows to be sent, in the canonical unit.
     pub deadband: Option<f64>,
 }
@@ -155,7 +155,7 @@ pub struct MetricRule {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProfileUnit {
     /// As written.
-    pub text: String,
+    pub text: Arc<str>,
     pub(crate) quantity: Option<&'static Quantity>,
     pub(crate) conversion: Conversion,
 }

@@ -56,9 +56,14 @@ impl Profiles {
 impl Profile {
     /// How much its patterns say of a message, in characters; `None` if they do not fit.
     fn fit(&self, topic: &str, device: Option<&str>) -> Option<usize> {
-        let by_topic = self.topics.iter().filter(|filter| filter.matches(topic)).map(|filter| filter.weight()).max();
+        let by_topic =
+            self.topics.iter().filter(|filter| filter.matches(topic)).map(|filter| filter.weight()).max();
         let by_device = device.and_then(|device| {
-            self.devices.iter().filter(|pattern| pattern.matches(device)).map(|pattern| pattern.weight()).max()
+            self.devices
+                .iter()
+                .filter(|pattern| pattern.matches(device))
+                .map(|pattern| pattern.weight())
+                .max()
         });
         let topic_weight = if self.topics.is_empty() { Some(0) } else { by_topic }?;
         let device_weight = if self.devices.is_empty() { Some(0) } else { by_device }?;

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use toml::de::{DeTable, DeValue};
 
-use super::{EpochUnit, Gateway, MetricRule, NamePattern, NameTemplate, Profile, ProfileUnit, Sentinel, TimeField};
+use super::{
+    EpochUnit, Gateway, MetricRule, NamePattern, NameTemplate, Profile, ProfileUnit, Sentinel, TimeField,
+};
 use crate::clock::Zone;
 use crate::device_pattern::DevicePattern;
 use crate::format::Format;
@@ -92,9 +94,12 @@ impl Profile {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn from_json(text: &str) -> Result<Self, ProfileError> {
-        let fields = serde_json::from_str(text).map_err(|error| ProfileError::one(error.to_string(), None))?;
+        let fields =
+            serde_json::from_str(text).map_err(|error| ProfileError::one(error.to_string(), None))?;
         check(fields).map_err(|problems| {
-            ProfileError(problems.into_iter().map(|Found { text, .. }| Problem { line: None, text }).collect())
+            ProfileError(
+                problems.into_iter().map(|Found { text, .. }| Problem { line: None, text }).collect(),
+            )
         })
     }
 }
@@ -117,7 +122,11 @@ struct Found {
 fn place_of(table: &DeTable<'_>, path: &[Step]) -> Option<usize> {
     let (Some(Step::Key(key)), rest) = (path.first(), path.get(1..)?) else { return None };
     let (key, value) = table.iter().find(|(name, _)| name.get_ref() == key)?;
-    place_in(value.get_ref(), rest).or(Some(if rest.is_empty() { key.span().start } else { value.span().start }))
+    place_in(value.get_ref(), rest).or(Some(if rest.is_empty() {
+        key.span().start
+    } else {
+        value.span().start
+    }))
 }
 
 fn place_in(value: &DeValue<'_>, path: &[Step]) -> Option<usize> {
@@ -187,7 +196,10 @@ impl From<OneOrMany> for Texts {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(untagged, expecting = "`gateway` is true, \"members\", or the name of the member that names the device")]
+#[serde(
+    untagged,
+    expecting = "`gateway` is true, \"members\", or the name of the member that names the device"
+)]
 enum GatewayField {
     Is(bool),
     By(String),
@@ -225,8 +237,8 @@ struct MetricFields {
     offset: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     range: Option<[f64; 2]>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    sentinels: Vec<SentinelField>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sentinels: Option<Vec<SentinelField>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     deadband: Option<f64>,
 }
@@ -307,8 +319,10 @@ fn check(fields: ProfileFields) -> Result<Profile, Vec<Found>> {
         problems.add(&[Step::Key("metric")], format!("there are more than {MAX_ENTRIES} metrics"));
     }
     let metrics = fields.metric.iter().enumerate();
-    let metrics: Vec<_> =
-        metrics.filter_map(|(index, metric)| check_metric(index, metric, &mut problems)).map(Arc::new).collect();
+    let metrics: Vec<_> = metrics
+        .filter_map(|(index, metric)| check_metric(index, metric, &mut problems))
+        .map(Arc::new)
+        .collect();
     let document = problems.take(&[], serde_json::to_string(&fields)).unwrap_or_default();
     if document.len() > MAX_PROFILE_BYTES {
         problems.add(&[], format!("the profile has more than {MAX_PROFILE_BYTES} bytes"));
@@ -368,20 +382,20 @@ fn check_metric(index: usize, fields: &MetricFields, problems: &mut Problems) ->
     }
     let unit = fields.unit.as_deref().and_then(|text| {
         let (quantity, conversion) = problems.take(&path("unit"), unit::check(text))?;
-        Some(ProfileUnit { text: text.to_owned(), quantity: Some(quantity), conversion })
+        Some(ProfileUnit { text: text.into(), quantity: Some(quantity), conversion })
     });
     if fields.unit.is_some() && fields.unit_from.is_some() {
         problems.add(&path("unit_from"), "a metric has `unit` or `unit_from`, not both");
     }
     let numbers = [fields.scale, fields.offset, fields.deadband].into_iter().flatten();
-    let sentinels = fields.sentinels.iter().enumerate().filter_map(|(place, sentinel)| {
-        let outcome = check_sentinel(sentinel);
+    let mut sentinel = |(place, field): (usize, &SentinelField)| {
         let path = [Step::Key("metric"), Step::Index(index), Step::Key("sentinels"), Step::Index(place)];
-        problems.take(&path, outcome)
-    });
-    let sentinels: Vec<_> = sentinels.collect();
+        problems.take(&path, check_sentinel(field))
+    };
+    let sentinels: Option<Vec<_>> =
+        fields.sentinels.as_ref().map(|fields| fields.iter().enumerate().filter_map(&mut sentinel).collect());
     let ends = fields.range.into_iter().flatten();
-    if numbers.chain(ends).chain(sentinels.iter().map(|sentinel| sentinel.value)).any(|number| !number.is_finite()) {
+    if numbers.chain(ends).any(|number| !number.is_finite()) {
         problems.add(&path("from"), "a metric's numbers are finite");
     }
     if fields.scale == Some(0.0) {
@@ -393,7 +407,8 @@ fn check_metric(index: usize, fields: &MetricFields, problems: &mut Problems) ->
     if fields.deadband.is_some_and(|deadband| deadband < 0.0) {
         problems.add(&path("deadband"), "`deadband` is not negative");
     }
-    let factor = unit.as_ref().map_or(1.0, |unit| unit.conversion.factor);
+    let (factor, zero) =
+        unit.as_ref().map_or((1.0, 0.0), |unit| (unit.conversion.factor, unit.conversion.offset));
     Some(MetricRule {
         from,
         name,
@@ -401,7 +416,7 @@ fn check_metric(index: usize, fields: &MetricFields, problems: &mut Problems) ->
         unit_from: fields.unit_from.as_deref().map(dotted),
         scale: fields.scale.unwrap_or(1.0),
         offset: fields.offset.unwrap_or(0.0),
-        range: fields.range.map(|[low, high]| (low, high)),
+        range: fields.range.map(|[low, high]| (low * factor + zero, high * factor + zero)),
         sentinels,
         deadband: fields.deadband.map(|deadband| deadband * factor.abs()),
     })
@@ -414,6 +429,9 @@ fn dotted(name: &str) -> String {
 
 fn check_sentinel(field: &SentinelField) -> Result<Sentinel, &'static str> {
     match field {
+        SentinelField::Bad(value) | SentinelField::Of { value, .. } if !value.is_finite() => {
+            Err("a sentinel is a finite number")
+        }
         SentinelField::Bad(value) => Ok(Sentinel { value: *value, quality: Quality::Bad }),
         SentinelField::Of { value, quality } => match Quality::from_word(quality) {
             Some(quality @ (Quality::Bad | Quality::Uncertain)) => Ok(Sentinel { value: *value, quality }),

@@ -276,6 +276,8 @@ impl Span {
             unit: cell.unit.clone(),
             quality: cell.quality,
             time_source: row.time_source,
+            unit_sent: None,
+            correction: None,
         }
     }
 
