@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde::Serialize;
 use telemetry::limits::{MAX_NAME_BYTES, MAX_PAYLOAD_BYTES, MAX_SAMPLES, MAX_TEXT_BYTES};
-use telemetry::{Decoder, Envelope, IdentityRules, Micros, Reading, Reject, Value};
+use telemetry::{Decoder, Envelope, Micros, Reading, Reject, Value};
 
 /// 2026-11-23T07:00:00.25Z.
 const RECEIVED: Micros = Micros(1_795_417_200_250_000);
@@ -66,7 +66,7 @@ fn decode(decoder: &mut Decoder, payload: &[u8]) -> Result<Vec<Reading>, Reject>
 }
 
 fn fresh(payload: &[u8]) -> Result<Vec<Reading>, Reject> {
-    decode(&mut Decoder::new(IdentityRules::default()), payload)
+    decode(&mut Decoder::default(), payload)
 }
 
 #[derive(Serialize)]
@@ -156,7 +156,7 @@ fn a_payload_is_refused_exactly_if_its_name_says_so() {
 /// seen other messages before.
 fn assert_harmless(payload: &[u8]) {
     thread_local! {
-        static EXPERIENCED: RefCell<Decoder> = RefCell::new(Decoder::new(IdentityRules::default()));
+        static EXPERIENCED: RefCell<Decoder> = RefCell::new(Decoder::default());
     }
     let outcome = fresh(payload);
     let again = EXPERIENCED.with_borrow_mut(|decoder| decode(decoder, payload));

@@ -61,7 +61,7 @@ impl RuleSource {
             (Ok(loaded), _) => loaded,
             // What was good a while ago is better than nothing.
             (Err(error), Some(known)) => {
-                tracing::warn!(error = cloud::lambda::chain(&error), "rules could not be read again");
+                tracing::warn!(error = cloud::error::chain(&error), "rules could not be read again");
                 return Ok(Current { rules: Arc::clone(&known.rules), broken: 0, have_changed: false });
             }
             (Err(error), None) => return Err(error),
@@ -75,7 +75,7 @@ impl RuleSource {
         }
         let last_good = loaded.broken.iter().filter_map(|(name, _)| known.as_ref()?.rules.get(name).cloned());
         let unreadable = loaded.broken.iter().map(|(name, _)| Arc::from(name.as_str()));
-        let rules = RuleSet::new(loaded.rules.iter().map(|(rule, _)| Arc::clone(rule)).chain(last_good));
+        let rules = RuleSet::new(loaded.good.iter().map(|(rule, _)| Arc::clone(rule)).chain(last_good));
         let rules = rules.with_unreadable(unreadable);
         let have_changed = known.as_ref().is_none_or(|known| *known.rules != rules);
         let rules = match known {

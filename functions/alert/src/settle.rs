@@ -10,7 +10,7 @@ use alert::{
 use cloud::Error as CloudError;
 use cloud::alerts::Stored;
 use cloud::error::Disposition;
-use cloud::lambda::chain;
+use cloud::error::chain;
 use cloud::retry::Deadline;
 use telemetry::{DeviceId, Latest, Micros, Reading, Span, pack};
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use cloud::Error as CloudError;
-use cloud::lambda::{Invocation, ReportedError, chain, emit};
+use cloud::error::chain;
+use cloud::lambda::{Invocation, ReportedError, emit};
 use cloud::metrics::MetricLine;
 use cloud::objects::Bucket;
 use cloud::quarantine::MEDIA_TYPE as JSON_LINES;

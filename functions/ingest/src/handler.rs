@@ -2,12 +2,15 @@
 
 use std::cell::RefCell;
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use cloud::Error as CloudError;
 use cloud::config::IngestConfig;
 use cloud::devices::Devices;
-use cloud::lambda::{Invocation, ReportedError, chain, emit};
+use cloud::error::chain;
+use cloud::lambda::{Invocation, ReportedError, emit};
 use cloud::metrics::MetricLine;
+use cloud::profiles::ProfileSource;
 use cloud::quarantine::Quarantine;
 use cloud::readings::Readings;
 use cloud::retry::Deadline;
@@ -24,6 +27,7 @@ pub struct Deps {
     readings: Readings,
     devices: Devices,
     quarantine: Quarantine,
+    profiles: ProfileSource,
     stage: String,
     retention_days: Option<u32>,
     decoder: RefCell<Decoder>,
@@ -31,16 +35,38 @@ pub struct Deps {
 
 impl Deps {
     /// Where to write, and how to decode.
-    pub fn new(readings: Readings, devices: Devices, quarantine: Quarantine, config: IngestConfig) -> Self {
-        let decoder = RefCell::new(Decoder::new(config.identity));
+    pub fn new(
+        readings: Readings,
+        devices: Devices,
+        quarantine: Quarantine,
+        profiles: ProfileSource,
+        config: IngestConfig,
+    ) -> Self {
+        let decoder = RefCell::new(Decoder::new(config.settings, Arc::default()));
         Self {
             readings,
             devices,
             quarantine,
+            profiles,
             stage: config.stage,
             retention_days: config.retention_days,
             decoder,
         }
+    }
+
+    /// What became of an invocation's messages.
+    fn metric_line(&self, source: Source, counts: &Counts, invocation: &Invocation) -> MetricLine {
+        let dimensions = vec![
+            ("Stage", self.stage.clone()),
+            ("Function", "ingest".to_owned()),
+            ("Source", source.as_str().to_owned()),
+        ];
+        MetricLine::new(dimensions)
+            .count("Received", counts.received)
+            .count("Stored", counts.stored)
+            .count("Quarantined", counts.quarantined)
+            .count("HandedBack", counts.handed_back)
+            .property("request_id", &invocation.request_id)
     }
 }
 
@@ -50,6 +76,9 @@ pub enum HandlerError {
     /// The event is none that can be taken apart: Lambda keeps it for the on-failure destination.
     #[error(transparent)]
     UnknownEvent(#[from] UnknownEvent),
+    /// Without the profiles it is not known what messages mean: the source is to bring them again.
+    #[error("the profiles could not be read; the event comes again")]
+    ProfilesNotRead(#[source] CloudError),
     /// A direct invocation cannot hand its message back in an answer: Lambda is to invoke again.
     #[error("the message could not be stored; Lambda invokes again")]
     NotStored,
@@ -59,6 +88,7 @@ impl ReportedError for HandlerError {
     fn error_type(&self) -> &'static str {
         match self {
             Self::UnknownEvent(_) => "Tidegate.UnknownEvent",
+            Self::ProfilesNotRead(_) => "Tidegate.ProfilesNotRead",
             Self::NotStored => "Tidegate.NotStored",
         }
     }
@@ -67,22 +97,32 @@ impl ReportedError for HandlerError {
 /// Decodes and stores one event's messages.
 ///
 /// # Errors
-/// If the event is of no known shape, or the one message of a direct invocation could not be stored.
+/// If the event is of no known shape, the profiles cannot be read, or the one message of a direct invocation could not
+/// be stored.
 pub async fn handle(event: &str, invocation: &Invocation, deps: &Deps) -> Result<Response, HandlerError> {
     let event = Event::parse(event)?;
-    let Plan { items, updates, objects, fates, readings } =
-        Plan::new(event.records, &mut deps.decoder.borrow_mut(), deps.retention_days);
+    let current = deps.profiles.current(invocation.deadline).await.map_err(HandlerError::ProfilesNotRead)?;
+    let plan = {
+        let mut decoder = deps.decoder.borrow_mut();
+        decoder.set_profiles(current.profiles);
+        Plan::new(event.records, &mut decoder, deps.retention_days)
+    };
+    let Plan { items, updates, objects, fates, readings } = plan;
     let ((failed_devices, mut errors), (failed_days, object_errors)) = tokio::join!(
         store(items, updates, deps, invocation.deadline),
         quarantine(objects, deps, invocation.deadline)
     );
     errors.extend(object_errors);
     let has_failed = |fate: &Fate| match fate {
-        Fate::Stored(device) => failed_devices.contains(device),
+        Fate::Stored(devices) => devices.iter().any(|device| failed_devices.contains(device)),
         Fate::Quarantined(day) => failed_days.contains(day),
     };
     let counts = Counts::of(fates.iter().map(|(_, fate)| (fate, has_failed(fate))));
-    report(&counts, readings, &errors, event.source, &deps.stage, &invocation.request_id);
+    let line = deps.metric_line(event.source, &counts, invocation);
+    emit(&line.count("Readings", readings).count("BrokenProfiles", current.broken));
+    for error in &errors {
+        tracing::warn!(request_id = invocation.request_id, error = chain(error), "a request to AWS failed");
+    }
     if event.source == Source::Rule && counts.handed_back > 0 {
         return Err(HandlerError::NotStored);
     }
@@ -146,31 +186,4 @@ impl Counts {
         }
         counts
     }
-}
-
-/// The one place where an invocation's counts and errors go out.
-fn report(
-    counts: &Counts,
-    readings: usize,
-    errors: &[CloudError],
-    source: Source,
-    stage: &str,
-    request_id: &str,
-) {
-    for error in errors {
-        tracing::warn!(request_id, error = chain(error), "a request to AWS failed");
-    }
-    let dimensions = vec![
-        ("Stage", stage.to_owned()),
-        ("Function", "ingest".to_owned()),
-        ("Source", source.as_str().to_owned()),
-    ];
-    let line = MetricLine::new(dimensions)
-        .count("Received", counts.received)
-        .count("Stored", counts.stored)
-        .count("Quarantined", counts.quarantined)
-        .count("HandedBack", counts.handed_back)
-        .count("Readings", readings)
-        .property("request_id", request_id);
-    emit(&line);
 }

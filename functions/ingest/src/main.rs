@@ -2,8 +2,10 @@
 
 use cloud::config::IngestConfig;
 use cloud::devices::Devices;
+use cloud::documents::Documents;
 use cloud::lambda::{self, RuntimeError};
 use cloud::objects::Bucket;
+use cloud::profiles::ProfileSource;
 use cloud::quarantine::Quarantine;
 use cloud::readings::Readings;
 use cloud::{clients, sdk};
@@ -16,8 +18,9 @@ async fn main() -> Result<(), RuntimeError> {
     let dynamodb = sdk::dynamodb::Client::new(&aws);
     let deps = Deps::new(
         Readings::new(dynamodb.clone(), &config.readings_table),
-        Devices::new(dynamodb, &config.devices_table),
+        Devices::new(dynamodb.clone(), &config.devices_table),
         Quarantine::new(Bucket::new(sdk::s3::Client::new(&aws), &config.bucket)),
+        ProfileSource::new(Documents::new(dynamodb, &config.config_table), config.config_cache),
         config,
     );
     lambda::run(async |event: &str, invocation| handle(event, &invocation, &deps).await).await

@@ -32,8 +32,8 @@ pub struct Plan<'a> {
 /// What has to succeed for a record to be done with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fate {
-    /// The items and the state of its device are written.
-    Stored(DeviceId),
+    /// The items and the states of its devices are written: of one, or of those that a gateway speaks for.
+    Stored(Vec<DeviceId>),
     /// The object of this day is written.
     Quarantined(String),
 }
@@ -59,7 +59,7 @@ impl<'a> Plan<'a> {
         for record in records {
             let before = readings.len();
             let fate = match decode(&record, decoder, &mut readings) {
-                Ok(()) => Fate::Stored(readings[before].device.clone()),
+                Ok(()) => Fate::Stored(devices_of(&readings[before..])),
                 Err((day, line)) => Fate::Quarantined(days.add(day, line)),
             };
             fates.push((record.position, fate));
@@ -70,6 +70,17 @@ impl<'a> Plan<'a> {
         let items = spans.into_iter().map(|span| span.to_item(retention_days)).collect();
         Self { items, updates, objects: days.into_objects(), fates, readings: decoded }
     }
+}
+
+/// The devices of one message's readings. What a profile leaves out of a message makes none, and waits for nothing.
+fn devices_of(readings: &[Reading]) -> Vec<DeviceId> {
+    let mut devices: Vec<_> =
+        readings.chunk_by(|a, b| a.device == b.device).map(|same| same[0].device.clone()).collect();
+    if devices.len() > 1 {
+        devices.sort();
+        devices.dedup();
+    }
+    devices
 }
 
 /// The readings of one record; or the day and the line under which it goes to quarantine.
@@ -91,7 +102,7 @@ fn decode(
         };
         (day_of(record.arrived.at()), line.finish(text))
     })?;
-    decoder.decode(&envelope, readings).map_err(|reject| {
+    decoder.decode(&envelope, readings).map(drop).map_err(|reject| {
         let line = QuarantineLine {
             reason: &reject.to_string(),
             code: reject.code(),
@@ -195,8 +206,6 @@ impl Days {
 
 #[cfg(test)]
 mod tests {
-    use telemetry::IdentityRules;
-
     use super::*;
     use crate::event::Event;
 
@@ -216,7 +225,7 @@ mod tests {
     fn plan(bodies: &[String]) -> (Vec<SpanItem>, Vec<QuarantineObject>, Vec<Fate>) {
         let text = sqs(bodies);
         let records = Event::parse(&text).unwrap().records;
-        let plan = Plan::new(records, &mut Decoder::new(IdentityRules::default()), None);
+        let plan = Plan::new(records, &mut Decoder::default(), None);
         (plan.items, plan.objects, plan.fates.into_iter().map(|(_, fate)| fate).collect())
     }
 
@@ -232,7 +241,7 @@ mod tests {
             envelope("b", RECEIVED, r#"{"x": 2, "y": 3}"#),
         ];
         let (items, objects, fates) = plan(&bodies);
-        let device = |name: &str| Fate::Stored(DeviceId::from_stored(format!("site/{name}")));
+        let device = |name: &str| Fate::Stored(vec![DeviceId::from_stored(format!("site/{name}"))]);
         let quarantined = |day: &str| Fate::Quarantined(day.to_owned());
         let (yesterday, today) = (quarantined("2026-11-22"), quarantined("2026-11-23"));
         assert_eq!(fates, [device("a"), today.clone(), yesterday, today, device("b")]);

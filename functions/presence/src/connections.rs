@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use cloud::Error as CloudError;
-use cloud::lambda::{Invocation, chain, emit};
+use cloud::error::chain;
+use cloud::lambda::{Invocation, emit};
 use cloud::metrics::MetricLine;
 use cloud::presence::{Presences, Updated};
 use cloud::retry::Deadline;

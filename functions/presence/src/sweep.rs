@@ -1,8 +1,9 @@
 //! Looks through all devices for silent ones, and tells `alert` of them.
 
 use cloud::Error as CloudError;
+use cloud::error::chain;
 use cloud::heard::{Heard, Segment};
-use cloud::lambda::{Invocation, chain, emit};
+use cloud::lambda::{Invocation, emit};
 use cloud::metrics::MetricLine;
 use cloud::queue::Delayed;
 use cloud::retry::Deadline;
@@ -27,7 +28,7 @@ const MAX_IN_FLIGHT: usize = 4;
 pub(crate) async fn sweep(invocation: &Invocation, deps: &Deps) -> Result<(), HandlerError> {
     let loaded = deps.rules.load(invocation.deadline).await.map_err(HandlerError::RulesNotRead)?;
     // Of rules that cannot be read `alert` tells.
-    let watch = Watch::new(loaded.rules.into_iter().map(|(rule, _)| rule));
+    let watch = Watch::new(loaded.good.into_iter().map(|(rule, _)| rule));
     let mut tally = Tally::default();
     if !watch.is_empty() {
         // Each look begins with another segment: where the time is too short, it is not always the same devices that

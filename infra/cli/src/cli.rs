@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
-use telemetry::{ClientId, IdentityRules, Micros, TopicFilter};
+use telemetry::{ClientId, IdentityRules, Micros, Settings, TimePolicy, TopicFilter, Zone};
 use tidegate::aws::LOCAL_USER;
 use tidegate::console::{note, print};
 use tidegate::hints::{Hints, columns};
@@ -238,6 +238,12 @@ struct DecodeArgs {
     /// Let any client publish for any device
     #[arg(long)]
     any_client: bool,
+    /// Its MQTT 5 content type, such as application/senml+json
+    #[arg(long, value_name = "TYPE")]
+    content_type: Option<String>,
+    /// Zone of times without one, such as Europe/Berlin [default: none, they are texts]
+    #[arg(long)]
+    zone: Option<Zone>,
     /// The payload as published; `-` is standard input
     file: PathBuf,
 }
@@ -411,7 +417,12 @@ impl From<DecodeArgs> for decode::Question {
             topic: args.topic,
             client: args.client,
             received: args.received.unwrap_or_else(|| Micros(Timestamp::now().as_microsecond())),
-            rules: IdentityRules { client_id, payload_identity: args.payload_identity },
+            content_type: args.content_type,
+            settings: Settings {
+                identity: IdentityRules { client_id, payload_identity: args.payload_identity },
+                time: TimePolicy { zone: args.zone, ..TimePolicy::default() },
+            },
+            profiles: Vec::new(),
         }
     }
 }

@@ -4,7 +4,9 @@ use std::io::Read as _;
 use std::path::Path;
 
 use serde::Serialize;
-use telemetry::{Decoder, Envelope, IdentityRules, Micros, Reject};
+use std::sync::Arc;
+
+use telemetry::{Decoder, Envelope, Micros, Profile, Reject, Settings};
 
 use crate::console::print;
 use crate::error::{Context as _, Error, Result};
@@ -19,8 +21,12 @@ pub struct Question {
     pub client: Option<String>,
     /// When the broker would receive it.
     pub received: Micros,
-    /// How devices are found.
-    pub rules: IdentityRules,
+    /// The MQTT 5 content type, if it would have one.
+    pub content_type: Option<String>,
+    /// How messages are read.
+    pub settings: Settings,
+    /// Profiles to read it by, where they fit.
+    pub profiles: Vec<Arc<Profile>>,
 }
 
 /// Reads the payload from the file `path`, or from standard input if it is `-`; prints its
@@ -54,12 +60,14 @@ fn render(question: Question, payload: &[u8]) -> Result<(String, bool)> {
         topic: topic.as_str().into(),
         client: question.client.map(Into::into),
         principal: None,
+        content_type: question.content_type.map(Into::into),
         received: question.received,
         trace: None,
     };
     let mut readings = Vec::new();
-    match Decoder::new(question.rules).decode(&envelope, &mut readings) {
-        Ok(()) => Ok((json_lines(readings.iter().map(Line::of))?, true)),
+    let profiles = Arc::new(question.profiles.into_iter().collect());
+    match Decoder::new(question.settings, profiles).decode(&envelope, &mut readings) {
+        Ok(_) => Ok((json_lines(readings.iter().map(Line::of))?, true)),
         Err(reject) => Ok((json_lines([Rejected::new(&reject, &topic)])?, false)),
     }
 }
@@ -86,7 +94,9 @@ mod tests {
             topic: topic.into(),
             client: None,
             received: Micros(1_795_417_200_250_000),
-            rules: IdentityRules::default(),
+            content_type: None,
+            settings: Settings::default(),
+            profiles: Vec::new(),
         }
     }
 

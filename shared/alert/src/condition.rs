@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use telemetry::{Metric, Value};
 
 use crate::anomaly::Settings;
-use crate::duration::Length;
 use crate::sample::shortened;
+use telemetry::Length;
 
 /// How leaves are combined. Leaves are named by their place in [`Rule::leaves`](crate::Rule::leaves).
 #[derive(Debug, Clone, PartialEq)]

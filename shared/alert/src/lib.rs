@@ -11,10 +11,8 @@ pub mod anomaly;
 mod condition;
 mod device_alerts;
 mod document;
-mod duration;
 mod feed;
 mod machine;
-mod pattern;
 mod rule;
 mod sample;
 mod set;
@@ -27,7 +25,7 @@ pub use device_alerts::{
     Told,
 };
 pub use document::{Answer, Document, Measured};
-pub use duration::Length;
+
 pub use feed::{Feed, device_time, newest};
 pub use machine::{Cause, Evidence, Machine, Phase, Transition};
 pub use rule::{Flapping, Rule, RuleError, Severity, Silence};

@@ -7,7 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use telemetry::{ClientId, IdentityRules, TopicFilter};
+use telemetry::{ClientId, IdentityRules, Outside, Settings, TimePolicy, TopicFilter, Zone};
 
 /// One environment variable.
 #[derive(Debug, Clone, Copy)]
@@ -71,6 +71,30 @@ const PAYLOAD_IDENTITY_FILTER: Variable = Variable {
     meaning: "Topic filter, such as `iot/#`, of messages whose payload names the device in `device_id`; empty: none.",
     functions: INGEST,
 };
+const TIME_MAX_AGE_DAYS: Variable = Variable {
+    name: "TIDEGATE_TIME_MAX_AGE_DAYS",
+    default: Some("30"),
+    meaning: "Days before its arrival that a reading may have been measured, by the device's clock, at most 36500.",
+    functions: INGEST,
+};
+const TIME_MAX_AHEAD_SECONDS: Variable = Variable {
+    name: "TIDEGATE_TIME_MAX_AHEAD_SECONDS",
+    default: Some("600"),
+    meaning: "Seconds after its arrival that a reading may have been measured, by the device's clock, at most 86400.",
+    functions: INGEST,
+};
+const TIME_OUTSIDE: Variable = Variable {
+    name: "TIDEGATE_TIME_OUTSIDE",
+    default: Some("arrival"),
+    meaning: "What becomes of any other time: `arrival`: the reading gets its arrival time, and is marked. `quarantine`: the message is refused.",
+    functions: INGEST,
+};
+const TIME_ZONE: Variable = Variable {
+    name: "TIDEGATE_TIME_ZONE",
+    default: Some(""),
+    meaning: "Zone of times that are written without one: `UTC`, `+02:00`, `Europe/Berlin`; empty: they are texts.",
+    functions: INGEST,
+};
 const COMPACT_AFTER_MINUTES: Variable = Variable {
     name: "TIDEGATE_COMPACT_AFTER_MINUTES",
     default: Some("15"),
@@ -86,14 +110,14 @@ const ALERTS_TABLE: Variable = Variable {
 const CONFIG_TABLE: Variable = Variable {
     name: "TIDEGATE_CONFIG_TABLE",
     default: None,
-    meaning: "DynamoDB table of alert rules.",
-    functions: &["alert", "presence"],
+    meaning: "DynamoDB table of alert rules and profiles.",
+    functions: &["alert", "ingest", "presence"],
 };
 const CONFIG_CACHE_SECONDS: Variable = Variable {
     name: "TIDEGATE_CONFIG_CACHE_SECONDS",
     default: Some("60"),
-    meaning: "Seconds that alert rules are taken as they were read, at most 3600.",
-    functions: ALERT,
+    meaning: "Seconds that alert rules and profiles are taken as they were read, at most 3600.",
+    functions: &["alert", "ingest"],
 };
 const ALERT_LATENESS_SECONDS: Variable = Variable {
     name: "TIDEGATE_ALERT_LATENESS_SECONDS",
@@ -153,13 +177,17 @@ const SILENCE_SCHEDULE: Variable = Variable {
 };
 
 /// All variables, in the order of the README's table.
-pub const REGISTRY: [Variable; 20] = [
+pub const REGISTRY: [Variable; 24] = [
     READINGS_TABLE,
     DEVICES_TABLE,
     BUCKET,
     RETENTION_DAYS,
     CLIENT_ID,
     PAYLOAD_IDENTITY_FILTER,
+    TIME_MAX_AGE_DAYS,
+    TIME_MAX_AHEAD_SECONDS,
+    TIME_OUTSIDE,
+    TIME_ZONE,
     COMPACT_AFTER_MINUTES,
     ALERTS_TABLE,
     CONFIG_TABLE,
@@ -220,8 +248,12 @@ pub struct IngestConfig {
     pub bucket: String,
     /// How long readings are kept, in days after their arrival; `None`: for ever.
     pub retention_days: Option<u32>,
-    /// How devices are found.
-    pub identity: IdentityRules,
+    /// Name of the config table.
+    pub config_table: String,
+    /// How long profiles are taken as they were read.
+    pub config_cache: Duration,
+    /// How messages are read.
+    pub settings: Settings,
 }
 
 impl Configuration for IngestConfig {
@@ -232,9 +264,21 @@ impl Configuration for IngestConfig {
             devices_table: reader.read(DEVICES_TABLE),
             bucket: reader.read(BUCKET),
             retention_days: Some(reader.read::<u32>(RETENTION_DAYS)).filter(|days| *days > 0),
-            identity: IdentityRules {
-                client_id: reader.read::<ClientIdSetting>(CLIENT_ID).0,
-                payload_identity: reader.read::<FilterSetting>(PAYLOAD_IDENTITY_FILTER).0,
+            config_table: reader.read(CONFIG_TABLE),
+            config_cache: reader.read::<Bounded<3_600>>(CONFIG_CACHE_SECONDS).seconds(),
+            settings: Settings {
+                identity: IdentityRules {
+                    client_id: reader.read::<ClientIdSetting>(CLIENT_ID).0,
+                    payload_identity: reader.read::<FilterSetting>(PAYLOAD_IDENTITY_FILTER).0,
+                },
+                time: TimePolicy {
+                    max_age_micros: i64::from(reader.read::<Bounded<36_500>>(TIME_MAX_AGE_DAYS).0)
+                        * 86_400_000_000,
+                    max_ahead_micros: i64::from(reader.read::<Bounded<86_400>>(TIME_MAX_AHEAD_SECONDS).0)
+                        * 1_000_000,
+                    outside: reader.read::<OutsideSetting>(TIME_OUTSIDE).0,
+                    zone: reader.read::<ZoneSetting>(TIME_ZONE).0,
+                },
             },
         }
     }
@@ -477,6 +521,32 @@ impl FromStr for FilterSetting {
 }
 
 #[derive(Default)]
+struct OutsideSetting(Outside);
+
+impl FromStr for OutsideSetting {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "arrival" => Ok(Self(Outside::Arrival)),
+            "quarantine" => Ok(Self(Outside::Quarantine)),
+            _ => Err("must be `arrival` or `quarantine`"),
+        }
+    }
+}
+
+#[derive(Default)]
+struct ZoneSetting(Option<Zone>);
+
+impl FromStr for ZoneSetting {
+    type Err = telemetry::ZoneError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.is_empty() { Ok(Self(None)) } else { text.parse().map(|zone| Self(Some(zone))) }
+    }
+}
+
+#[derive(Default)]
 struct ShadowName(String);
 
 impl FromStr for ShadowName {
@@ -515,15 +585,20 @@ mod tests {
         IngestConfig::from_lookup(lookup)
     }
 
-    const REQUIRED: [(&str, &str); 3] =
-        [("TIDEGATE_READINGS_TABLE", "r"), ("TIDEGATE_DEVICES_TABLE", "d"), ("TIDEGATE_BUCKET", "b")];
+    const REQUIRED: [(&str, &str); 4] = [
+        ("TIDEGATE_READINGS_TABLE", "r"),
+        ("TIDEGATE_DEVICES_TABLE", "d"),
+        ("TIDEGATE_BUCKET", "b"),
+        ("TIDEGATE_CONFIG_TABLE", "c"),
+    ];
 
     #[test]
     fn what_is_not_set_has_its_default() {
         let config = read(&REQUIRED).unwrap();
         assert_eq!(config.retention_days, Some(30));
-        assert_eq!(config.identity.client_id, ClientId::Match);
-        assert!(config.identity.payload_identity.is_none());
+        assert_eq!(config.settings.identity.client_id, ClientId::Match);
+        assert!(config.settings.identity.payload_identity.is_none());
+        assert_eq!(config.settings.time, TimePolicy::default());
         assert_eq!(config.stage, "dev");
     }
 
@@ -533,11 +608,17 @@ mod tests {
             ("TIDEGATE_RETENTION_DAYS", "0"),
             ("TIDEGATE_CLIENT_ID", "any"),
             ("TIDEGATE_PAYLOAD_IDENTITY_FILTER", "iot/#"),
+            ("TIDEGATE_TIME_MAX_AGE_DAYS", "7"),
+            ("TIDEGATE_TIME_OUTSIDE", "quarantine"),
+            ("TIDEGATE_TIME_ZONE", "Europe/Berlin"),
         ];
         let config = read(&[&REQUIRED[..], &set[..]].concat()).unwrap();
         assert_eq!(config.retention_days, None);
-        assert_eq!(config.identity.client_id, ClientId::Any);
-        assert!(config.identity.payload_identity.unwrap().matches("iot/x"));
+        assert_eq!(config.settings.identity.client_id, ClientId::Any);
+        assert!(config.settings.identity.payload_identity.unwrap().matches("iot/x"));
+        assert_eq!(config.settings.time.max_age_micros, 7 * 86_400_000_000);
+        assert_eq!(config.settings.time.outside, Outside::Quarantine);
+        assert_eq!(config.settings.time.zone.unwrap().to_string(), "Europe/Berlin");
     }
 
     #[test]

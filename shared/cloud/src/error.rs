@@ -153,6 +153,12 @@ fn retry_after(response: &HttpResponse) -> Option<Duration> {
     response.headers().get("retry-after")?.parse().ok().map(Duration::from_secs)
 }
 
+/// An error and all that caused it, in one line.
+pub fn chain(error: &dyn StdError) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

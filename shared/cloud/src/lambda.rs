@@ -16,6 +16,7 @@ use tracing::Level;
 use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::config::Configuration;
+use crate::error::chain;
 use crate::metrics::MetricLine;
 use crate::retry::Deadline;
 
@@ -154,12 +155,6 @@ fn now_millis() -> u64 {
 pub fn emit(line: &MetricLine) {
     // A closed standard output is nothing that an invocation could mend, or should fail for.
     let _ = writeln!(std::io::stdout(), "{}", line.to_json(now_millis()));
-}
-
-/// An error and all that caused it, in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 #[cfg(test)]

@@ -18,6 +18,8 @@ pub mod device_items;
 pub mod device_shadows;
 #[cfg(feature = "dynamodb")]
 pub mod devices;
+#[cfg(feature = "dynamodb")]
+pub mod documents;
 pub mod error;
 #[cfg(feature = "dynamodb")]
 pub mod heard;
@@ -31,6 +33,8 @@ pub mod notifications;
 pub mod objects;
 #[cfg(feature = "dynamodb")]
 pub mod presence;
+#[cfg(feature = "dynamodb")]
+pub mod profiles;
 #[cfg(feature = "s3")]
 pub mod quarantine;
 #[cfg(feature = "sqs")]

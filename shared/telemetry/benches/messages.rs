@@ -17,7 +17,7 @@ use divan::Bencher;
 use divan::counter::ItemsCount;
 use serde::Deserialize;
 use serde::de::{MapAccess, Visitor};
-use telemetry::{Decoder, Envelope, IdentityRules, Reading, pack};
+use telemetry::{Decoder, Envelope, Reading, pack};
 
 // The function's allocator.
 #[global_allocator]
@@ -75,7 +75,7 @@ fn decode_all(decoder: &mut Decoder, records: &[String]) -> Vec<Reading> {
 #[divan::bench(counters = [ItemsCount::new(MESSAGES)])]
 fn pure_path(bencher: Bencher<'_, '_>) {
     let records = records();
-    let mut decoder = Decoder::new(IdentityRules::default());
+    let mut decoder = Decoder::default();
     bencher.bench_local(move || {
         let spans = pack(decode_all(&mut decoder, &records));
         spans.iter().map(|span| span.to_item(Some(30)).json.len()).sum::<usize>()
@@ -85,14 +85,14 @@ fn pure_path(bencher: Bencher<'_, '_>) {
 #[divan::bench(counters = [ItemsCount::new(MESSAGES)])]
 fn decode_normalise_pack(bencher: Bencher<'_, '_>) {
     let records = records();
-    let mut decoder = Decoder::new(IdentityRules::default());
+    let mut decoder = Decoder::default();
     bencher.bench_local(move || pack(decode_all(&mut decoder, &records)));
 }
 
 #[divan::bench(counters = [ItemsCount::new(MESSAGES)])]
 fn part_decode(bencher: Bencher<'_, '_>) {
     let records = records();
-    let mut decoder = Decoder::new(IdentityRules::default());
+    let mut decoder = Decoder::default();
     bencher.bench_local(move || decode_all(&mut decoder, &records));
 }
 

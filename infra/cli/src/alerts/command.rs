@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use alert::{DeviceAlerts, Length, MAX_SHELF_MICROS, Phase, Refusal, Rule};
+use alert::{DeviceAlerts, MAX_SHELF_MICROS, Phase, Refusal, Rule};
 use cloud::queue::{Delayed, Queue};
 use serde::Serialize;
 use telemetry::{DeviceId, Micros};

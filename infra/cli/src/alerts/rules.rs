@@ -83,10 +83,10 @@ pub async fn put(target: &Target, files: &[PathBuf]) -> Result<()> {
 pub async fn list(target: &Target, as_json: bool) -> Result<()> {
     let source = target.open_stack().await?;
     let loaded = load(&source).await?;
-    if loaded.rules.is_empty() {
+    if loaded.good.is_empty() {
         note("there is no rule yet; `tidegate alert-rule put FILE` stores one");
     }
-    print(&if as_json { rule_lines(&loaded.rules)? } else { rule_table(&loaded.rules) })
+    print(&if as_json { rule_lines(&loaded.good)? } else { rule_table(&loaded.rules) })
 }
 
 /// Prints a rule as it is stored.
@@ -96,7 +96,7 @@ pub async fn list(target: &Target, as_json: bool) -> Result<()> {
 pub async fn show(target: &Target, name: &str) -> Result<()> {
     let source = target.open_stack().await?;
     let loaded = load(&source).await?;
-    let rule = loaded.rules.iter().find(|(rule, _)| *rule.name == *name);
+    let rule = loaded.good.iter().find(|(rule, _)| *rule.name == *name);
     match (rule, loaded.broken.iter().find(|(broken, _)| broken == name)) {
         (Some((rule, _)), _) => print(&pretty(rule.to_json())?),
         (None, Some(_)) => Err(unreadable(name)),

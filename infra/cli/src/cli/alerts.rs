@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use alert::Length;
 use clap::{Args, Subcommand};
 use serde::Deserialize as _;
 use serde::de::IntoDeserializer as _;
 use serde::de::value::{Error as ValueError, StrDeserializer};
+use telemetry::Length;
 use telemetry::Micros;
 use tidegate::Result;
 use tidegate::alerts::{self, End, Question, Replayed, Wish, rules};

@@ -25,11 +25,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use telemetry::{DeviceId, Metric, Quality};
+use telemetry::{DeviceId, DevicePattern, Length, Metric, Quality};
 
 use crate::condition::{Condition, Input, Leaf, Question};
-use crate::duration::Length;
-use crate::pattern::Pattern;
 use written_condition::{ConditionFields, read_condition};
 
 /// Longest name of a rule, in bytes. It is a level of the topic that its alerts are published on.
@@ -122,7 +120,7 @@ pub struct Rule {
     pub digest: Arc<str>,
     pub(crate) is_about_silence: bool,
     by_metric: Vec<Vec<usize>>,
-    devices: Vec<Pattern>,
+    devices: Vec<DevicePattern>,
     site: Option<Arc<str>>,
     document: String,
 }
@@ -233,7 +231,7 @@ impl Rule {
             problems.push("`devices` names none; leave it out for all".to_owned());
         }
         for text in fields.devices.iter().flat_map(|Devices(texts)| texts) {
-            match Pattern::new(text) {
+            match DevicePattern::new(text) {
                 Ok(pattern) => devices.push(pattern),
                 Err(problem) => problems.push(format!("`devices`: {problem}")),
             }

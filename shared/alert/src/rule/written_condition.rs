@@ -6,7 +6,7 @@ use telemetry::{Metric, Value};
 
 use crate::anomaly::Settings;
 use crate::condition::{Condition, Input, Leaf, Question, Test};
-use crate::duration::Length;
+use telemetry::Length;
 
 /// Deepest nesting of `all` and `any`.
 const MAX_DEPTH: usize = 4;

@@ -1,0 +1,151 @@
+//! What people write for the functions to go by: alert rules and profiles, in the config table.
+//!
+//! An item of the config table, in DynamoDB's terms:
+//!
+//! | attribute | type | meaning |
+//! |---|---|---|
+//! | `kind` | S, partition key | `alert-rule` or `profile` |
+//! | `name` | S, sort key | the document's name |
+//! | `document` | S | it as JSON, checked when it was written |
+//! | `updated` | N | when it was written, µs since 1970 |
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+use telemetry::Micros;
+
+use crate::error::Error;
+use crate::retry::{Deadline, until};
+
+/// A kind of document.
+pub trait Document: Sized {
+    /// The partition that documents of this kind are in.
+    const KIND: &'static str;
+
+    /// Its name.
+    fn name(&self) -> &str;
+
+    /// It as it is stored.
+    fn to_json(&self) -> &str;
+
+    /// Reads it as it is stored.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    fn from_json(text: &str) -> Result<Self, String>;
+}
+
+/// Reads and writes documents of one kind.
+pub struct Documents<T> {
+    client: Client,
+    table: String,
+    kind: PhantomData<fn() -> T>,
+}
+
+impl<T> fmt::Debug for Documents<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Documents").field("table", &self.table).finish_non_exhaustive()
+    }
+}
+
+impl<T> Clone for Documents<T> {
+    fn clone(&self) -> Self {
+        Self { client: self.client.clone(), table: self.table.clone(), kind: PhantomData }
+    }
+}
+
+/// What the table holds of one kind.
+#[derive(Debug, Clone)]
+pub struct Loaded<T> {
+    /// The documents that can be read, and when each was written.
+    pub good: Vec<(Arc<T>, Micros)>,
+    /// Names of those that cannot, and why: written by hand, or by a later version.
+    pub broken: Vec<(String, String)>,
+}
+
+impl<T> Default for Loaded<T> {
+    fn default() -> Self {
+        Self { good: Vec::new(), broken: Vec::new() }
+    }
+}
+
+impl<T: Document> Documents<T> {
+    /// The config table called `table`.
+    pub fn new(client: Client, table: impl Into<String>) -> Self {
+        Self { client, table: table.into(), kind: PhantomData }
+    }
+
+    /// All of this kind, in the order of their names.
+    ///
+    /// # Errors
+    /// If the table cannot be read until the deadline. A document that cannot be read is no error.
+    pub async fn load(&self, deadline: Deadline) -> Result<Loaded<T>, Error> {
+        let mut loaded = Loaded::default();
+        let mut start = None;
+        loop {
+            let page = until("Query", deadline, async || {
+                let query = self.client.query().table_name(&self.table).consistent_read(true);
+                let query = query
+                    .key_condition_expression("#kind = :kind")
+                    .expression_attribute_names("#kind", "kind");
+                let query = query.expression_attribute_values(":kind", AttributeValue::S(T::KIND.to_owned()));
+                let query = query.set_exclusive_start_key(start.clone());
+                Box::pin(query.send()).await.map_err(|error| Error::from_sdk("Query", error))
+            });
+            let page = page.await?;
+            for item in page.items() {
+                let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok());
+                let name = text("name").cloned().unwrap_or_default();
+                let updated = item.get("updated").and_then(|value| value.as_n().ok()?.parse().ok());
+                match text("document").map(|document| T::from_json(document)) {
+                    Some(Ok(known)) if known.name() == name => {
+                        loaded.good.push((Arc::new(known), Micros(updated.unwrap_or_default())));
+                    }
+                    Some(Err(error)) => loaded.broken.push((name, error)),
+                    Some(Ok(_)) => loaded.broken.push((name, "the document has another name".to_owned())),
+                    None => loaded.broken.push((name, "there is no document".to_owned())),
+                }
+            }
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                return Ok(loaded);
+            }
+        }
+    }
+
+    /// Stores a document in place of what has its name.
+    ///
+    /// # Errors
+    /// If DynamoDB refuses, or the time is over.
+    pub async fn put(&self, document: &T, now: Micros, deadline: Deadline) -> Result<(), Error> {
+        until("PutItem", deadline, async || {
+            let put = self.client.put_item().table_name(&self.table);
+            let put = put.item("kind", AttributeValue::S(T::KIND.to_owned()));
+            let put = put.item("name", AttributeValue::S(document.name().to_owned()));
+            let put = put.item("document", AttributeValue::S(document.to_json().to_owned()));
+            let put = put.item("updated", AttributeValue::N(now.0.to_string()));
+            Box::pin(put.send()).await.map(drop).map_err(|error| Error::from_sdk("PutItem", error))
+        })
+        .await
+    }
+
+    /// Removes a document; returns whether there was one.
+    ///
+    /// # Errors
+    /// If DynamoDB refuses, or the time is over.
+    pub async fn delete(&self, name: &str, deadline: Deadline) -> Result<bool, Error> {
+        until("DeleteItem", deadline, async || {
+            let delete = self.client.delete_item().table_name(&self.table);
+            let delete = delete.key("kind", AttributeValue::S(T::KIND.to_owned()));
+            let delete = delete.key("name", AttributeValue::S(name.to_owned()));
+            let delete = delete.return_values(aws_sdk_dynamodb::types::ReturnValue::AllOld);
+            let output =
+                Box::pin(delete.send()).await.map_err(|error| Error::from_sdk("DeleteItem", error))?;
+            Ok(output.attributes.is_some_and(|item| !item.is_empty()))
+        })
+        .await
+    }
+}
