@@ -269,3 +269,132 @@ impl Clock<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 2026-11-23T07:00:00Z.
+    const ARRIVAL: Micros = Micros(1_795_417_200_000_000);
+    const SECOND: i64 = 1_000_000;
+
+    /// What becomes of a value where a time may stand, as `{seconds after the arrival} {source} {correction}`.
+    fn settle(policy: &TimePolicy, field: &TimeField, value: &Value) -> Option<String> {
+        let clock = Clock { arrival: ARRIVAL, policy, field: Some(field) };
+        let sent = clock.read(value)?;
+        let newest = Some(sent.at).filter(|_| Clock::is_since_boot(&sent));
+        Some(match clock.settle(Some(sent), newest, 0) {
+            Ok(settled) => {
+                let after = (settled.at.0 - ARRIVAL.0) as f64 / SECOND as f64;
+                let correction = settled.correction.map_or("-", |correction| correction.reason.as_str());
+                assert!(settled.correction.is_none_or(|correction| correction.sent == sent.at));
+                format!("{after} {} {correction}", settled.source)
+            }
+            Err(reject) => reject.code().to_owned(),
+        })
+    }
+
+    fn text(text: &str) -> Value {
+        Value::Text(text.into())
+    }
+
+    fn seconds(after: i64) -> Value {
+        Value::Integer((ARRIVAL.0 / SECOND + after).into())
+    }
+
+    #[test]
+    fn times_in_the_accepted_range_are_taken_and_others_are_not() {
+        let check = |value: Value, expected: Option<&str>| {
+            let outcome = settle(&TimePolicy::default(), &TimeField::default(), &value);
+            assert_eq!(outcome.as_deref(), expected, "{value}");
+        };
+        check(seconds(0), Some("0 device -"));
+        check(seconds(600), Some("600 device -"));
+        check(seconds(601), Some("0 arrival outside"));
+        check(seconds(-30 * 86_400), Some("-2592000 device -"));
+        check(seconds(-30 * 86_400 - 1), Some("0 arrival outside"));
+        check(text("2026-11-23T07:00:00.000001Z"), Some("0.000001 device -"));
+        check(text("2026-11-23T08:00:01+01:00"), Some("1 device -"));
+        check(text("2099-01-01T00:00:00Z"), Some("0 arrival outside"));
+        check(text("1970-01-01T00:01:00Z"), Some("0 arrival boot"));
+        check(text("2000-01-01T00:00:07Z"), Some("0 arrival boot"));
+        check(text("2026-11-23T07:00:00"), None);
+        check(text("soon"), None);
+        check(Value::Integer(12), None);
+        check(Value::Boolean(true), None);
+    }
+
+    #[test]
+    fn a_policy_may_refuse_and_have_a_zone() {
+        let policy = TimePolicy {
+            outside: Outside::Quarantine,
+            zone: Some("Europe/Berlin".parse().unwrap()),
+            ..TimePolicy::default()
+        };
+        let check = |value: Value, expected: Option<&str>| {
+            assert_eq!(settle(&policy, &TimeField::default(), &value).as_deref(), expected, "{value}");
+        };
+        check(seconds(601), Some("time"));
+        check(text("2026-11-23T08:00:00"), Some("0 device zone"));
+        check(text("2026-11-23 08:00:00.5"), Some("0.5 device zone"));
+        check(text("2026-11-23"), None);
+        // Clocks are set back: the first of the two hours.
+        check(text("2026-10-25T02:30:00"), Some("-2529000 device zone"));
+        check(text("2025-11-23T08:00:00"), Some("time"));
+        check(text("1970-01-01T00:01:00Z"), Some("0 arrival boot"));
+    }
+
+    #[test]
+    fn a_profile_says_what_a_number_counts() {
+        let field = |unit, is_32_bit| TimeField { unit: Some(unit), is_32_bit, ..TimeField::default() };
+        let check = |field: &TimeField, count: i64, expected: &str| {
+            let outcome = settle(&TimePolicy::default(), field, &Value::Integer(count.into()));
+            assert_eq!(outcome.as_deref(), Some(expected), "{field:?} {count}");
+        };
+        let arrival_millis = ARRIVAL.0 / 1_000;
+        check(&field(EpochUnit::Millis, false), arrival_millis + 1, "0.001 device -");
+        check(&field(EpochUnit::Seconds, false), 12, "0 arrival boot");
+        check(&field(EpochUnit::Millis, true), arrival_millis % (1 << 32), "0 device wrap");
+        check(&field(EpochUnit::Seconds, true), ARRIVAL.0 / SECOND, "0 device -");
+        check(&field(EpochUnit::Nanos, false), 1, "0 arrival boot");
+        check(&field(EpochUnit::Seconds, false), i64::MAX / SECOND, "0 arrival outside");
+    }
+
+    #[test]
+    fn a_counter_of_32_bits_that_has_run_over_is_known_after_2038() {
+        // 2040-01-01T00:00:00Z as a signed counter of 32 bits shows it.
+        let arrival = Micros(2_208_988_800 * SECOND);
+        let shown = Value::Integer((2_208_988_800_i64 - (1 << 32)).into());
+        let clock = Clock { arrival, policy: &TimePolicy::default(), field: None };
+        let settled = clock.settle(clock.read(&shown), None, 0).unwrap();
+        assert_eq!((settled.at, settled.source), (arrival, TimeSource::Device));
+        assert_eq!(settled.correction.map(|correction| correction.reason), Some(CorrectionReason::Wrap));
+    }
+
+    #[test]
+    fn times_since_boot_keep_their_distances() {
+        let clock = Clock { arrival: ARRIVAL, policy: &TimePolicy::default(), field: None };
+        let since_boot = |seconds: i64| SentTime::of_device(Micros(seconds * SECOND));
+        let settle = |seconds| clock.settle(Some(since_boot(seconds)), Some(Micros(90 * SECOND)), 5).unwrap();
+        assert_eq!(settle(90).at, ARRIVAL);
+        assert_eq!(settle(30).at, ARRIVAL.plus(-60 * SECOND));
+        assert_eq!(settle(30).correction.map(|correction| correction.sent), Some(Micros(30 * SECOND)));
+    }
+
+    #[test]
+    fn records_without_a_time_are_a_microsecond_apart() {
+        let clock = Clock { arrival: ARRIVAL, policy: &TimePolicy::default(), field: None };
+        let settled = clock.settle(None, None, 3).unwrap();
+        assert_eq!((settled.at, settled.source), (ARRIVAL.plus(3), TimeSource::Arrival));
+    }
+
+    #[test]
+    fn zones_are_names_or_offsets() {
+        for zone in ["UTC", "+02:00", "-09:30", "Europe/Berlin", "America/St_Johns"] {
+            assert_eq!(zone.parse::<Zone>().unwrap().to_string(), zone);
+        }
+        for bad in ["", "+2", "+25:00", "+02:60", "+aa:bb", "Mars/Olympus", "02:00", "+\u{e9}2:00"] {
+            assert_eq!(bad.parse::<Zone>(), Err(ZoneError), "{bad}");
+        }
+    }
+}

@@ -112,7 +112,10 @@ fn describe(sent: &str, profile: Option<&Profile>) -> Name {
     let last_level = sent.rfind('.').map_or(0, |dot| dot + 1);
     let is_ignored = profile.is_some_and(|profile| profile.ignores(sent));
     let is_document = profile.is_some_and(|profile| profile.has_document(sent));
-    let role = profile.and_then(|profile| profile.role(sent)).or_else(|| role(&sent[last_level..]));
+    // Where a profile says what the time is, nothing else is.
+    let has_time = profile.is_some_and(|profile| profile.time.field.is_some());
+    let built_in = || role(&sent[last_level..]).filter(|role| !has_time || !matches!(role, Role::Time(_)));
+    let role = profile.and_then(|profile| profile.role(sent)).or_else(built_in);
     let sent: Arc<str> = Arc::from(sent);
     let mut name = Name {
         metric: Arc::clone(&sent),

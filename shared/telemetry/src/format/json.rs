@@ -60,6 +60,7 @@ mod tests {
     use super::super::testing::show as show_samples;
     use crate::limits::{MAX_DEPTH, MAX_NAME_BYTES, MAX_SAMPLES, MAX_TEXT_BYTES};
     use crate::names::TIME_NAMES;
+    use crate::profile::Profile;
     use crate::reject::Reject;
 
     fn show(payload: &[u8]) -> Result<String, Reject> {
@@ -94,6 +95,102 @@ mod tests {
             r#"{"text": "a\nb", "empty": "", "no": null, "flag": false}"#,
             "text=a\nb@- empty=@- flag=false@-",
         );
+    }
+
+    #[test]
+    fn pairs_are_named_by_what_they_say() {
+        let check = |payload: &str, expected: &str| {
+            assert_eq!(show(payload.as_bytes()).as_deref(), Ok(expected), "{payload}");
+        };
+        check(r#"[{"name": "a", "value": 1}, {"value": true, "name": "b"}]"#, "a=1@- b=true@-");
+        check(r#"[{"key": "a", "value": 1}, {"key": "a", "value": 2}]"#, "a=1@- a=2@-#1");
+        check(r#"[{"name": "a", "value": 1, "unit": "hPa"}]"#, "a=1[hPa]@-");
+        check(r#"[{"name": "a", "value": 1, "ts": 1700000001}]"#, "a=1@1");
+        check(r#"[{"name": "a", "value": 1, "rssi": -70}]"#, "name=a@- value=1@- rssi=-70@-");
+        check(r#"[{"name": "a", "rssi": -70}]"#, "name=a@- rssi=-70@-");
+        check(r#"{"name": "a", "value": 1}"#, "name=a@- value=1@-");
+        check(
+            r#"{"id": 7, "data": [{"key": "a", "value": 1}, {"key": "b", "value": 2}]}"#,
+            "id=7@- data.a=1@- data.b=2@-",
+        );
+        check(
+            r#"{"data": [{"key": "long", "value": 1, "ts": 1700000001}, {"key": "b", "value": 2}]}"#,
+            "data.long=1@1 data.b=2@-",
+        );
+        assert_eq!(show(br#"[{"name": "", "value": 1}]"#), Err(Reject::EmptyName));
+    }
+
+    #[test]
+    fn units_stand_beside_values() {
+        let check = |payload: &str, expected: &str| {
+            assert_eq!(show(payload.as_bytes()).as_deref(), Ok(expected), "{payload}");
+        };
+        check(r#"{"temperature": {"value": 22.5, "unit": "C"}}"#, "temperature=22.5[C]@-");
+        check(r#"{"a": {"unit": "%", "value": 3}, "b": {"value": 1}}"#, "a=3[%]@- b.value=1@-");
+        check(r#"{"a": {"value": 3, "unit": 5}}"#, "a.value=3@- a.unit=5@-");
+    }
+
+    #[test]
+    fn lists_beside_a_list_of_times_are_columns() {
+        let check = |payload: &str, expected: &str| {
+            assert_eq!(show(payload.as_bytes()).as_deref(), Ok(expected), "{payload}");
+        };
+        check(r#"{"ts": [1700000001, 1700000002], "a": [1, 2]}"#, "a=1@1 a=2@2#1");
+        check(r#"{"a": [1, 2], "b": 5, "time": [1700000001, 1700000002]}"#, "a=1@1 a=2@2#1 b=5@-");
+        check(
+            r#"{"ts": [1700000001, 1700000002], "a": [1, 2], "accel": [7, 8, 9]}"#,
+            "a=1@1 a=2@2#1 accel.0=7@- accel.1=8@- accel.2=9@-",
+        );
+        check(r#"{"ts": [1700000001, 1700000002], "a": 1}"#, "ts.0=1700000001@- ts.1=1700000002@- a=1@-");
+        check(r#"{"ts": [1, 2], "a": [1, 2]}"#, "ts.0=1@- ts.1=2@- a.0=1@- a.1=2@-");
+        check(r#"{"ts": [1700000001], "a": [4]}"#, "a=4@1");
+    }
+
+    #[test]
+    fn a_text_may_be_the_document() {
+        let check = |payload: &str, expected: &str| {
+            assert_eq!(show(payload.as_bytes()).as_deref(), Ok(expected), "{payload}");
+        };
+        check(r#""{\"a\": 1}""#, "a=1@-");
+        check(r#""[{\"a\": 1}, {\"a\": 2}]""#, "a=1@- a=2@-#1");
+        assert_eq!(show(br#""{\"a\": ""#), Err(Reject::CutShort));
+        let nested = (0..20).fold("{}".to_owned(), |text, _| serde_json::to_string(&text).unwrap());
+        assert!(show(nested.as_bytes()[..nested.len().min(100_000)].into()).is_err());
+    }
+
+    fn show_under(profile: &str, payload: &str) -> Result<String, Reject> {
+        let profile = Profile::from_toml(&format!("name = \"p\"\ndevices = \"*/*\"\n{profile}")).unwrap();
+        show_samples(Format::Json, payload.as_bytes(), Some(&profile))
+    }
+
+    #[test]
+    fn profiles_say_what_the_payload_does_not() {
+        let check = |profile: &str, payload: &str, expected: &str| {
+            assert_eq!(show_under(profile, payload).as_deref(), Ok(expected), "{profile}: {payload}");
+        };
+        check(
+            r#"gateway = "members""#,
+            r#"{"Device A": [{"ts": 1700000001, "values": {"a": 1}}, {"ts": 1700000002, "values": {"a": 2}}], "B": {"a": 3}}"#,
+            "Device A:a=1@1 Device A:a=2@2#1 B:a=3@-#2",
+        );
+        check(
+            r#"gateway = "sensor""#,
+            r#"[{"sensor": "x", "a": 1}, {"sensor": 7, "a": 2}, {"a": 3}]"#,
+            "x:a=1@- 7:a=2@-#1 a=3@-#2",
+        );
+        check(r#"documents = "data""#, r#"{"data": "{\"a\": 1}", "b": "{}"}"#, "data.a=1@- b={}@-");
+        check(
+            "time.field = \"/meta/when\"",
+            r#"{"a": 1, "ts": 1700000009, "meta": {"when": 1700000001}}"#,
+            "a=1@1 ts=1700000009@1",
+        );
+        check("time.field = \"when\"\ntime.unit = \"ms\"", r#"{"a": 1, "when": 1700000001000}"#, "a=1@1");
+        check("time.zone = \"+01:00\"", r#"{"a": 1, "time": "2023-11-14T23:13:21"}"#, "a=1@3601");
+        let refused = |profile: &str, payload: &str, expected: Reject| {
+            assert_eq!(show_under(profile, payload), Err(expected), "{profile}: {payload}");
+        };
+        refused(r#"gateway = "members""#, r#"{"a/b": {"a": 1}}"#, Reject::Name("name of a gateway's device"));
+        refused(r#"documents = "data""#, r#"{"data": "{"}"#, Reject::CutShort);
     }
 
     #[test]

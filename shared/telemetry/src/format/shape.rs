@@ -146,13 +146,9 @@ impl<'s, 'c> Shape<'s, 'c> {
         Ok(())
     }
 
-    /// The members of an object. If the object may be a record, finds its time and gives it to its
-    /// samples that have none yet.
-    fn read_object<'de, A: MapAccess<'de>>(
-        &mut self,
-        mut map: A,
-        object: Object,
-    ) -> Result<Option<SentTime>, A::Error> {
+    /// The members of an object. If the object may be a record, finds its time and gives it to its samples that have
+    /// none yet. Returns whether its samples stay apart from those of others without a number in their names.
+    fn read_object<'de, A: MapAccess<'de>>(&mut self, mut map: A, object: Object) -> Result<bool, A::Error> {
         let first_sample = self.payload.samples.len();
         let mut record = Record::default();
         let base = self.path.len();
@@ -179,16 +175,14 @@ impl<'s, 'c> Shape<'s, 'c> {
                 self.take_role(role, object, &mut record)?;
             }
         }
-        if record.needs_shaping {
-            self.finish_shape(first_sample, object, &record)?;
-        }
+        let is_pair = record.needs_shaping && self.finish_shape(first_sample, object, &record)?;
         let is_record = object != Object::Nested;
         let at = record.time.map(|time| time.at);
         let at = if is_record { self.profile_time.take().or(at) } else { at };
         for sample in &mut self.payload.samples[first_sample..] {
             sample.time = sample.time.or(at);
         }
-        Ok(at)
+        Ok(at.is_some() && !is_pair)
     }
 
     /// The last sample stood under a name that may say what it is.
@@ -221,13 +215,14 @@ impl<'s, 'c> Shape<'s, 'c> {
         Ok(())
     }
 
-    /// Does what can only be done when all members of an object are known.
+    /// Does what can only be done when all members of an object are known. Returns whether it was a pair, whose name
+    /// has no number in it.
     fn finish_shape<E: Error>(
         &mut self,
         first_sample: usize,
         object: Object,
         record: &Record,
-    ) -> Result<(), E> {
+    ) -> Result<bool, E> {
         let samples = &mut self.payload.samples;
         if let Some(device) = &record.device {
             samples[first_sample..].iter_mut().for_each(|sample| sample.device = Some(Arc::clone(device)));
@@ -242,27 +237,26 @@ impl<'s, 'c> Shape<'s, 'c> {
             Object::Nested => records::is_value_with_unit(&samples[first_sample..]).then(String::new),
             Object::Outermost => None,
         };
-        let Some(name) = name else { return Ok(()) };
-        let base = self.path.len();
+        let Some(name) = name else { return Ok(false) };
+        let base = self.path.clone();
         if object == Object::Element {
-            // An element's number is no part of a pair's name.
             self.path.truncate(self.path.rfind('.').unwrap_or(0));
         }
         if object != Object::Nested {
             self.push_name(&name)?;
         }
         let name = self.name()?;
+        self.path = base;
         records::make_pair(&mut self.payload.samples, first_sample, name);
         self.payload.has_pairs |= object == Object::BatchElement;
-        debug_assert!(base <= MAX_NAME_BYTES);
-        Ok(())
+        Ok(object != Object::Nested)
     }
 
     /// One element of an array inside an object: `index_at` is where its number begins in the path.
     fn read_element<'de, A: MapAccess<'de>>(&mut self, map: A, index_at: usize) -> Result<(), A::Error> {
         let first_sample = self.payload.samples.len();
         let name_at = self.path.len();
-        if self.read_object(map, Object::Element)?.is_some() {
+        if self.read_object(map, Object::Element)? {
             self.drop_index_from_names(first_sample, index_at, name_at);
         }
         Ok(())
@@ -330,9 +324,7 @@ impl<'s, 'c> Shape<'s, 'c> {
     fn drop_index_from_names(&mut self, first_sample: usize, index_at: usize, name_at: usize) {
         for index in first_sample..self.payload.samples.len() {
             let sent = &self.payload.samples[index].name.sent;
-            // A pair has left the number out already.
-            let Some((head, tail)) = sent.get(..index_at).zip(sent.get(name_at..)) else { continue };
-            let name = format!("{head}{tail}");
+            let name = format!("{}{}", &sent[..index_at], &sent[name_at..]);
             self.payload.samples[index].name = self.context.names.get(&name, self.context.profile);
         }
     }
@@ -425,8 +417,12 @@ impl<'de> Visitor<'de> for Node<'_, '_, '_> {
         let gateway = shape.context.profile.and_then(|profile| profile.gateway.as_ref());
         match self.place {
             Place::Payload if matches!(gateway, Some(Gateway::Members)) => shape.read_devices(map)?,
-            Place::Payload | Place::Device => drop(shape.read_object(map, Object::Outermost)?),
-            Place::BatchElement => drop(shape.read_object(map, Object::BatchElement)?),
+            Place::Payload | Place::Device => {
+                shape.read_object(map, Object::Outermost)?;
+            }
+            Place::BatchElement => {
+                shape.read_object(map, Object::BatchElement)?;
+            }
             Place::Element { index_at } => shape.read_element(map, index_at)?,
             Place::Member { unprefixed } => {
                 shape.path.truncate(unprefixed.unwrap_or(shape.path.len()));
