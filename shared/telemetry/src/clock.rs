@@ -24,8 +24,6 @@ use crate::time::Micros;
 
 /// 2001-01-01T00:00:00Z. Clocks without a battery begin in 1970, 1980 or 2000 when they are switched on.
 const CLOCK_WAS_SET: Micros = Micros(978_307_200_000_000);
-/// One round of a counter of 32 bits that counts seconds, in microseconds.
-const ROUND_OF_SECONDS: i64 = (1 << 32) * 1_000_000;
 const DAY: i64 = 86_400 * 1_000_000;
 
 /// What is accepted of devices' clocks.
@@ -127,11 +125,11 @@ pub(crate) struct Clock<'a> {
 }
 
 /// A time that a reading gets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Settled {
     pub(crate) at: Micros,
     pub(crate) source: TimeSource,
-    pub(crate) correction: Option<Correction>,
+    pub(crate) correction: Option<Box<Correction>>,
 }
 
 impl Clock<'_> {
@@ -158,10 +156,10 @@ impl Clock<'_> {
         // for a time only if it is one of just now.
         let seconds = i64::try_from(count).ok().filter(|count| (-(1 << 31)..1 << 32).contains(count))?;
         let sent = SentTime {
-            basis: Basis::Wrapping(ROUND_OF_SECONDS),
+            basis: Basis::Wrapping(EpochUnit::Seconds),
             ..SentTime::of_device(Micros(seconds * 1_000_000))
         };
-        let has_run_over = self.unwrap(sent.at, ROUND_OF_SECONDS);
+        let has_run_over = self.unwrap(sent.at, EpochUnit::Seconds);
         (has_run_over != sent.at && self.accepts(has_run_over)).then_some(sent)
     }
 
@@ -180,7 +178,7 @@ impl Clock<'_> {
 
     fn of_unit(&self, at: Micros, unit: EpochUnit) -> SentTime {
         let wraps = self.field.is_some_and(|field| field.is_32_bit);
-        let basis = if wraps { Basis::Wrapping(unit.round_of_32_bits()) } else { Basis::Epoch };
+        let basis = if wraps { Basis::Wrapping(unit) } else { Basis::Epoch };
         SentTime { basis, ..SentTime::of_device(at) }
     }
 
@@ -201,7 +199,8 @@ impl Clock<'_> {
     }
 
     /// The round of a counter that lies nearest before the latest accepted time.
-    fn unwrap(&self, at: Micros, round: i64) -> Micros {
+    fn unwrap(&self, at: Micros, unit: EpochUnit) -> Micros {
+        let round = unit.round_of_32_bits();
         let latest = self.arrival.plus(self.policy.max_ahead_micros);
         let rounds = latest.0.saturating_sub(at.0).div_euclid(round).max(0);
         at.plus(rounds.saturating_mul(round))
@@ -233,15 +232,15 @@ impl Clock<'_> {
         let Some(sent) = sent else {
             return Ok(Settled { at: arrival, source: TimeSource::Arrival, correction: None });
         };
-        let corrected = |reason| Some(Correction { reason, sent: sent.at });
+        let corrected = |reason| Some(Box::new(Correction { reason, sent: sent.at }));
         let (at, correction) = match sent.basis {
             Basis::Epoch => (sent.at, None),
             Basis::Local => {
                 let at = self.zone().and_then(|zone| zone.resolve(sent.at)).unwrap_or(sent.at);
                 (at, corrected(CorrectionReason::Zone))
             }
-            Basis::Wrapping(round) => {
-                let at = self.unwrap(sent.at, round);
+            Basis::Wrapping(unit) => {
+                let at = self.unwrap(sent.at, unit);
                 (at, if at == sent.at { None } else { corrected(CorrectionReason::Wrap) })
             }
         };

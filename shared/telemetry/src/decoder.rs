@@ -122,13 +122,14 @@ impl Decoder {
             (None, None) => return Err(Reject::NoDeviceId),
         };
         let (devices, id) = (&mut self.devices, &mut self.device);
-        let device_of = |sub_device: Option<&Arc<str>>| {
+        let mut device_of = |name: &str| {
             id.truncate(address.site.len() + 1);
-            id.push_str(sub_device.map_or(device, |name| name));
+            id.push_str(name);
             DeviceId::from_stored(devices.intern(id))
         };
+        let device = device_of(device);
         let message = Message { received: envelope.received, clock: &clock, profile };
-        normalise(&mut self.payload.samples, &message, &mut self.units, device_of, readings)?;
+        normalise(&mut self.payload.samples, &message, &mut self.units, &device, device_of, readings)?;
         Ok(Decoded { profile: profile.map(|profile| Arc::clone(&profile.name)), format })
     }
 

@@ -21,7 +21,7 @@ use serde::ser::SerializeMap;
 
 use crate::attribute::{Attribute, Item, M, N, S, V};
 use crate::limits::MAX_LATEST_JSON_BYTES;
-use crate::reading::{DeviceId, Metric, Quality, Reading, TimeSource};
+use crate::reading::{DeviceId, Metric, Quality, Reading, TimeSource, Unit};
 use crate::span::Span;
 use crate::time::Micros;
 
@@ -113,12 +113,11 @@ fn read_latest(device: &DeviceId, metric: Metric, stored: &Item) -> Option<Readi
         at: Micros(stored.get("at")?.as_i64()?),
         received: Micros(stored.get("received")?.as_i64()?),
         value: stored.get("value")?.as_value()?,
-        unit: stored.get("unit").and_then(Attribute::as_s).map(Into::into),
+        unit: stored.get("unit").and_then(Attribute::as_s).map(|unit| Unit::new(unit, None)),
         quality: stored
             .get("quality")
             .map_or(Some(Quality::Good), |word| Quality::from_word(word.as_s()?))?,
         time_source: TimeSource::from_word(stored.get("source")?.as_s()?)?,
-        unit_sent: None,
         correction: None,
     })
 }
@@ -190,7 +189,6 @@ mod tests {
             unit: None,
             quality: Quality::Good,
             time_source: TimeSource::Device,
-            unit_sent: None,
             correction: None,
         };
         let metrics = metrics.iter().map(|entry| (entry.0.into(), reading(entry))).collect();

@@ -61,7 +61,9 @@ pub use profile::{
     EpochUnit, Gateway, MetricRule, NamePattern, Problem, Profile, ProfileError, ProfileUnit, Profiles,
     Sentinel, TimeField,
 };
-pub use reading::{Correction, CorrectionReason, DeviceId, Metric, Quality, Reading, TimeSource, Value};
+pub use reading::{
+    Correction, CorrectionReason, DeviceId, Metric, Quality, Reading, TimeSource, Unit, Value,
+};
 pub use reject::Reject;
 pub use scalar::Scalar;
 pub use span::{Run, RunReading, Span, SpanError, SpanItem, StoredSpan, pack, standing};

@@ -1,12 +1,13 @@
 //! What is known of a metric's name: worked out when it is first met, however many readings bear it.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
 use crate::profile::{MetricRule, Profile};
-use crate::reading::Metric;
+use crate::reading::{Metric, Unit};
 use crate::unit::{self, Conversion, Quantity};
 
 /// How many names are remembered; then all are forgotten and learnt anew, so that devices which
@@ -66,8 +67,17 @@ pub(crate) struct Name {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct NamedUnit {
     /// As the name or the profile writes it.
-    pub(crate) sent: Arc<str>,
+    pub(crate) sent: Unit,
     pub(crate) conversion: Conversion,
+    /// What readings get.
+    pub(crate) unit: Unit,
+}
+
+impl NamedUnit {
+    fn new(sent: &str, conversion: Conversion) -> Self {
+        let unit = Unit::new(&conversion.unit, Some(sent));
+        Self { sent: Unit::new(sent, None), conversion, unit }
+    }
 }
 
 /// What a member of a record may be, by its name.
@@ -91,19 +101,19 @@ pub(crate) enum Role {
 
 /// The names that have been met under one profile, or under none.
 #[derive(Debug, Default)]
-pub(crate) struct Names(HashMap<Arc<str>, Arc<Name>, RandomState>);
+pub(crate) struct Names(HashMap<Arc<str>, Rc<Name>, RandomState>);
 
 impl Names {
     /// What is known of the name `sent`, under `profile`.
-    pub(crate) fn get(&mut self, sent: &str, profile: Option<&Profile>) -> Arc<Name> {
+    pub(crate) fn get(&mut self, sent: &str, profile: Option<&Profile>) -> Rc<Name> {
         if let Some(known) = self.0.get(sent) {
-            return Arc::clone(known);
+            return Rc::clone(known);
         }
         if self.0.len() == MAX_NAMES {
             self.0.clear();
         }
-        let name = Arc::new(describe(sent, profile));
-        self.0.insert(Arc::clone(&name.sent), Arc::clone(&name));
+        let name = Rc::new(describe(sent, profile));
+        self.0.insert(Arc::clone(&name.sent), Rc::clone(&name));
         name
     }
 }
@@ -131,14 +141,14 @@ fn describe(sent: &str, profile: Option<&Profile>) -> Name {
     if let Some((rule, metric)) = profile.and_then(|profile| profile.rule(&sent)) {
         if let Some(unit) = &rule.unit {
             name.quantity = unit.quantity;
-            name.unit = Some(NamedUnit { sent: Arc::clone(&unit.text), conversion: unit.conversion.clone() });
+            name.unit = Some(NamedUnit::new(&unit.text, unit.conversion.clone()));
         }
         name.metric = metric;
         name.rule = Some(rule);
     } else if let Some(suffix) = unit::of_name(&sent) {
         name.metric = suffix.stem.into();
         name.quantity = suffix.quantity;
-        name.unit = Some(NamedUnit { sent: suffix.unit_sent, conversion: suffix.conversion });
+        name.unit = Some(NamedUnit::new(&suffix.unit_sent, suffix.conversion));
     }
     name
 }
@@ -169,7 +179,7 @@ mod tests {
     #[test]
     fn remembers_a_bounded_number_of_names() {
         let mut names = Names::default();
-        assert!(Arc::ptr_eq(&names.get("a", None), &names.get("a", None)));
+        assert!(Rc::ptr_eq(&names.get("a", None), &names.get("a", None)));
         for number in 0..3 * MAX_NAMES {
             names.get(&number.to_string(), None);
             assert!(names.0.len() <= MAX_NAMES);

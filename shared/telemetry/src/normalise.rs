@@ -8,11 +8,11 @@ use foldhash::fast::RandomState;
 use crate::clock::Clock;
 use crate::names::Name;
 use crate::profile::{MetricRule, Profile};
-use crate::reading::{DeviceId, Metric, Quality, Reading, Value};
+use crate::reading::{DeviceId, Quality, Reading, Unit, Value};
 use crate::reject::Reject;
 use crate::sample::Sample;
 use crate::time::Micros;
-use crate::unit::{self, Quantity, Units};
+use crate::unit::{self, Dialect, Quantity, Units};
 
 /// What the samples of one message have in common.
 pub(crate) struct Message<'a> {
@@ -21,8 +21,8 @@ pub(crate) struct Message<'a> {
     pub(crate) profile: Option<&'a Profile>,
 }
 
-/// Appends the readings that `samples` make. `device_of` finds the device of a sample: its own, or one that a gateway
-/// speaks for.
+/// Appends the readings that `samples` make. They are of `device`, or of those that it speaks for, which `device_of`
+/// finds.
 ///
 /// # Errors
 /// Why the message is refused; readings may have been appended before.
@@ -30,53 +30,47 @@ pub(crate) fn normalise(
     samples: &mut Vec<Sample>,
     message: &Message<'_>,
     units: &mut Units,
-    mut device_of: impl FnMut(Option<&Arc<str>>) -> DeviceId,
+    device: &DeviceId,
+    mut device_of: impl FnMut(&str) -> DeviceId,
     readings: &mut Vec<Reading>,
 ) -> Result<(), Reject> {
     let since_boot = samples.iter().filter_map(|sample| sample.time).filter(Clock::is_since_boot);
     let newest_since_boot = since_boot.map(|sent| sent.at).max();
     let doubles = doubles(samples);
     for (place, sample) in samples.drain(..).enumerate() {
-        if sample.name.is_ignored {
+        let Sample { name, value, quality, unit, time, record, device: sub_device } = sample;
+        if name.is_ignored {
             continue;
         }
-        let time = message.clock.settle(sample.time, newest_since_boot, sample.record)?;
-        let device = device_of(sample.device.as_ref());
-        let measured = if doubles.contains(&place) {
-            measured_as_sent(sample)
-        } else {
-            measure(sample, message.profile, units)?
-        };
-        readings.push(Reading {
-            device,
-            metric: measured.metric,
+        let time = message.clock.settle(time, newest_since_boot, record)?;
+        let is_double = doubles.binary_search(&place).is_ok();
+        let mut reading = Reading {
+            device: sub_device.as_deref().map_or_else(|| device.clone(), &mut device_of),
+            metric: Arc::clone(if is_double { &name.sent } else { &name.metric }),
             at: time.at,
             received: message.received,
-            value: measured.value,
-            unit: measured.unit,
-            unit_sent: measured.unit_sent,
-            quality: measured.quality,
+            value,
+            unit: None,
+            quality,
             time_source: time.source,
             correction: time.correction,
-        });
+        };
+        if is_double {
+            let sent = unit.map(|(text, _)| Unit::new(&text, None));
+            reading.unit = sent.or_else(|| name.unit.as_ref().map(|unit| unit.sent.clone()));
+        } else {
+            measure(&mut reading, &name, unit, message.profile, units)?;
+        }
+        readings.push(reading);
     }
     Ok(())
 }
 
-/// The part of a reading that its sample alone decides.
-struct Measured {
-    metric: Metric,
-    value: Value,
-    unit: Option<Arc<str>>,
-    unit_sent: Option<Arc<str>>,
-    quality: Quality,
-}
-
 /// The places of samples whose names without their units are those of others in their records: `tC` beside `tF`. All
 /// but the first stay as they were sent.
-fn doubles(samples: &[Sample]) -> HashSet<usize, RandomState> {
+fn doubles(samples: &[Sample]) -> Vec<usize> {
     let is_stripped = |name: &Name| name.rule.is_none() && !Arc::ptr_eq(&name.metric, &name.sent);
-    let mut doubles = HashSet::default();
+    let mut doubles = Vec::new();
     if !samples.iter().any(|sample| is_stripped(&sample.name)) {
         return doubles;
     }
@@ -86,79 +80,59 @@ fn doubles(samples: &[Sample]) -> HashSet<usize, RandomState> {
     let mut taken: HashSet<_, RandomState> = whole.map(identity).collect();
     for (place, sample) in samples.iter().enumerate().filter(|(_, sample)| is_stripped(&sample.name)) {
         if !taken.insert(identity(sample)) {
-            doubles.insert(place);
+            doubles.push(place);
         }
     }
     doubles
 }
 
-fn measured_as_sent(sample: Sample) -> Measured {
-    let unit = sample
-        .unit
-        .map(|(text, _)| text)
-        .or_else(|| sample.name.unit.as_ref().map(|unit| Arc::clone(&unit.sent)));
-    Measured {
-        metric: Arc::clone(&sample.name.sent),
-        value: sample.value,
-        unit,
-        unit_sent: None,
-        quality: sample.quality,
+/// Makes of the value as sent the value that it means: scaled, in the canonical unit, and with a quality.
+fn measure(
+    reading: &mut Reading,
+    name: &Name,
+    unit: Option<(Arc<str>, Dialect)>,
+    profile: Option<&Profile>,
+    units: &mut Units,
+) -> Result<(), Reject> {
+    if profile.is_some_and(|profile| profile.numbers_as_text) {
+        read_number(&mut reading.value);
     }
-}
-
-fn measure(sample: Sample, profile: Option<&Profile>, units: &mut Units) -> Result<Measured, Reject> {
-    let name = &*sample.name;
-    let value = match sample.value {
-        Value::Text(text) if profile.is_some_and(|profile| profile.numbers_as_text) => number_in(text),
-        value => value,
-    };
-    let mut measured = Measured {
-        metric: Arc::clone(&name.metric),
-        value,
-        unit: None,
-        unit_sent: None,
-        quality: sample.quality,
-    };
-    let Some(sent) = number_of(&measured.value) else {
-        return Ok(measured);
-    };
+    let Some(sent) = number_of(&reading.value) else { return Ok(()) };
     let rule = name.rule.as_deref();
     if let Some(rule) = rule.filter(|rule| rule.scale != 1.0 || rule.offset != 0.0) {
         let scaled = unit::rounded(sent * rule.scale + rule.offset);
-        measured.value = Value::from_f64(scaled).ok_or(Reject::NumberRange)?;
+        reading.value = Value::from_f64(scaled).ok_or(Reject::NumberRange)?;
     }
     let mut quantity = name.quantity;
-    let known = match (&sample.unit, &name.unit) {
-        (Some((text, dialect)), named) => {
-            let known = units.get(text, *dialect);
-            let is_other = rule.is_some() && named.is_some() && known.quantity != name.quantity;
-            if is_other {
-                return Err(Reject::Unit);
-            }
-            quantity = known.quantity.or(quantity);
-            Some((Arc::clone(text), known.conversion.clone()))
+    if let Some((text, dialect)) = unit {
+        let known = units.get(&text, dialect);
+        if rule.is_some() && name.unit.is_some() && known.quantity != name.quantity {
+            return Err(Reject::Unit);
         }
-        (None, Some(named)) => Some((Arc::clone(&named.sent), named.conversion.clone())),
-        (None, None) => None,
-    };
-    if let Some((text, conversion)) = known {
-        measured.value = conversion.apply(measured.value).ok_or(Reject::NumberRange)?;
-        measured.unit_sent = Some(text).filter(|text| *text != conversion.unit);
-        measured.unit = Some(conversion.unit);
+        quantity = known.quantity.or(quantity);
+        reading.value = known.conversion.apply(&reading.value).ok_or(Reject::NumberRange)?;
+        reading.unit = Some(known.unit.clone());
+    } else if let Some(unit) = &name.unit {
+        reading.value = unit.conversion.apply(&reading.value).ok_or(Reject::NumberRange)?;
+        reading.unit = Some(unit.unit.clone());
     }
-    measured.quality = measured.quality.max(doubt(sent, &measured.value, quantity, rule));
-    Ok(measured)
+    let canonical = number_of(&reading.value).unwrap_or(sent);
+    reading.quality = reading.quality.max(doubt(sent, canonical, quantity, rule));
+    Ok(())
 }
 
-/// A text that is a number, as one.
-fn number_in(text: Arc<str>) -> Value {
-    let trimmed = text.trim();
+/// Makes a number of a text that is one.
+fn read_number(value: &mut Value) {
+    let Value::Text(text) = &*value else { return };
+    let text = text.trim();
     let is_written =
-        trimmed.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.' | b'e' | b'E'));
-    let integer = || trimmed.parse::<i128>().ok().filter(|n| (i64::MIN.into()..=u64::MAX.into()).contains(n));
-    let float = || trimmed.parse::<f64>().ok().and_then(Value::from_f64);
-    let number = if is_written { integer().map(Value::Integer).or_else(float) } else { None };
-    number.unwrap_or(Value::Text(text))
+        text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.' | b'e' | b'E'));
+    let fits = |number: &i128| (i64::MIN.into()..=u64::MAX.into()).contains(number);
+    let integer = text.parse().ok().filter(fits).map(Value::Integer);
+    let number = integer.or_else(|| Value::from_f64(text.parse().ok()?));
+    if let Some(number) = number.filter(|_| is_written) {
+        *value = number;
+    }
 }
 
 fn number_of(value: &Value) -> Option<f64> {
@@ -176,11 +150,10 @@ fn number_of(value: &Value) -> Option<f64> {
 /// How far a number can be trusted, by what is known of sensors, or else by the profile.
 fn doubt(
     sent: f64,
-    value: &Value,
+    canonical: f64,
     quantity: Option<&'static Quantity>,
     rule: Option<&MetricRule>,
 ) -> Quality {
-    let canonical = number_of(value).unwrap_or(sent);
     let is_outside =
         rule.and_then(|rule| rule.range).is_some_and(|(low, high)| canonical < low || canonical > high);
     if is_outside {

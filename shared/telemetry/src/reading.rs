@@ -121,6 +121,43 @@ impl serde::Serialize for Value {
     }
 }
 
+/// The unit of a value, and the unit as it was sent where that is another. As wide as one pointer: every reading has
+/// room for it, and readings are moved about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Unit(Arc<UnitTexts>);
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct UnitTexts {
+    unit: Box<str>,
+    sent: Option<Box<str>>,
+}
+
+impl Unit {
+    /// The unit `unit`, of a value that was sent in `sent`.
+    pub fn new(unit: &str, sent: Option<&str>) -> Self {
+        let sent = sent.filter(|sent| *sent != unit).map(Box::from);
+        Self(Arc::new(UnitTexts { unit: unit.into(), sent }))
+    }
+
+    /// The unit of the value.
+    pub fn as_str(&self) -> &str {
+        &self.0.unit
+    }
+
+    /// The unit as it was sent, where that is another.
+    pub fn sent(&self) -> Option<&str> {
+        self.0.sent.as_deref()
+    }
+}
+
+impl std::ops::Deref for Unit {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        self.as_str()
+    }
+}
+
 /// How far a value can be trusted (the three levels of OPC UA's status codes).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Quality {
@@ -211,15 +248,13 @@ pub struct Reading {
     /// What was measured.
     pub value: Value,
     /// Unit of the value, where one is known.
-    pub unit: Option<Arc<str>>,
-    /// The unit as it was sent, where that is another.
-    pub unit_sent: Option<Arc<str>>,
+    pub unit: Option<Unit>,
     /// How far to trust it.
     pub quality: Quality,
     /// Where `at` came from.
     pub time_source: TimeSource,
     /// What was done to the time that was sent, where anything was.
-    pub correction: Option<Correction>,
+    pub correction: Option<Box<Correction>>,
 }
 
 impl Reading {
@@ -238,7 +273,6 @@ impl Reading {
             latest_first
                 .then_with(|| other.value.canonical_cmp(&self.value))
                 .then_with(|| other.unit.cmp(&self.unit))
-                .then_with(|| other.unit_sent.cmp(&self.unit_sent))
                 .then_with(|| self.quality.cmp(&other.quality))
                 .then_with(|| self.time_source.cmp(&other.time_source))
                 .then_with(|| self.correction.cmp(&other.correction))

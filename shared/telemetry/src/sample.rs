@@ -1,8 +1,10 @@
 //! What a format's decoder hands on: samples, as the device wrote them.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::names::Name;
+use crate::profile::EpochUnit;
 use crate::reading::{Quality, TimeSource, Value};
 use crate::time::Micros;
 use crate::unit::Dialect;
@@ -10,7 +12,7 @@ use crate::unit::Dialect;
 /// One name and value as the device wrote them, with the record they stood in.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Sample {
-    pub(crate) name: Arc<Name>,
+    pub(crate) name: Rc<Name>,
     pub(crate) value: Value,
     /// What the format itself says of the value.
     pub(crate) quality: Quality,
@@ -26,7 +28,7 @@ pub(crate) struct Sample {
 
 impl Sample {
     /// A value that stands by itself: good, without unit, time or device.
-    pub(crate) fn new(name: Arc<Name>, value: Value, record: u32) -> Self {
+    pub(crate) fn new(name: Rc<Name>, value: Value, record: u32) -> Self {
         Self { name, value, quality: Quality::Good, unit: None, time: None, record, device: None }
     }
 }
@@ -47,8 +49,8 @@ pub(crate) enum Basis {
     Epoch,
     /// The day and hour of a place, which is not said.
     Local,
-    /// The epoch, in a counter of 32 bits that may have run over: so many microseconds are one round.
-    Wrapping(i64),
+    /// The epoch, in a counter of 32 bits of such units, which may have run over.
+    Wrapping(EpochUnit),
 }
 
 impl SentTime {

@@ -1,6 +1,7 @@
 //! What becomes of a record's samples when all of them are known: pairs, units, columns.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -35,7 +36,7 @@ pub(super) fn is_value_with_unit(samples: &[Sample]) -> bool {
 }
 
 /// Makes one sample called `name` of the parts of a pair, which are all from `first` on.
-pub(super) fn make_pair(samples: &mut Vec<Sample>, first: usize, name: Arc<Name>) {
+pub(super) fn make_pair(samples: &mut Vec<Sample>, first: usize, name: Rc<Name>) {
     let unit = samples[first..].iter().find_map(|sample| text_of(sample, Role::PairUnit)).cloned();
     let mut index = 0;
     samples.retain(|sample| {
@@ -52,7 +53,7 @@ pub(super) fn make_pair(samples: &mut Vec<Sample>, first: usize, name: Arc<Name>
 pub(super) fn number_pairs(samples: &mut [Sample]) {
     let mut seen: HashMap<*const Name, u32, RandomState> = HashMap::default();
     for sample in samples.iter_mut().filter(|sample| sample.time.is_none()) {
-        let count = seen.entry(Arc::as_ptr(&sample.name)).or_default();
+        let count = seen.entry(Rc::as_ptr(&sample.name)).or_default();
         sample.record = *count;
         *count += 1;
     }
@@ -61,11 +62,11 @@ pub(super) fn number_pairs(samples: &mut [Sample]) {
 /// Gives the samples from `first` on the units that stand beside them (`"TempUnit": "C"`, or where the profile says),
 /// and takes those out. A unit that is nobody's stays a sample.
 pub(super) fn give_units(samples: &mut Vec<Sample>, first: usize) {
-    let sources: Vec<(Role, Arc<Name>, Arc<str>)> = samples[first..]
+    let sources: Vec<(Role, Rc<Name>, Arc<str>)> = samples[first..]
         .iter()
         .filter_map(|sample| match (&sample.value, sample.name.role) {
             (Value::Text(text), Some(role @ (Role::UnitOf(_) | Role::UnitSource))) => {
-                Some((role, Arc::clone(&sample.name), Arc::clone(text)))
+                Some((role, Rc::clone(&sample.name), Arc::clone(text)))
             }
             _ => None,
         })
@@ -86,7 +87,7 @@ pub(super) fn give_units(samples: &mut Vec<Sample>, first: usize) {
             let mut index = 0;
             samples.retain(|sample| {
                 index += 1;
-                index <= first || !Arc::ptr_eq(&sample.name, &source)
+                index <= first || !Rc::ptr_eq(&sample.name, &source)
             });
         }
     }
@@ -97,8 +98,8 @@ pub(super) fn give_units(samples: &mut Vec<Sample>, first: usize) {
 pub(super) fn read_columns(
     samples: &mut Vec<Sample>,
     first: usize,
-    (times_name, times): &(Arc<Name>, Vec<SentTime>),
-    mut name: impl FnMut(&str) -> Arc<Name>,
+    (times_name, times): &(Rc<Name>, Vec<SentTime>),
+    mut name: impl FnMut(&str) -> Rc<Name>,
 ) {
     let mut has_columns = false;
     let mut start = first;
@@ -112,7 +113,7 @@ pub(super) fn read_columns(
         if length == times.len() && *stem != *times_name.sent {
             let name = name(&stem);
             for ((sample, time), record) in samples[start..start + length].iter_mut().zip(times).zip(0..) {
-                sample.name = Arc::clone(&name);
+                sample.name = Rc::clone(&name);
                 sample.time = Some(*time);
                 sample.record = record;
             }

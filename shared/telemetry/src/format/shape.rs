@@ -20,6 +20,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -99,7 +100,7 @@ impl<'s, 'c> Shape<'s, 'c> {
     }
 
     /// What is known of the name so far.
-    fn name<E: Error>(&mut self) -> Result<Arc<Name>, E> {
+    fn name<E: Error>(&mut self) -> Result<Rc<Name>, E> {
         if self.path.is_empty() {
             let shape = if self.depth == 0 { "one bare value" } else { "an array of bare values" };
             return Err(self.stop(Reject::Shape(shape)));
@@ -112,7 +113,7 @@ impl<'s, 'c> Shape<'s, 'c> {
         self.push_named(name, value, quality)
     }
 
-    fn push_named<E: Error>(&mut self, name: Arc<Name>, value: Value, quality: Quality) -> Result<(), E> {
+    fn push_named<E: Error>(&mut self, name: Rc<Name>, value: Value, quality: Quality) -> Result<(), E> {
         if self.payload.samples.len() == MAX_SAMPLES {
             return Err(self.stop(Reject::Samples));
         }
@@ -340,7 +341,7 @@ fn is_first_of_list(name: &str, path_length: usize) -> bool {
 struct Record {
     time: Option<RecordTime>,
     /// A list of times, and the name that it stands under.
-    times: Option<(Arc<Name>, Vec<SentTime>)>,
+    times: Option<(Rc<Name>, Vec<SentTime>)>,
     device: Option<Arc<str>>,
     needs_shaping: bool,
 }

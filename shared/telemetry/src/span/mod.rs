@@ -31,7 +31,7 @@ use thiserror::Error;
 
 use crate::attribute::{Item, L, M, N, S, V};
 use crate::limits::{MAX_SPAN_JSON_BYTES, MAX_SPAN_MICROS};
-use crate::reading::{DeviceId, Metric, Quality, Reading, TimeSource, Value};
+use crate::reading::{DeviceId, Metric, Quality, Reading, TimeSource, Unit, Value};
 use crate::time::Micros;
 
 pub use read::StoredSpan;
@@ -61,7 +61,7 @@ struct Row {
 struct Cell {
     row: usize,
     value: Value,
-    unit: Option<Arc<str>>,
+    unit: Option<Unit>,
     quality: Quality,
 }
 
@@ -276,7 +276,6 @@ impl Span {
             unit: cell.unit.clone(),
             quality: cell.quality,
             time_source: row.time_source,
-            unit_sent: None,
             correction: None,
         }
     }

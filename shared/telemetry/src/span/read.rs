@@ -8,7 +8,6 @@ use std::cell::Cell as Noted;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::Arc;
 
 use serde::de::{
     Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
@@ -18,7 +17,7 @@ use serde_json::value::RawValue;
 use super::{Cell, Row, Span, SpanError, VERSION};
 use crate::attribute::number;
 use crate::limits::MAX_SPAN_MICROS;
-use crate::reading::{DeviceId, Metric, Quality, TimeSource, Value};
+use crate::reading::{DeviceId, Metric, Quality, TimeSource, Unit, Value};
 use crate::time::Micros;
 
 /// A span as the readings table has it.
@@ -128,15 +127,15 @@ impl Column<'_> {
             return None;
         }
         // Nearly always one unit for all.
-        let mut last_unit: Option<Arc<str>> = None;
-        let mut unit = |index: usize| -> Option<Option<Arc<str>>> {
+        let mut last_unit: Option<Unit> = None;
+        let mut unit = |index: usize| -> Option<Option<Unit>> {
             let Some(units) = &self.unit else { return Some(None) };
             let text = units.get(index, count)?;
             if text.is_empty() {
                 return Some(None);
             }
             if last_unit.as_deref() != Some(text) {
-                last_unit = Some(Arc::from(text));
+                last_unit = Some(Unit::new(text, None));
             }
             Some(last_unit.clone())
         };

@@ -25,6 +25,8 @@ pub(crate) struct Conversion {
 pub(crate) struct KnownUnit {
     pub(crate) quantity: Option<&'static Quantity>,
     pub(crate) conversion: Conversion,
+    /// What readings get.
+    pub(crate) unit: crate::reading::Unit,
 }
 
 #[derive(Debug, Default)]
@@ -33,7 +35,7 @@ pub(crate) struct Units;
 impl Units {
     pub(crate) fn get(&mut self, text: &str, _dialect: Dialect) -> Arc<KnownUnit> {
         let conversion = Conversion { unit: Arc::from(text), factor: 1.0, offset: 0.0 };
-        Arc::new(KnownUnit { quantity: None, conversion })
+        Arc::new(KnownUnit { quantity: None, unit: crate::reading::Unit::new(text, None), conversion })
     }
 }
 
@@ -63,8 +65,8 @@ impl Quantity {
 }
 
 impl Conversion {
-    pub(crate) fn apply(&self, value: crate::reading::Value) -> Option<crate::reading::Value> {
-        Some(value)
+    pub(crate) fn apply(&self, value: &crate::reading::Value) -> Option<crate::reading::Value> {
+        Some(value.clone())
     }
 }
 
