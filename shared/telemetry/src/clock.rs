@@ -117,8 +117,10 @@ impl Zone {
 
 /// The clocks that matter to one message.
 pub(crate) struct Clock<'a> {
-    /// When the message arrived; the microseconds keep messages of one millisecond apart.
-    pub(crate) arrival: Micros,
+    /// When the broker received it, to the millisecond.
+    pub(crate) received: Micros,
+    /// AWS IoT's id of this delivery.
+    pub(crate) trace: Option<&'a str>,
     pub(crate) policy: &'a TimePolicy,
     /// What the profile says of its times.
     pub(crate) field: Option<&'a TimeField>,
@@ -133,6 +135,15 @@ pub(crate) struct Settled {
 }
 
 impl Clock<'_> {
+    /// The time of readings that have none: the broker's millisecond, with the microseconds taken from the trace id, so
+    /// that two messages of one millisecond remain two readings; each further record of a message is a microsecond
+    /// later. The same delivery always gets the same time.
+    fn arrival(&self, record: u32) -> Micros {
+        let micros = self.trace.map_or(0, |trace| fnv1a(trace.as_bytes()) % 1_000);
+        #[expect(clippy::cast_possible_wrap, reason = "below 1,000")]
+        self.received.plus(micros as i64 + i64::from(record))
+    }
+
     /// A value that stands where a time may stand; `None` if it is none.
     pub(crate) fn read(&self, value: &Value) -> Option<SentTime> {
         match value {
@@ -201,15 +212,15 @@ impl Clock<'_> {
     /// The round of a counter that lies nearest before the latest accepted time.
     fn unwrap(&self, at: Micros, unit: EpochUnit) -> Micros {
         let round = unit.round_of_32_bits();
-        let latest = self.arrival.plus(self.policy.max_ahead_micros);
+        let latest = self.received.plus(self.policy.max_ahead_micros);
         let rounds = latest.0.saturating_sub(at.0).div_euclid(round).max(0);
         at.plus(rounds.saturating_mul(round))
     }
 
     fn accepts(&self, at: Micros) -> bool {
         at.is_plausible()
-            && at >= self.arrival.plus(-self.policy.max_age_micros)
-            && at <= self.arrival.plus(self.policy.max_ahead_micros)
+            && at >= self.received.plus(-self.policy.max_age_micros)
+            && at <= self.received.plus(self.policy.max_ahead_micros)
     }
 
     /// Whether a time is that of a clock which began when the device was switched on.
@@ -222,16 +233,29 @@ impl Clock<'_> {
     ///
     /// # Errors
     /// [`Reject::TimeRange`] if the time is not accepted, and the policy is to refuse.
+    #[inline]
     pub(crate) fn settle(
         &self,
         sent: Option<SentTime>,
         newest_since_boot: Option<Micros>,
         record: u32,
     ) -> Result<Settled, Reject> {
-        let arrival = self.arrival.plus(record.into());
-        let Some(sent) = sent else {
-            return Ok(Settled { at: arrival, source: TimeSource::Arrival, correction: None });
-        };
+        match sent {
+            Some(SentTime { at, source, basis: Basis::Epoch }) if self.accepts(at) => {
+                Ok(Settled { at, source, correction: None })
+            }
+            Some(sent) => self.correct(sent, newest_since_boot, record),
+            None => Ok(Settled { at: self.arrival(record), source: TimeSource::Arrival, correction: None }),
+        }
+    }
+
+    /// What is made of a time that cannot be taken as it is.
+    fn correct(
+        &self,
+        sent: SentTime,
+        newest_since_boot: Option<Micros>,
+        record: u32,
+    ) -> Result<Settled, Reject> {
         let corrected = |reason| Some(Box::new(Correction { reason, sent: sent.at }));
         let (at, correction) = match sent.basis {
             Basis::Epoch => (sent.at, None),
@@ -252,7 +276,7 @@ impl Clock<'_> {
             if distance <= self.policy.max_age_micros {
                 let correction = corrected(CorrectionReason::Boot);
                 return Ok(Settled {
-                    at: self.arrival.plus(-distance),
+                    at: self.arrival(0).plus(-distance),
                     source: TimeSource::Arrival,
                     correction,
                 });
@@ -261,12 +285,19 @@ impl Clock<'_> {
         match self.policy.outside {
             Outside::Quarantine => Err(Reject::TimeRange),
             Outside::Arrival => Ok(Settled {
-                at: arrival,
+                at: self.arrival(record),
                 source: TimeSource::Arrival,
                 correction: corrected(CorrectionReason::Outside),
             }),
         }
     }
+}
+
+/// FNV-1a, 64 bits (Fowler, Noll, Vo; parameters of draft-eastlake-fnv).
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]
@@ -279,14 +310,15 @@ mod tests {
 
     /// What becomes of a value where a time may stand, as `{seconds after the arrival} {source} {correction}`.
     fn settle(policy: &TimePolicy, field: &TimeField, value: &Value) -> Option<String> {
-        let clock = Clock { arrival: ARRIVAL, policy, field: Some(field) };
+        let clock = Clock { received: ARRIVAL, trace: None, policy, field: Some(field) };
         let sent = clock.read(value)?;
         let newest = Some(sent.at).filter(|_| Clock::is_since_boot(&sent));
         Some(match clock.settle(Some(sent), newest, 0) {
             Ok(settled) => {
                 let after = (settled.at.0 - ARRIVAL.0) as f64 / SECOND as f64;
-                let correction = settled.correction.map_or("-", |correction| correction.reason.as_str());
-                assert!(settled.correction.is_none_or(|correction| correction.sent == sent.at));
+                let correction =
+                    settled.correction.as_ref().map_or("-", |correction| correction.reason.as_str());
+                assert!(settled.correction.as_ref().is_none_or(|correction| correction.sent == sent.at));
                 format!("{after} {} {correction}", settled.source)
             }
             Err(reject) => reject.code().to_owned(),
@@ -364,7 +396,7 @@ mod tests {
         // 2040-01-01T00:00:00Z as a signed counter of 32 bits shows it.
         let arrival = Micros(2_208_988_800 * SECOND);
         let shown = Value::Integer((2_208_988_800_i64 - (1 << 32)).into());
-        let clock = Clock { arrival, policy: &TimePolicy::default(), field: None };
+        let clock = Clock { received: arrival, trace: None, policy: &TimePolicy::default(), field: None };
         let settled = clock.settle(clock.read(&shown), None, 0).unwrap();
         assert_eq!((settled.at, settled.source), (arrival, TimeSource::Device));
         assert_eq!(settled.correction.map(|correction| correction.reason), Some(CorrectionReason::Wrap));
@@ -372,7 +404,7 @@ mod tests {
 
     #[test]
     fn times_since_boot_keep_their_distances() {
-        let clock = Clock { arrival: ARRIVAL, policy: &TimePolicy::default(), field: None };
+        let clock = Clock { received: ARRIVAL, trace: None, policy: &TimePolicy::default(), field: None };
         let since_boot = |seconds: i64| SentTime::of_device(Micros(seconds * SECOND));
         let settle = |seconds| clock.settle(Some(since_boot(seconds)), Some(Micros(90 * SECOND)), 5).unwrap();
         assert_eq!(settle(90).at, ARRIVAL);
@@ -382,7 +414,7 @@ mod tests {
 
     #[test]
     fn records_without_a_time_are_a_microsecond_apart() {
-        let clock = Clock { arrival: ARRIVAL, policy: &TimePolicy::default(), field: None };
+        let clock = Clock { received: ARRIVAL, trace: None, policy: &TimePolicy::default(), field: None };
         let settled = clock.settle(None, None, 3).unwrap();
         assert_eq!((settled.at, settled.source), (ARRIVAL.plus(3), TimeSource::Arrival));
     }

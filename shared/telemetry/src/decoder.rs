@@ -16,7 +16,6 @@ use crate::profile::{Profile, Profiles};
 use crate::reading::{DeviceId, Reading};
 use crate::reject::Reject;
 use crate::sample::Payload;
-use crate::time::Micros;
 use crate::topic::{IdentityRules, check_name};
 use crate::unit::Units;
 
@@ -105,7 +104,8 @@ impl Decoder {
         }
         let format = Format::choose(profile, envelope, &self.bytes);
         let clock = Clock {
-            arrival: arrival_time(envelope),
+            received: envelope.received,
+            trace: envelope.trace.as_deref(),
             policy: &self.settings.time,
             field: profile.map(|profile| &profile.time),
         };
@@ -128,7 +128,7 @@ impl Decoder {
             DeviceId::from_stored(devices.intern(id))
         };
         let device = device_of(device);
-        let message = Message { received: envelope.received, clock: &clock, profile };
+        let message = Message { clock: &clock, profile };
         normalise(&mut self.payload.samples, &message, &mut self.units, &device, device_of, readings)?;
         Ok(Decoded { profile: profile.map(|profile| Arc::clone(&profile.name)), format })
     }
@@ -159,20 +159,4 @@ impl Format {
             .or_else(|| Self::of_topic_level(envelope.topic.rsplit('/').next()?))
             .unwrap_or_else(|| Self::of_bytes(bytes))
     }
-}
-
-/// The time of readings that have none: the broker's millisecond, with the microseconds taken from
-/// the trace id, so that two messages of one millisecond remain two readings; each further record
-/// of a message is a microsecond later. The same delivery always gets the same time.
-fn arrival_time(envelope: &Envelope<'_>) -> Micros {
-    let micros = envelope.trace.as_deref().map_or(0, |trace| fnv1a(trace.as_bytes()) % 1_000);
-    #[expect(clippy::cast_possible_wrap, reason = "below 1,000")]
-    envelope.received.plus(micros as i64)
-}
-
-/// FNV-1a, 64 bits (Fowler, Noll, Vo; parameters of draft-eastlake-fnv).
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }

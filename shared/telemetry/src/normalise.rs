@@ -11,12 +11,10 @@ use crate::profile::{MetricRule, Profile};
 use crate::reading::{DeviceId, Quality, Reading, Unit, Value};
 use crate::reject::Reject;
 use crate::sample::Sample;
-use crate::time::Micros;
 use crate::unit::{self, Dialect, Quantity, Units};
 
 /// What the samples of one message have in common.
 pub(crate) struct Message<'a> {
-    pub(crate) received: Micros,
     pub(crate) clock: &'a Clock<'a>,
     pub(crate) profile: Option<&'a Profile>,
 }
@@ -37,32 +35,36 @@ pub(crate) fn normalise(
     let since_boot = samples.iter().filter_map(|sample| sample.time).filter(Clock::is_since_boot);
     let newest_since_boot = since_boot.map(|sent| sent.at).max();
     let doubles = doubles(samples);
-    for (place, sample) in samples.drain(..).enumerate() {
-        let Sample { name, value, quality, unit, time, record, device: sub_device } = sample;
+    readings.reserve(samples.len());
+    // Samples stay where they are, and what is in them is taken out: they are large to move.
+    for (place, sample) in samples.iter_mut().enumerate() {
+        let name = &*sample.name;
         if name.is_ignored {
             continue;
         }
-        let time = message.clock.settle(time, newest_since_boot, record)?;
+        let time = message.clock.settle(sample.time, newest_since_boot, sample.record)?;
         let is_double = doubles.binary_search(&place).is_ok();
-        let mut reading = Reading {
-            device: sub_device.as_deref().map_or_else(|| device.clone(), &mut device_of),
+        readings.push(Reading {
+            device: sample.device.as_deref().map_or_else(|| device.clone(), &mut device_of),
             metric: Arc::clone(if is_double { &name.sent } else { &name.metric }),
             at: time.at,
-            received: message.received,
-            value,
+            received: message.clock.received,
+            value: std::mem::replace(&mut sample.value, Value::Boolean(false)),
             unit: None,
-            quality,
+            quality: sample.quality,
             time_source: time.source,
             correction: time.correction,
-        };
+        });
+        let Some(reading) = readings.last_mut() else { continue };
+        let unit = sample.unit.as_ref();
         if is_double {
-            let sent = unit.map(|(text, _)| Unit::new(&text, None));
+            let sent = unit.map(|(text, _)| Unit::new(text, None));
             reading.unit = sent.or_else(|| name.unit.as_ref().map(|unit| unit.sent.clone()));
         } else {
-            measure(&mut reading, &name, unit, message.profile, units)?;
+            measure(reading, name, unit, message.profile, units)?;
         }
-        readings.push(reading);
     }
+    samples.clear();
     Ok(())
 }
 
@@ -90,7 +92,7 @@ fn doubles(samples: &[Sample]) -> Vec<usize> {
 fn measure(
     reading: &mut Reading,
     name: &Name,
-    unit: Option<(Arc<str>, Dialect)>,
+    unit: Option<&(Arc<str>, Dialect)>,
     profile: Option<&Profile>,
     units: &mut Units,
 ) -> Result<(), Reject> {
@@ -105,7 +107,7 @@ fn measure(
     }
     let mut quantity = name.quantity;
     if let Some((text, dialect)) = unit {
-        let known = units.get(&text, dialect);
+        let known = units.get(text, *dialect);
         if rule.is_some() && name.unit.is_some() && known.quantity != name.quantity {
             return Err(Reject::Unit);
         }

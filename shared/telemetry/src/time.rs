@@ -37,9 +37,11 @@ impl Micros {
     /// From a count of seconds, milliseconds, microseconds or nanoseconds since the epoch, told
     /// apart by magnitude. `None` if no unit puts it between 2000 and 2100.
     pub fn from_epoch(count: i128) -> Option<Self> {
+        // The latest time is one of 64 bits in the finest unit, too.
+        let count = i64::try_from(count).ok()?;
         EPOCH_UNITS.iter().find_map(|unit| {
-            let micros = count.checked_mul(unit.multiply.into())? / i128::from(unit.divide);
-            i64::try_from(micros).ok().map(Self).filter(|at| at.is_plausible())
+            let micros = count.checked_mul(unit.multiply)? / unit.divide;
+            Some(Self(micros)).filter(|at| at.is_plausible())
         })
     }
 

@@ -84,7 +84,8 @@ pub(crate) mod testing {
     /// The samples of a payload that arrives an hour after [`TS`].
     pub(crate) fn read(format: Format, bytes: &[u8], profile: Option<&Profile>) -> Result<Payload, Reject> {
         let clock = Clock {
-            arrival: TS.plus(3_600_000_000),
+            received: TS.plus(3_600_000_000),
+            trace: None,
             policy: &TimePolicy::default(),
             field: profile.map(|profile| &profile.time),
         };
