@@ -1,6 +1,7 @@
 //! A message's bytes become readings.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -12,15 +13,27 @@ use crate::interner::Interner;
 use crate::limits::MAX_PAYLOAD_BYTES;
 use crate::names::Names;
 use crate::normalise::{Message, normalise};
-use crate::profile::{Profile, Profiles};
+use crate::profile::Profiles;
 use crate::reading::{DeviceId, Reading};
 use crate::reject::Reject;
 use crate::sample::Payload;
 use crate::topic::{IdentityRules, check_name};
 use crate::unit::Units;
 
-/// For how many topics the profile is remembered; then all are forgotten and found anew.
+/// How many topics are remembered; then all are forgotten and learnt anew.
 const MAX_TOPICS: usize = 16 * 1024;
+
+/// What follows from a topic alone: worked out when a message first comes on it.
+#[derive(Debug)]
+struct Route {
+    site: Box<str>,
+    /// The device, where the topic names one.
+    device: Option<DeviceId>,
+    /// The place of the profile that its messages are read by.
+    profile: Option<usize>,
+    /// The format that its last level names.
+    format: Option<Format>,
+}
 
 /// How messages are read, beside what profiles say.
 #[derive(Debug, Clone, Default)]
@@ -46,7 +59,7 @@ pub struct Decoded {
 pub struct Decoder {
     settings: Settings,
     profiles: Arc<Profiles>,
-    profile_of_topic: HashMap<String, Option<usize>, RandomState>,
+    routes: HashMap<Box<str>, Rc<Route>, RandomState>,
     /// The names met without a profile, and then those under each profile.
     names: Vec<Names>,
     units: Units,
@@ -66,7 +79,7 @@ impl Decoder {
     pub fn set_profiles(&mut self, profiles: Arc<Profiles>) {
         if !Arc::ptr_eq(&self.profiles, &profiles) {
             self.profiles = profiles;
-            self.profile_of_topic.clear();
+            self.routes.clear();
             self.names.clear();
         }
     }
@@ -91,72 +104,67 @@ impl Decoder {
     }
 
     fn append(&mut self, envelope: &Envelope<'_>, readings: &mut Vec<Reading>) -> Result<Decoded, Reject> {
-        let address = self.settings.identity.address(&envelope.topic, envelope.client.as_deref())?;
-        self.device.clear();
-        self.device.extend([address.site, "/", address.device.unwrap_or_default()]);
-        let place = self.place_of_profile(&envelope.topic, address.device.is_some());
-        let profile = place.and_then(|place| self.profiles.at(place)).map(|profile| &**profile);
-
+        let route = self.route(&envelope.topic)?;
+        if let Some(device) = &route.device {
+            self.settings.identity.check_client(envelope.client.as_deref(), device.name())?;
+        }
         self.bytes.clear();
         envelope.decode_payload(&mut self.bytes)?;
         if self.bytes.len() > MAX_PAYLOAD_BYTES {
             return Err(Reject::TooLarge(self.bytes.len()));
         }
-        let format = Format::choose(profile, envelope, &self.bytes);
+        let profile = route.profile.and_then(|place| self.profiles.at(place)).map(|profile| &**profile);
+        let format = profile
+            .and_then(|profile| profile.format)
+            .or_else(|| Format::of_content_type(envelope.content_type.as_deref()?))
+            .or(route.format)
+            .unwrap_or_else(|| Format::of_bytes(&self.bytes));
         let clock = Clock {
             received: envelope.received,
             trace: envelope.trace.as_deref(),
             policy: &self.settings.time,
             field: profile.map(|profile| &profile.time),
         };
-        let names_at = place.map_or(0, |place| place + 1);
+        let names_at = route.profile.map_or(0, |place| place + 1);
         if self.names.len() <= names_at {
             self.names.resize_with(names_at + 1, Names::default);
         }
         let mut context = Context { names: &mut self.names[names_at], profile, clock: &clock };
         format.decode(&self.bytes, &mut context, &mut self.payload)?;
 
-        let device = match (address.device, self.payload.device_id.as_deref()) {
-            (Some(device), _) => device,
-            (None, Some(device)) => check_name(device, "device_id")?,
-            (None, None) => return Err(Reject::NoDeviceId),
-        };
         let (devices, id) = (&mut self.devices, &mut self.device);
         let mut device_of = |name: &str| {
-            id.truncate(address.site.len() + 1);
-            id.push_str(name);
+            id.clear();
+            id.extend([&*route.site, "/", name]);
             DeviceId::from_stored(devices.intern(id))
         };
-        let device = device_of(device);
+        let device = match (&route.device, self.payload.device_id.as_deref()) {
+            (Some(device), _) => device.clone(),
+            (None, Some(device)) => device_of(check_name(device, "device_id")?),
+            (None, None) => return Err(Reject::NoDeviceId),
+        };
         let message = Message { clock: &clock, profile };
         normalise(&mut self.payload.samples, &message, &mut self.units, &device, device_of, readings)?;
         Ok(Decoded { profile: profile.map(|profile| Arc::clone(&profile.name)), format })
     }
 
-    /// The place of the profile that a message on `topic` is read by.
-    fn place_of_profile(&mut self, topic: &str, has_device: bool) -> Option<usize> {
-        if self.profiles.is_empty() {
-            return None;
+    /// What follows from `topic`.
+    fn route(&mut self, topic: &str) -> Result<Rc<Route>, Reject> {
+        if let Some(known) = self.routes.get(topic) {
+            return Ok(Rc::clone(known));
         }
-        if let Some(known) = self.profile_of_topic.get(topic) {
-            return *known;
+        let address = self.settings.identity.address(topic)?;
+        let device = address.device.map(|device| format!("{}/{device}", address.site));
+        let route = Rc::new(Route {
+            site: address.site.into(),
+            profile: self.profiles.find(topic, device.as_deref()),
+            format: topic.rsplit('/').next().and_then(Format::of_topic_level),
+            device: device.map(DeviceId::from_stored),
+        });
+        if self.routes.len() == MAX_TOPICS {
+            self.routes.clear();
         }
-        if self.profile_of_topic.len() == MAX_TOPICS {
-            self.profile_of_topic.clear();
-        }
-        let place = self.profiles.find(topic, has_device.then_some(&self.device));
-        self.profile_of_topic.insert(topic.to_owned(), place);
-        place
-    }
-}
-
-impl Format {
-    /// How a payload is written: as the profile says, else its content type, the topic's last level, its bytes.
-    fn choose(profile: Option<&Profile>, envelope: &Envelope<'_>, bytes: &[u8]) -> Self {
-        profile
-            .and_then(|profile| profile.format)
-            .or_else(|| Self::of_content_type(envelope.content_type.as_deref()?))
-            .or_else(|| Self::of_topic_level(envelope.topic.rsplit('/').next()?))
-            .unwrap_or_else(|| Self::of_bytes(bytes))
+        self.routes.insert(topic.into(), Rc::clone(&route));
+        Ok(route)
     }
 }

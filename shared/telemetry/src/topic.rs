@@ -40,8 +40,8 @@ pub struct IdentityRules {
 }
 
 impl IdentityRules {
-    /// Site and device of a message on `topic` from `client`.
-    pub(crate) fn address<'a>(&self, topic: &'a str, client: Option<&str>) -> Result<Address<'a>, Reject> {
+    /// Site and device of a message on `topic`.
+    pub(crate) fn address<'a>(&self, topic: &'a str) -> Result<Address<'a>, Reject> {
         let topic = without_basic_ingest(topic);
         let mut levels = topic.split('/');
         let site = match levels.next() {
@@ -53,14 +53,7 @@ impl IdentityRules {
         };
         check_name(device, "device")?;
         check_name(stream, "stream")?;
-        match client {
-            Some(client)
-                if self.client_id == ClientId::Match && client != device && !is_no_client(client) =>
-            {
-                Err(Reject::Client)
-            }
-            _ => Ok(Address { site, device: Some(device) }),
-        }
+        Ok(Address { site, device: Some(device) })
     }
 
     fn payload_address<'a>(&self, topic: &str, first: &'a str) -> Result<Address<'a>, Reject> {
@@ -69,6 +62,18 @@ impl IdentityRules {
                 Ok(Address { site: check_name(first, "site")?, device: None })
             }
             _ => Err(Reject::Topic),
+        }
+    }
+
+    /// Whether `client` may publish for the device that a topic names.
+    pub(crate) fn check_client(&self, client: Option<&str>, device: &str) -> Result<(), Reject> {
+        match client {
+            Some(client)
+                if self.client_id == ClientId::Match && client != device && !is_no_client(client) =>
+            {
+                Err(Reject::Client)
+            }
+            _ => Ok(()),
         }
     }
 }
@@ -153,39 +158,36 @@ mod tests {
     #[test]
     fn the_device_is_in_the_topic() {
         let rules = IdentityRules { payload_identity: Some("iot/#".parse().unwrap()), ..Default::default() };
-        let check = |topic: &str, client: Option<&str>, expected: Result<(&str, Option<&str>), Reject>| {
-            let found = rules.address(topic, client).map(|address| (address.site, address.device));
-            assert_eq!(found, expected, "{topic} from {client:?}");
+        let check = |topic: &str, expected: Result<(&str, Option<&str>), Reject>| {
+            let found = rules.address(topic).map(|address| (address.site, address.device));
+            assert_eq!(found, expected, "{topic}");
         };
-        check("dt/plant-1/pump-7/state", Some("pump-7"), Ok(("plant-1", Some("pump-7"))));
-        check("dt/plant-1/pump-7/state", None, Ok(("plant-1", Some("pump-7"))));
-        check("dt/plant-1/pump-7/state", Some("N/A"), Ok(("plant-1", Some("pump-7"))));
-        check("dt/plant-1/pump-7/state", Some("pump-8"), Err(Reject::Client));
-        check(
-            "$aws/rules/tidegate_dev_telemetry/dt/plant-1/pump-7/state",
-            None,
-            Ok(("plant-1", Some("pump-7"))),
-        );
-        check("dt/plant-1/pump-7", None, Err(Reject::Topic));
-        check("dt/plant-1/pump-7/state/extra", None, Err(Reject::Topic));
-        check("dt", None, Err(Reject::Topic));
-        check("", None, Err(Reject::Topic));
-        check("dt//pump-7/state", None, Err(Reject::Name("site")));
-        check("dt/plant-1//state", None, Err(Reject::Name("device")));
-        check("dt/plant-1/pump\u{0}7/state", None, Err(Reject::Name("device")));
-        check(&format!("dt/plant-1/{}/state", "p".repeat(129)), None, Err(Reject::Name("device")));
-        check("iot/anything/else", Some("whoever"), Ok(("iot", None)));
-        check("other/anything", None, Err(Reject::Topic));
+        check("dt/plant-1/pump-7/state", Ok(("plant-1", Some("pump-7"))));
+        check("$aws/rules/tidegate_dev_telemetry/dt/plant-1/pump-7/state", Ok(("plant-1", Some("pump-7"))));
+        check("dt/plant-1/pump-7", Err(Reject::Topic));
+        check("dt/plant-1/pump-7/state/extra", Err(Reject::Topic));
+        check("dt", Err(Reject::Topic));
+        check("", Err(Reject::Topic));
+        check("dt//pump-7/state", Err(Reject::Name("site")));
+        check("dt/plant-1//state", Err(Reject::Name("device")));
+        check("dt/plant-1/pump\u{0}7/state", Err(Reject::Name("device")));
+        check(&format!("dt/plant-1/{}/state", "p".repeat(129)), Err(Reject::Name("device")));
+        check("iot/anything/else", Ok(("iot", None)));
+        check("other/anything", Err(Reject::Topic));
     }
 
     #[test]
-    fn any_client_may_publish_where_gateways_are_allowed() {
-        let rules = IdentityRules { client_id: ClientId::Any, payload_identity: None };
-        assert_eq!(
-            rules.address("dt/plant-1/pump-7/state", Some("gateway")),
-            Ok(Address { site: "plant-1", device: Some("pump-7") })
-        );
-        assert_eq!(rules.address("iot/x", None), Err(Reject::Topic), "not opted in");
+    fn a_client_speaks_for_itself_unless_gateways_are_allowed() {
+        let check = |client_id: ClientId, client: Option<&str>, expected: Result<(), Reject>| {
+            let rules = IdentityRules { client_id, payload_identity: None };
+            assert_eq!(rules.check_client(client, "pump-7"), expected, "{client:?}");
+        };
+        check(ClientId::Match, Some("pump-7"), Ok(()));
+        check(ClientId::Match, None, Ok(()));
+        check(ClientId::Match, Some("N/A"), Ok(()));
+        check(ClientId::Match, Some("pump-8"), Err(Reject::Client));
+        check(ClientId::Any, Some("gateway"), Ok(()));
+        assert_eq!(IdentityRules::default().address("iot/x"), Err(Reject::Topic), "not opted in");
     }
 
     #[test]
