@@ -41,7 +41,7 @@ impl Deps {
         profiles: ProfileSource,
         config: IngestConfig,
     ) -> Self {
-        let decoder = RefCell::new(Decoder::new(config.settings, Arc::default()));
+        let decoder = RefCell::new(Decoder::new(config.settings, Default::default()));
         Self {
             readings,
             devices,
