@@ -8,10 +8,10 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-use alert::{Answer, Document, Feed, Length, Phase, Rule, Sample, Threshold, Track, Transition};
+use alert::{Answer, Document, Feed, Phase, Rule, Sample, Threshold, Track, Transition};
 use cloud::readings::Readings;
 use serde::Serialize;
-use telemetry::{DeviceId, Micros, Reading, pack};
+use telemetry::{DeviceId, Length, Micros, Reading, pack};
 
 use super::recorded::Recorded;
 use super::words::{self, count};
@@ -467,6 +467,7 @@ mod tests {
             unit: None,
             quality: Quality::Good,
             time_source: TimeSource::Device,
+            correction: None,
         }
     }
 

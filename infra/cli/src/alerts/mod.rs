@@ -39,7 +39,7 @@ impl Stack {
     async fn open(target: &Target) -> Result<Self> {
         let source = target.open_stack().await?;
         let alerts = Alerts::new(source.clients.dynamodb.clone(), source.alerts()?);
-        let Loaded { rules, broken } = load(&source).await?;
+        let Loaded { good: rules, broken } = load(&source).await?;
         let rules = RuleSet::new(rules.into_iter().map(|(rule, _updated)| rule));
         let rules = rules.with_unreadable(broken.into_iter().map(|(name, _problem)| name.into()));
         Ok(Self { source, alerts, rules })

@@ -86,7 +86,7 @@ pub async fn list(target: &Target, as_json: bool) -> Result<()> {
     if loaded.good.is_empty() {
         note("there is no rule yet; `tidegate alert-rule put FILE` stores one");
     }
-    print(&if as_json { rule_lines(&loaded.good)? } else { rule_table(&loaded.rules) })
+    print(&if as_json { rule_lines(&loaded.good)? } else { rule_table(&loaded.good) })
 }
 
 /// Prints a rule as it is stored.
