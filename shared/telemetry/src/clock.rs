@@ -138,7 +138,7 @@ impl Clock<'_> {
     /// The time of readings that have none: the broker's millisecond, with the microseconds taken from the trace id, so
     /// that two messages of one millisecond remain two readings; each further record of a message is a microsecond
     /// later. The same delivery always gets the same time.
-    fn arrival(&self, record: u32) -> Micros {
+    pub(crate) fn arrival(&self, record: u32) -> Micros {
         let micros = self.trace.map_or(0, |trace| fnv1a(trace.as_bytes()) % 1_000);
         #[expect(clippy::cast_possible_wrap, reason = "below 1,000")]
         self.received.plus(micros as i64 + i64::from(record))

@@ -69,6 +69,14 @@ pub enum Reject {
         /// Column in bytes, from 1.
         column: usize,
     },
+    /// A record against the rules of SenML.
+    #[error("the payload is not SenML: its record {record} {what}")]
+    Senml {
+        /// Which, from 1.
+        record: usize,
+        /// What it has.
+        what: &'static str,
+    },
     /// A JSON value that has no names.
     #[error("the payload is {0}; an object with names, or an array of such objects, was expected")]
     Shape(&'static str),
@@ -113,6 +121,7 @@ impl Reject {
             Self::NotUtf8(_) => "not_utf8",
             Self::CutShort => "cut_short",
             Self::NotANumber { .. } | Self::NotJson { .. } => "not_json",
+            Self::Senml { .. } => "not_senml",
             Self::Shape(_) => "shape",
             Self::TimeRange => "time",
             Self::Unit => "unit",

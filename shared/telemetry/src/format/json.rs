@@ -9,12 +9,7 @@ use crate::sample::Payload;
 
 /// Adds the samples of a JSON text to `payload`.
 pub(crate) fn decode(bytes: &[u8], context: &mut Context<'_>, payload: &mut Payload) -> Result<(), Reject> {
-    let text = std::str::from_utf8(bytes).map_err(|error| Reject::NotUtf8(error.valid_up_to()))?;
-    // Byte order marks and C's closing zero bytes are what editors and firmware add, not content.
-    let text = text.trim_start_matches('\u{feff}').trim_end_matches('\0');
-    if text.trim_ascii().is_empty() {
-        return Err(Reject::Empty);
-    }
+    let text = text(bytes)?;
     let mut shape = Shape::new(context, payload);
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let outcome = Node::payload(&mut shape).deserialize(&mut deserializer).and_then(|()| deserializer.end());
@@ -23,6 +18,14 @@ pub(crate) fn decode(bytes: &[u8], context: &mut Context<'_>, payload: &mut Payl
         (_, Some(reject)) => Err(reject),
         (Err(error), None) => Err(explain(&error, text)),
     }
+}
+
+/// The text of a JSON document.
+pub(super) fn text(bytes: &[u8]) -> Result<&str, Reject> {
+    let text = std::str::from_utf8(bytes).map_err(|error| Reject::NotUtf8(error.valid_up_to()))?;
+    // Byte order marks and C's closing zero bytes are what editors and firmware add, not content.
+    let text = text.trim_start_matches('\u{feff}').trim_end_matches('\0');
+    if text.trim_ascii().is_empty() { Err(Reject::Empty) } else { Ok(text) }
 }
 
 /// Puts a parser's complaint in words that quote nothing of the payload.

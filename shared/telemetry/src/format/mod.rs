@@ -2,6 +2,7 @@
 
 pub(crate) mod json;
 mod records;
+mod senml;
 pub(crate) mod shape;
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,8 @@ use crate::sample::Payload;
 pub enum Format {
     /// JSON, in the shapes that devices send.
     Json,
+    /// SenML (RFC 8428), in JSON.
+    Senml,
 }
 
 /// What a format's decoder works with.
@@ -36,6 +39,7 @@ impl Format {
         let media_type = content_type.split(';').next().unwrap_or_default().trim();
         match media_type.to_ascii_lowercase().as_str() {
             "application/json" | "text/json" => Some(Self::Json),
+            "application/senml+json" => Some(Self::Senml),
             _ => None,
         }
     }
@@ -44,14 +48,14 @@ impl Format {
     pub(crate) fn of_topic_level(level: &str) -> Option<Self> {
         match level {
             "json" => Some(Self::Json),
+            "senml" => Some(Self::Senml),
             _ => None,
         }
     }
 
     /// The format that a payload's bytes show. Only those are told that no other payload is mistaken for.
     pub(crate) fn of_bytes(bytes: &[u8]) -> Self {
-        let _ = bytes;
-        Self::Json
+        if senml::is_json_pack(bytes) { Self::Senml } else { Self::Json }
     }
 
     /// Reads `bytes` into `payload`, whose previous content is dropped.
@@ -67,6 +71,7 @@ impl Format {
         payload.clear();
         match self {
             Self::Json => json::decode(bytes, context, payload)?,
+            Self::Senml => senml::decode_json(bytes, context, payload)?,
         }
         if payload.samples.is_empty() { Err(Reject::NoValue) } else { Ok(()) }
     }

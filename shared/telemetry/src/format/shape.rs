@@ -492,7 +492,7 @@ impl<'de> Visitor<'de> for Node<'_, '_, '_> {
 }
 
 /// A member's name, borrowed where it has no escapes.
-struct Key;
+pub(super) struct Key;
 
 impl<'de> DeserializeSeed<'de> for Key {
     type Value = Cow<'de, str>;
