@@ -516,7 +516,7 @@ mod tests {
 
     #[test]
     fn a_gateway_names_devices_in_names() {
-        let profile = Profile::from_toml("name = \"p\"\ndevices = \"*/*\"\ngateway = \"format\"").unwrap();
+        let profile = Profile::from_toml("name = \"p\"\ndevices = \"*/*\"\ngateway = true").unwrap();
         let check = |pack: &str, expected: Result<&str, Reject>| {
             let outcome = show(Format::Senml, pack.as_bytes(), Some(&profile));
             assert_eq!(outcome.as_deref(), expected.as_ref().map(|text| *text), "{pack}");
