@@ -17,6 +17,8 @@
 mod look;
 mod name;
 mod number;
+#[cfg(test)]
+mod properties;
 mod record;
 
 use std::collections::HashMap;
