@@ -29,6 +29,7 @@ use crate::clock::Zone;
 use crate::device_pattern::DevicePattern;
 use crate::format::Format;
 use crate::length::Length;
+use crate::limits::MAX_NAME_BYTES;
 use crate::names::Role;
 use crate::reading::{DeviceId, Metric, Quality};
 use crate::topic::TopicFilter;
@@ -209,12 +210,14 @@ impl Profile {
         self.metrics.iter().any(is_source).then_some(Role::UnitSource)
     }
 
-    /// The rule for a name as sent, and the metric that it makes of it.
+    /// The rule for a name as sent, and the metric that it makes of it: that of the rule, unless it comes out empty or
+    /// too long.
     pub(crate) fn rule(&self, sent: &str) -> Option<(Arc<MetricRule>, Metric)> {
         self.metrics.iter().find_map(|rule| {
             let captures = rule.from.captures(sent)?;
-            let metric = rule.name.as_ref().map_or_else(|| sent.to_owned(), |name| name.fill(&captures));
-            Some((Arc::clone(rule), Metric::from(metric)))
+            let made = rule.name.as_ref().map(|name| name.fill(&captures));
+            let made = made.filter(|name| !name.is_empty() && name.len() <= MAX_NAME_BYTES);
+            Some((Arc::clone(rule), made.map_or_else(|| Metric::from(sent), Metric::from)))
         })
     }
 }
