@@ -14,6 +14,8 @@ use crate::runtime_api::{Function, Outcome};
 pub const READINGS: &str = "readings";
 /// The devices table of the fake.
 pub const DEVICES: &str = "devices";
+/// The config table of the fake.
+pub const CONFIG: &str = "config";
 /// The bucket of the fake.
 pub const BUCKET: &str = "bucket";
 
@@ -56,6 +58,7 @@ impl Ingest {
         let aws = FakeAws::start(Storage::Keep)?;
         aws.create_table(READINGS, "device", Some("span"));
         aws.create_table(DEVICES, "device", None);
+        aws.create_table(CONFIG, "kind", Some("name"));
         let function = start_function(&aws, more).await?;
         Ok(Self { aws, function })
     }
@@ -151,7 +154,7 @@ async fn start_function(aws: &FakeAws, more: &[(&str, &str)]) -> io::Result<Func
 
 /// The environment of the function beside an AWS at `endpoint`.
 #[must_use]
-pub fn environment(endpoint: &str) -> [(&'static str, &str); 8] {
+pub fn environment(endpoint: &str) -> [(&'static str, &str); 9] {
     let [endpoint, region, key, secret] = credentials(endpoint);
     [
         endpoint,
@@ -160,6 +163,7 @@ pub fn environment(endpoint: &str) -> [(&'static str, &str); 8] {
         secret,
         ("TIDEGATE_READINGS_TABLE", READINGS),
         ("TIDEGATE_DEVICES_TABLE", DEVICES),
+        ("TIDEGATE_CONFIG_TABLE", CONFIG),
         ("TIDEGATE_BUCKET", BUCKET),
         // As the template sets it.
         ("MIMALLOC_ALLOW_THP", "0"),

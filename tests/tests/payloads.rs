@@ -1,24 +1,29 @@
 //! Every payload in `tests/payloads/` beside the readings, or the refusal, that it becomes; and what no payload
 //! whatever may do.
 //!
+//! Payloads in the folder itself come on `dt/plant-1/pump-7/state`; those in a folder below it on a topic whose last
+//! level is the folder's name, unless its file `topic` says another, and are read by its `profile.toml` if it has one.
+//!
 //! `UPDATE_GOLDENS=1 cargo test -p tests --test payloads` writes the goldens anew: read the difference.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::PathBuf;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde::Serialize;
 use telemetry::limits::{MAX_NAME_BYTES, MAX_PAYLOAD_BYTES, MAX_SAMPLES, MAX_TEXT_BYTES};
-use telemetry::{Decoder, Envelope, Micros, Reading, Reject, Value};
+use telemetry::{Decoder, Envelope, Micros, Profile, Profiles, Reading, Reject, Settings, Value};
 
 /// 2026-11-23T07:00:00.25Z.
 const RECEIVED: Micros = Micros(1_795_417_200_250_000);
+/// What most payloads are published on.
+const TOPIC: &str = "dt/plant-1/pump-7/state";
 const GOLDEN: &str = ".expected.jsonl";
 
 /// A name, and how to make the payload of that name.
@@ -40,29 +45,71 @@ fn folder() -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "payloads"].iter().collect()
 }
 
-/// The payload files by name.
-static FILES: LazyLock<BTreeMap<String, Vec<u8>>> = LazyLock::new(|| {
-    let names =
-        fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    names
-        .filter(|name| !name.ends_with(GOLDEN) && !name.starts_with('.'))
-        .map(|name| (name.clone(), fs::read(folder().join(name)).unwrap()))
-        .collect()
+/// Payloads that come alike.
+struct Kind {
+    folder: PathBuf,
+    topic: String,
+    profiles: Arc<Profiles>,
+    /// The payloads by name.
+    payloads: BTreeMap<String, Vec<u8>>,
+}
+
+impl Kind {
+    fn read(folder: PathBuf, topic: String) -> Self {
+        let mut files: BTreeMap<_, _> = fs::read_dir(&folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.is_file())
+            .map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read(&path).unwrap()))
+            .filter(|(name, _)| !name.ends_with(GOLDEN) && !name.starts_with('.') && !name.ends_with(".md"))
+            .collect();
+        let mut text = |name: &str| files.remove(name).map(|bytes| String::from_utf8(bytes).unwrap());
+        let topic = text("topic").map_or(topic, |topic| topic.trim().to_owned());
+        let profile = text("profile.toml").map(|toml| {
+            Arc::new(
+                Profile::from_toml(&toml).unwrap_or_else(|error| panic!("{}: {error}", folder.display())),
+            )
+        });
+        Self { profiles: Arc::new(profile.into_iter().collect()), folder, topic, payloads: files }
+    }
+
+    fn decoder(&self) -> Decoder {
+        Decoder::new(Settings::default(), Arc::clone(&self.profiles))
+    }
+}
+
+/// All payloads: first those of the folder itself, and those that are made.
+static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
+    let mut plain = Kind::read(folder(), TOPIC.to_owned());
+    plain.payloads.extend(GENERATED.iter().map(|(name, make)| ((*name).to_owned(), make())));
+    let folders = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
+    let mut folders: Vec<_> = folders.filter(|path| path.is_dir()).collect();
+    folders.sort();
+    let kind = |folder: PathBuf| {
+        let topic = format!("dt/plant-1/pump-7/{}", folder.file_name().unwrap().to_str().unwrap());
+        Kind::read(folder, topic)
+    };
+    std::iter::once(plain).chain(folders.into_iter().map(kind)).collect()
 });
 
-fn decode(decoder: &mut Decoder, payload: &[u8]) -> Result<Vec<Reading>, Reject> {
+fn decode_on(topic: &str, decoder: &mut Decoder, payload: &[u8]) -> Result<Vec<Reading>, Reject> {
     let envelope = Envelope {
         payload: base64_simd::STANDARD.encode_to_string(payload).into(),
-        topic: "dt/plant-1/pump-7/state".into(),
-        client: Some("pump-7".into()),
+        topic: topic.into(),
+        client: None,
         principal: None,
+        content_type: None,
         received: RECEIVED,
         trace: None,
     };
     let mut readings = Vec::new();
     let outcome = decoder.decode(&envelope, &mut readings);
     assert!(outcome.is_ok() || readings.is_empty(), "a refused message has left {} readings", readings.len());
-    outcome.map(|()| readings)
+    outcome.map(|_| readings)
+}
+
+fn decode(decoder: &mut Decoder, payload: &[u8]) -> Result<Vec<Reading>, Reject> {
+    decode_on(TOPIC, decoder, payload)
 }
 
 fn fresh(payload: &[u8]) -> Result<Vec<Reading>, Reject> {
@@ -76,8 +123,14 @@ struct ReadingLine<'a> {
     at: String,
     value: &'a Value,
     unit: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unit_sent: Option<&'a str>,
     quality: &'a str,
     time_source: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    correction: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time_sent: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -91,8 +144,8 @@ fn line(fields: &impl Serialize) -> String {
 }
 
 /// What the payload becomes, as its golden has it.
-fn render(payload: &[u8]) -> String {
-    match fresh(payload) {
+fn render(outcome: Result<Vec<Reading>, Reject>) -> String {
+    match outcome {
         Ok(readings) => readings
             .iter()
             .map(|reading| {
@@ -102,8 +155,11 @@ fn render(payload: &[u8]) -> String {
                     at: reading.at.to_string(),
                     value: &reading.value,
                     unit: reading.unit.as_deref(),
+                    unit_sent: reading.unit.as_ref().and_then(|unit| unit.sent()),
                     quality: reading.quality.as_str(),
                     time_source: reading.time_source.as_str(),
+                    correction: reading.correction.as_ref().map(|correction| correction.reason.as_str()),
+                    time_sent: reading.correction.as_ref().map(|correction| correction.sent.to_string()),
                 })
             })
             .collect(),
@@ -118,27 +174,30 @@ fn every_payload_becomes_what_its_golden_says() {
         reason = "a switch for whoever changes the decoder, not configuration"
     )]
     let is_update = std::env::var("UPDATE_GOLDENS").is_ok();
-    let generated = GENERATED.iter().map(|(name, make)| ((*name).to_owned(), make()));
     let mut differences = Vec::new();
-    let mut goldens = BTreeSet::new();
-    for (name, payload) in FILES.clone().into_iter().chain(generated) {
-        let golden = format!("{name}{GOLDEN}");
-        let path = folder().join(&golden);
-        let rendered = render(&payload);
-        if is_update {
-            fs::write(&path, &rendered).unwrap();
+    for kind in &*KINDS {
+        let mut goldens = BTreeSet::new();
+        for (name, payload) in &kind.payloads {
+            let golden = format!("{name}{GOLDEN}");
+            let path = kind.folder.join(&golden);
+            let rendered = render(decode_on(&kind.topic, &mut kind.decoder(), payload));
+            if is_update {
+                fs::write(&path, &rendered).unwrap();
+            }
+            match fs::read_to_string(&path) {
+                Ok(expected) if expected == rendered => {}
+                Ok(expected) => {
+                    differences.push(format!("{} becomes\n{rendered}instead of\n{expected}", path.display()));
+                }
+                Err(error) => differences.push(format!("{}: {error}; becomes\n{rendered}", path.display())),
+            }
+            goldens.insert(golden);
         }
-        match fs::read_to_string(&path) {
-            Ok(expected) if expected == rendered => {}
-            Ok(expected) => differences.push(format!("{name} becomes\n{rendered}instead of\n{expected}")),
-            Err(error) => differences.push(format!("{golden}: {error}; {name} becomes\n{rendered}")),
-        }
-        goldens.insert(golden);
-    }
-    for entry in fs::read_dir(folder()).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
-        if name.ends_with(GOLDEN) && !goldens.contains(&name) {
-            differences.push(format!("{name} has no payload"));
+        for entry in fs::read_dir(&kind.folder).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            if name.ends_with(GOLDEN) && !goldens.contains(&name) {
+                differences.push(format!("{}/{name} has no payload", kind.folder.display()));
+            }
         }
     }
     assert!(differences.is_empty(), "{}", differences.join("\n"));
@@ -146,20 +205,24 @@ fn every_payload_becomes_what_its_golden_says() {
 
 #[test]
 fn a_payload_is_refused_exactly_if_its_name_says_so() {
-    let generated = GENERATED.iter().map(|(name, make)| ((*name).to_owned(), make()));
-    for (name, payload) in FILES.clone().into_iter().chain(generated) {
-        assert_eq!(fresh(&payload).is_err(), name.starts_with("bad-"), "{name}");
+    for kind in &*KINDS {
+        for (name, payload) in &kind.payloads {
+            let outcome = decode_on(&kind.topic, &mut kind.decoder(), payload);
+            assert_eq!(outcome.is_err(), name.starts_with("bad-"), "{name} in {}", kind.folder.display());
+        }
     }
 }
 
 /// What holds of any payload whatever: readings within the limits, or a reason, and the same from a decoder that has
 /// seen other messages before.
-fn assert_harmless(payload: &[u8]) {
+fn assert_harmless(kind: &'static Kind, payload: &[u8]) {
     thread_local! {
-        static EXPERIENCED: RefCell<Decoder> = RefCell::new(Decoder::default());
+        static EXPERIENCED: RefCell<HashMap<&'static str, Decoder>> = RefCell::default();
     }
-    let outcome = fresh(payload);
-    let again = EXPERIENCED.with_borrow_mut(|decoder| decode(decoder, payload));
+    let outcome = decode_on(&kind.topic, &mut kind.decoder(), payload);
+    let again = EXPERIENCED.with_borrow_mut(|decoders| {
+        decode_on(&kind.topic, decoders.entry(&kind.topic).or_insert_with(|| kind.decoder()), payload)
+    });
     assert_eq!(outcome, again, "what a decoder has seen before changes what it returns");
     let readings = match outcome {
         Ok(readings) => readings,
@@ -168,9 +231,15 @@ fn assert_harmless(payload: &[u8]) {
             return;
         }
     };
-    assert!((1..=MAX_SAMPLES).contains(&readings.len()), "{} readings", readings.len());
+    // A profile may leave out all that there is.
+    let fewest = usize::from(kind.profiles.is_empty());
+    assert!((fewest..=MAX_SAMPLES).contains(&readings.len()), "{} readings", readings.len());
     for reading in &readings {
-        assert_eq!(reading.device.as_str(), "plant-1/pump-7", "only the topic says who sends");
+        if kind.profiles.is_empty() {
+            assert_eq!(reading.device.as_str(), "plant-1/pump-7", "only the topic says who sends");
+        } else {
+            assert!(reading.device.as_str().starts_with("plant-1/"), "only the topic says which site sends");
+        }
         assert!((1..=MAX_NAME_BYTES).contains(&reading.metric.len()), "{:?}", reading.metric);
         assert!(reading.at.is_plausible() && reading.received == RECEIVED, "{reading:?}");
         match &reading.value {
@@ -266,7 +335,7 @@ impl Mutation {
                 payload.splice(at..at, piece.bytes());
             }
             Self::Splice(other, from, to, at) => {
-                let other = golden_payload(other);
+                let (_, other) = golden_payload(other);
                 let at = place(at, payload.len());
                 payload.splice(at..at, other[range(from, to, other.len())].iter().copied());
             }
@@ -274,8 +343,14 @@ impl Mutation {
     }
 }
 
-fn golden_payload(index: &Index) -> &'static [u8] {
-    FILES.values().nth(index.index(FILES.len())).unwrap()
+/// One of all payloads that are no larger than what devices send.
+fn golden_payload(index: &Index) -> (&'static Kind, &'static [u8]) {
+    const MANY: usize = 16 * 1024;
+    let all = || {
+        let of = |kind: &'static Kind| kind.payloads.values().map(move |payload| (kind, &payload[..]));
+        KINDS.iter().flat_map(of).filter(|(_, payload)| payload.len() < MANY)
+    };
+    all().nth(index.index(all().count())).unwrap()
 }
 
 proptest! {
@@ -283,14 +358,16 @@ proptest! {
 
     #[test]
     fn any_bytes_become_readings_or_a_reason(payload in proptest::collection::vec(any::<u8>(), 0..512)) {
-        assert_harmless(&payload);
+        for kind in &*KINDS {
+            assert_harmless(kind, &payload);
+        }
     }
 
     #[test]
     fn any_pieces_of_json_become_readings_or_a_reason(
         pieces in proptest::collection::vec(select(&PIECES[..]), 0..40)
     ) {
-        assert_harmless(pieces.concat().as_bytes());
+        assert_harmless(&KINDS[0], pieces.concat().as_bytes());
     }
 
     #[test]
@@ -298,10 +375,11 @@ proptest! {
         original in any::<Index>(),
         mutations in proptest::collection::vec(mutation(), 1..8),
     ) {
-        let mut payload = golden_payload(&original).to_vec();
+        let (kind, payload) = golden_payload(&original);
+        let mut payload = payload.to_vec();
         for mutation in &mutations {
             mutation.apply(&mut payload);
         }
-        assert_harmless(&payload);
+        assert_harmless(kind, &payload);
     }
 }

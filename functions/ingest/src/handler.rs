@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use cloud::Error as CloudError;
 use cloud::config::IngestConfig;
@@ -42,7 +41,7 @@ impl Deps {
         profiles: ProfileSource,
         config: IngestConfig,
     ) -> Self {
-        let decoder = RefCell::new(Decoder::new(config.settings, Arc::default()));
+        let decoder = RefCell::new(Decoder::new(config.settings, Default::default()));
         Self {
             readings,
             devices,
@@ -54,19 +53,27 @@ impl Deps {
         }
     }
 
-    /// What became of an invocation's messages.
-    fn metric_line(&self, source: Source, counts: &Counts, invocation: &Invocation) -> MetricLine {
-        let dimensions = vec![
-            ("Stage", self.stage.clone()),
-            ("Function", "ingest".to_owned()),
-            ("Source", source.as_str().to_owned()),
-        ];
-        MetricLine::new(dimensions)
+    /// The counts that go out of an invocation.
+    fn report(&self, source: Source, counts: &Counts, readings: usize, invocation: &Invocation) {
+        let mut dimensions = self.dimensions();
+        dimensions.push(("Source", source.as_str().to_owned()));
+        let line = MetricLine::new(dimensions)
             .count("Received", counts.received)
             .count("Stored", counts.stored)
             .count("Quarantined", counts.quarantined)
             .count("HandedBack", counts.handed_back)
-            .property("request_id", &invocation.request_id)
+            .count("Readings", readings)
+            .property("request_id", &invocation.request_id);
+        emit(&line);
+    }
+
+    /// Profiles are everybody's: their count has no source.
+    fn report_profiles(&self, broken: usize) {
+        emit(&MetricLine::new(self.dimensions()).count("BrokenProfiles", broken));
+    }
+
+    fn dimensions(&self) -> Vec<(&'static str, String)> {
+        vec![("Stage", self.stage.clone()), ("Function", "ingest".to_owned())]
     }
 }
 
@@ -102,6 +109,9 @@ impl ReportedError for HandlerError {
 pub async fn handle(event: &str, invocation: &Invocation, deps: &Deps) -> Result<Response, HandlerError> {
     let event = Event::parse(event)?;
     let current = deps.profiles.current(invocation.deadline).await.map_err(HandlerError::ProfilesNotRead)?;
+    if current.broken > 0 {
+        deps.report_profiles(current.broken);
+    }
     let plan = {
         let mut decoder = deps.decoder.borrow_mut();
         decoder.set_profiles(current.profiles);
@@ -118,8 +128,7 @@ pub async fn handle(event: &str, invocation: &Invocation, deps: &Deps) -> Result
         Fate::Quarantined(day) => failed_days.contains(day),
     };
     let counts = Counts::of(fates.iter().map(|(_, fate)| (fate, has_failed(fate))));
-    let line = deps.metric_line(event.source, &counts, invocation);
-    emit(&line.count("Readings", readings).count("BrokenProfiles", current.broken));
+    deps.report(event.source, &counts, readings, invocation);
     for error in &errors {
         tracing::warn!(request_id = invocation.request_id, error = chain(error), "a request to AWS failed");
     }

@@ -155,7 +155,7 @@ fn retry_after(response: &HttpResponse) -> Option<Duration> {
 
 /// An error and all that caused it, in one line.
 pub fn chain(error: &dyn StdError) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
+    let causes = std::iter::successors(Some(error), |error| StdError::source(*error));
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 

@@ -46,7 +46,7 @@ struct Known {
 pub struct Current {
     /// Those that can be read, and the last that could of those that cannot any more.
     pub profiles: Arc<Profiles>,
-    /// How many of the table's cannot be read, where they have just been looked at.
+    /// How many of the table's cannot be read, where they have been looked at just now.
     pub broken: usize,
 }
 

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use tests::events::{RECEIVED, envelope, sqs};
 use tests::fake_aws::{FakeAws, Operation, Storage};
 use tests::functions::binary;
-use tests::ingest::{DEVICES, READINGS, environment};
+use tests::ingest::{CONFIG, DEVICES, READINGS, environment};
 use tests::runtime_api::{Function, Outcome};
 
 const FLEET: usize = 1_000;
@@ -101,6 +101,7 @@ fn fake(is_tls: bool) -> FakeAws {
         if is_tls { FakeAws::start_tls(Storage::Discard) } else { FakeAws::start(Storage::Discard) }.unwrap();
     aws.create_table(READINGS, "device", Some("span"));
     aws.create_table(DEVICES, "device", None);
+    aws.create_table(CONFIG, "kind", Some("name"));
     aws
 }
 

@@ -31,6 +31,10 @@ impl<'a> Sql<'a> {
         });
         Self { selected: selected.collect(), filter: filter.trim().trim_matches('\''), condition }
     }
+
+    fn selects(&self, alias: &str) -> bool {
+        self.selected.iter().any(|(known, _)| *known == alias)
+    }
 }
 
 /// What AWS IoT puts in place of an expression, for a message of pump-7.
@@ -42,6 +46,7 @@ fn evaluated(expression: &str) -> Value {
         "principal()" => json!("a3b1"),
         "timestamp()" => json!(1_795_417_200_250_i64),
         "traceid()" => json!("b5e0c1f0"),
+        "get_mqtt_property('content_type')" => json!("application/json"),
         other => panic!("{other} is an expression that this test does not know"),
     }
 }
@@ -64,9 +69,11 @@ fn every_rule_makes_the_envelope_that_the_functions_read() {
                 principal: Some("a3b1".into()),
                 received: Micros(1_795_417_200_250_000),
                 trace: Some("b5e0c1f0".into()),
+                content_type: sql.selects("content_type").then(|| "application/json".into()),
             };
             assert_eq!(Envelope::parse(&text), Ok(expected), "{id}");
-            assert_eq!(sql.selected.len(), 6, "{id} selects what nobody reads: {envelope}");
+            let read = 6 + usize::from(sql.selects("content_type"));
+            assert_eq!(sql.selected.len(), read, "{id} selects what nobody reads: {envelope}");
         }
     }
 }
