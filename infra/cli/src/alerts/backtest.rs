@@ -15,9 +15,10 @@ use telemetry::{DeviceId, Micros, Reading, pack};
 
 use super::recorded::Recorded;
 use super::words::{self, count};
-use super::{fit, rules};
+use super::fit;
 use crate::aws::patience;
 use crate::console::{Progress, print};
+use crate::documents;
 use crate::error::{Context as _, Error, Result};
 use crate::query::{When, check_device, device_named, json_lines};
 use crate::table::Table;
@@ -73,7 +74,7 @@ pub enum Replayed {
 /// # Errors
 /// If the rule is not valid or not about the device, or readings cannot be read.
 pub async fn backtest(target: &Target, question: &Question) -> Result<()> {
-    let rule = rules::read_rule(&question.rule)?;
+    let rule = documents::good_one(&question.rule)?;
     let mut test = Test {
         replay: Replay::new(&rule, question.lateness.0),
         steps: Vec::new(),

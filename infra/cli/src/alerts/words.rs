@@ -8,7 +8,7 @@ use telemetry::{Micros, Value};
 use crate::table::printable;
 
 /// What a rule does, in two lines.
-pub(super) fn summary(rule: &Rule) -> [String; 2] {
+pub(crate) fn summary(rule: &Rule) -> [String; 2] {
     let repeat = rule.repeat.map_or(String::new(), |repeat| format!("; told again every {repeat}"));
     [
         format!("{}, when {}", rule.severity, raises(rule)),
@@ -156,7 +156,7 @@ pub(super) fn telling(transition: &Transition) -> &'static str {
 }
 
 /// A time that may be none yet.
-pub(super) fn time(at: Micros) -> String {
+pub(crate) fn time(at: Micros) -> String {
     if at.is_plausible() { at.to_string() } else { "–".to_owned() }
 }
 
@@ -168,7 +168,7 @@ pub(super) fn ago(at: Micros, now: Micros) -> String {
 }
 
 /// `1 device`, `2 devices`.
-pub(super) fn count(number: usize, thing: &str) -> String {
+pub(crate) fn count(number: usize, thing: &str) -> String {
     if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
 }
 

@@ -19,6 +19,7 @@
 //! # Ok::<(), telemetry::ProfileError>(())
 //! ```
 
+mod learn;
 mod name_pattern;
 mod set;
 mod written;
@@ -35,6 +36,7 @@ use crate::reading::{DeviceId, Metric, Quality};
 use crate::topic::TopicFilter;
 use crate::unit::{Conversion, Quantity};
 
+pub use learn::{Hints, LearnError, learn};
 pub use name_pattern::NamePattern;
 pub(crate) use name_pattern::NameTemplate;
 pub use set::Profiles;
@@ -152,6 +154,18 @@ pub struct MetricRule {
     pub deadband: Option<f64>,
 }
 
+impl MetricRule {
+    /// The metric that it makes, `{1}` standing for what the first star of `from` stands for; `None`: the name as sent.
+    pub fn name(&self) -> Option<String> {
+        self.name.as_ref().map(ToString::to_string)
+    }
+
+    /// The name whose text is the unit.
+    pub fn unit_from(&self) -> Option<&str> {
+        self.unit_from.as_deref()
+    }
+}
+
 /// A unit that is known, as a profile has it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProfileUnit {
@@ -159,6 +173,13 @@ pub struct ProfileUnit {
     pub text: Arc<str>,
     pub(crate) quantity: Option<&'static Quantity>,
     pub(crate) conversion: Conversion,
+}
+
+impl ProfileUnit {
+    /// The unit that its readings get.
+    pub fn canonical(&self) -> &str {
+        &self.conversion.unit
+    }
 }
 
 /// A number that says something else than a measurement.

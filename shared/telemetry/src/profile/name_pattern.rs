@@ -1,5 +1,7 @@
 //! Which names a profile speaks of, and what they become.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// Names as they are decoded, nested ones joined by dots: `*` stands for any run of characters within a level, once in
@@ -101,6 +103,15 @@ enum Piece {
     Text(String),
     /// The place of a star, from 0.
     Star(usize),
+}
+
+impl fmt::Display for NameTemplate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|piece| match piece {
+            Piece::Text(text) => f.write_str(text),
+            Piece::Star(star) => write!(f, "{{{}}}", star + 1),
+        })
+    }
 }
 
 impl NameTemplate {

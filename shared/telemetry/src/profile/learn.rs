@@ -1,0 +1,470 @@
+//! A first profile, from what a device has sent: names, units, times and ranges as far as messages show them. What is
+//! a guess is written as a comment; the rest holds of all messages that were seen.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt::Write as _;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use jiff::civil::DateTime;
+
+use super::{NamePattern, Profile};
+use crate::clock::{Clock, TimePolicy};
+use crate::format::{Context, Format};
+use crate::length::Length;
+use crate::names::{Name, Names, TIME_NAMES};
+use crate::reading::Value;
+use crate::reject::Reject;
+use crate::sample::{Payload, Sample};
+use crate::time::Micros;
+use crate::topic::TopicFilter;
+
+/// Most rules that are written: a profile with more is refused.
+const MAX_RULES: usize = 200;
+/// Most texts of a metric that are shown.
+const MAX_TEXTS: usize = 4;
+/// A number that may be a time is taken for one if it is at most this long before the arrival: five years.
+const MAX_AGE: i64 = 5 * 366 * 86_400 * 1_000_000;
+/// And at most this long after it: a day.
+const MAX_AHEAD: i64 = 86_400 * 1_000_000;
+/// A field that no payload has: under it, all times are samples.
+const NO_FIELD: &str = "time.field = \"no time stands here\"\n";
+
+/// What is known of messages beside their bytes.
+#[derive(Debug, Clone)]
+pub struct Hints<'a> {
+    /// The name that the profile gets.
+    pub name: &'a str,
+    /// The topic that they came on.
+    pub topic: Option<&'a str>,
+    /// How they are written; `None`: as topic and bytes say.
+    pub format: Option<Format>,
+    /// About when they came.
+    pub received: Micros,
+}
+
+/// A message that nothing can be learnt from.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("message {number}: {reject}")]
+pub struct LearnError {
+    /// Which, from 1.
+    pub number: usize,
+    /// Why.
+    #[source]
+    pub reject: Reject,
+}
+
+/// Writes a first profile, in TOML, of a device that has sent these messages.
+///
+/// # Errors
+/// If one of them cannot be read.
+pub fn learn<M: AsRef<[u8]>>(messages: &[M], hints: &Hints<'_>) -> Result<String, LearnError> {
+    let mut base = String::new();
+    if messages.first().is_some_and(|message| has_devices_as_members(message.as_ref())) {
+        base.push_str("gateway = \"members\"\n");
+    }
+    let read = |more: &str| read_all(messages, hints, more);
+    let mut samples = read(&base)?;
+    if let Some(documents) = documents(&samples) {
+        base.push_str(&documents);
+        samples = read(&base)?;
+    }
+    let times = Times::find(&samples, &read(&format!("{base}{NO_FIELD}"))?, hints.received);
+    let metrics = metrics(&samples, &times);
+    let mut text = heading(messages.len(), hints);
+    text.push_str(&base);
+    text.push_str(&interval(&samples));
+    text.push_str(&times.render());
+    for metric in metrics.iter().take(MAX_RULES) {
+        text.push_str(&metric.render());
+    }
+    if metrics.len() > MAX_RULES {
+        let _ = writeln!(text, "\n# There are {} names more.", metrics.len() - MAX_RULES);
+    }
+    Ok(text)
+}
+
+/// A sample, and the place of the message that it was in.
+type Sent = (usize, Sample);
+
+/// The samples of all messages, under a profile that says `more`.
+fn read_all<M: AsRef<[u8]>>(messages: &[M], hints: &Hints<'_>, more: &str) -> Result<Vec<Sent>, LearnError> {
+    let profile = Profile::from_toml(&format!("name = \"p\"\ndevices = \"*/*\"\n{more}")).ok();
+    let policy = TimePolicy { max_age_micros: MAX_AGE, max_ahead_micros: MAX_AHEAD, ..TimePolicy::default() };
+    let clock = Clock {
+        received: hints.received,
+        trace: None,
+        policy: &policy,
+        field: profile.as_ref().map(|profile| &profile.time),
+    };
+    let (mut names, mut payload, mut all) = (Names::default(), Payload::default(), Vec::new());
+    let of_topic =
+        hints.topic.and_then(|topic| topic.rsplit('/').next()).and_then(Format::of_topic_level);
+    for (place, message) in messages.iter().enumerate() {
+        let bytes = message.as_ref();
+        let format = hints.format.or(of_topic).unwrap_or_else(|| Format::of_bytes(bytes));
+        let mut context = Context { names: &mut names, profile: profile.as_ref(), clock: &clock };
+        format
+            .decode(bytes, &mut context, &mut payload)
+            .map_err(|reject| LearnError { number: place + 1, reject })?;
+        all.extend(payload.samples.drain(..).map(|sample| (place, sample)));
+    }
+    Ok(all)
+}
+
+/// Whether a payload is `{"device A": [{"ts": …, "values": {…}}]}`.
+fn has_devices_as_members(bytes: &[u8]) -> bool {
+    let Ok(members) = serde_json::from_slice::<serde_json::Map<_, _>>(bytes) else { return false };
+    let is_record = |record: &serde_json::Value| record["values"].is_object();
+    let is_device = |records: &serde_json::Value| {
+        records.as_array().is_some_and(|records| !records.is_empty() && records.iter().all(is_record))
+    };
+    !members.is_empty() && members.values().all(is_device)
+}
+
+/// A line that names the texts which are JSON documents, if there are any.
+fn documents(samples: &[Sent]) -> Option<String> {
+    let is_document = |sample: &&Sample| match &sample.value {
+        Value::Text(text) if text.starts_with('{') => {
+            serde_json::from_str::<serde_json::Map<_, _>>(text).is_ok()
+        }
+        _ => false,
+    };
+    let found = samples.iter().map(|(_, sample)| sample).filter(is_document);
+    let names: BTreeSet<_> = found.filter_map(|sample| pattern_of(&sample.name.sent)).collect();
+    let names: Vec<_> = names.iter().take(MAX_RULES).map(|name| quoted(name)).collect();
+    (!names.is_empty()).then(|| format!("\n# Their texts are documents.\ndocuments = [{}]\n", names.join(", ")))
+}
+
+fn heading(messages: usize, hints: &Hints<'_>) -> String {
+    let (topics, device) = match hints.topic.map(|topic| topic.split('/').collect::<Vec<_>>()) {
+        Some(levels) => match levels[..] {
+            ["dt", _, device, stream] => (Some(format!("dt/+/+/{stream}")), Some(device)),
+            _ => (hints.topic.map(str::to_owned), None),
+        },
+        None => (None, None),
+    };
+    let topics = topics.filter(|topic| topic.parse::<TopicFilter>().is_ok());
+    let stem = device.map_or_else(|| format!("{}-", hints.name), |device| stem(device).to_owned());
+    let devices = format!("devices = {}\n", quoted(&format!("*/{stem}*")));
+    let mut text = format!(
+        "# Learnt from {messages} message{}. Read it through: a line that is commented out is a guess.\n\nname = {}\n\n",
+        if messages == 1 { "" } else { "s" },
+        quoted(hints.name),
+    );
+    text.push_str("# Which messages it is for: of these devices");
+    match topics {
+        Some(topics) if device.is_none() => {
+            let _ = write!(text, ", or on these topics.\n# {devices}topics = {}\n", quoted(&topics));
+        }
+        Some(topics) => {
+            let _ = write!(text, ", and on these topics alone.\n{devices}# topics = {}\n", quoted(&topics));
+        }
+        None => {
+            let _ = write!(text, "; say which they are.\n{devices}");
+        }
+    }
+    if let Some(format) = hints.format.and_then(|format| serde_json::to_string(&format).ok()) {
+        let _ = writeln!(text, "format = {format}");
+    }
+    text
+}
+
+/// A device's name without the number that it ends in.
+fn stem(device: &str) -> &str {
+    device.trim_end_matches(|c: char| c.is_ascii_digit())
+}
+
+/// How often it sends: the middle distance between messages' newest times, or else between all times.
+fn interval(samples: &[Sent]) -> String {
+    let mut newest: BTreeMap<usize, Micros> = BTreeMap::new();
+    let mut all = BTreeSet::new();
+    for (place, at) in samples.iter().filter_map(|(place, sample)| Some((*place, sample.time?.at))) {
+        all.insert(at);
+        newest.entry(place).and_modify(|known| *known = at.max(*known)).or_insert(at);
+    }
+    let of_messages: BTreeSet<_> = newest.into_values().collect();
+    let (times, is_sure) = if of_messages.len() > 2 { (of_messages, true) } else { (all, false) };
+    let Some(middle) = middle_distance(&times) else { return String::new() };
+    let (of, mark) = if is_sure { ("messages", "") } else { ("records", "# ") };
+    format!("\n# From the times of {} {of}.\n{mark}interval = \"{middle}\"\n", times.len())
+}
+
+fn middle_distance(times: &BTreeSet<Micros>) -> Option<Length> {
+    let mut distances: Vec<i64> =
+        times.iter().zip(times.iter().skip(1)).map(|(a, b)| b.0.saturating_sub(a.0)).collect();
+    distances.sort_unstable();
+    let middle = *distances.get(distances.len() / 2).filter(|_| times.len() > 2)?;
+    // To the second; what is faster to the millisecond.
+    let step = if middle < 2_000_000 { 1_000 } else { 1_000_000 };
+    Some(Length(middle.saturating_add(step / 2) / step * step)).filter(|length| !length.is_zero())
+}
+
+/// Where its times stand.
+#[derive(Default)]
+struct Times {
+    /// The name, and what its values are.
+    field: Option<(Arc<str>, Written)>,
+    /// Whether it is taken for a time without a word.
+    is_known: bool,
+}
+
+/// How a time is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Written {
+    Epoch(&'static str),
+    Text,
+    /// Without a zone.
+    Local,
+}
+
+impl Times {
+    /// `plain`: the samples as they are read without a profile; `all`: with those that are times.
+    fn find(plain: &[Sent], all: &[Sent], received: Micros) -> Self {
+        let mut candidates: BTreeMap<Arc<str>, Option<Written>> = BTreeMap::new();
+        for (_, sample) in all {
+            let written = written(&sample.value, received);
+            let known = candidates.entry(Arc::clone(&sample.name.sent)).or_insert(written);
+            if *known != written {
+                *known = None;
+            }
+        }
+        let is_known = plain.iter().any(|(_, sample)| sample.time.is_some());
+        let candidates = candidates.into_iter().filter_map(|(name, written)| Some((rank(&name), name, written?)));
+        let mut candidates: Vec<_> = candidates.filter(|(rank, ..)| !is_known || rank.is_some()).collect();
+        candidates.sort_by_key(|(rank, name, written)| (rank.unwrap_or(usize::MAX), *written == Written::Local, name.len()));
+        let field = candidates.into_iter().next().map(|(_, name, written)| (name, written));
+        Self { field, is_known }
+    }
+
+    fn render(&self) -> String {
+        let Some((name, written)) = &self.field else {
+            return if self.is_known { String::new() } else { "\n# No time was found: readings get the time of their arrival.\n".to_owned() };
+        };
+        if self.is_known {
+            return format!("\n# Its times stand in {}, which needs no word.\n", quoted(name));
+        }
+        let mut text = "\n[time]\n".to_owned();
+        if let Some(pattern) = pattern_of(name).filter(|_| rank(name).is_none()) {
+            let _ = writeln!(text, "field = {}", quoted(&pattern));
+        }
+        match written {
+            Written::Epoch(unit) => drop(writeln!(text, "# unit = \"{unit}\"")),
+            Written::Local => text.push_str("# They are written without a zone, and are texts until you say which it is.\n# zone = \"Europe/Berlin\"\n"),
+            Written::Text => {}
+        }
+        text
+    }
+
+    fn is_in(&self, name: &str) -> bool {
+        self.field.as_ref().is_some_and(|(field, _)| **field == *name)
+    }
+}
+
+/// How telling a name is, if it is one that times stand under.
+fn rank(name: &str) -> Option<usize> {
+    let last = name.rsplit('.').next()?;
+    TIME_NAMES.iter().position(|known| known.eq_ignore_ascii_case(last))
+}
+
+/// How a value is written, if it is a time of the last years.
+fn written(value: &Value, received: Micros) -> Option<Written> {
+    let is_recent = |at: &Micros| *at >= received.plus(-MAX_AGE) && *at <= received.plus(MAX_AHEAD);
+    match value {
+        Value::Text(text) if Micros::from_rfc3339(text).is_some() => Some(Written::Text),
+        Value::Text(text) => {
+            let is_local = text.len() >= 16 && text.contains('-') && text.contains(':');
+            (is_local && text.parse::<DateTime>().is_ok()).then_some(Written::Local)
+        }
+        Value::Integer(count) => {
+            let at = Micros::from_epoch(*count).filter(is_recent)?;
+            Some(Written::Epoch(epoch_unit(at, *count as f64)))
+        }
+        Value::Float(count) => {
+            let at = Micros::from_epoch_fraction(*count).filter(is_recent)?;
+            Some(Written::Epoch(epoch_unit(at, *count)))
+        }
+        Value::Boolean(_) => None,
+    }
+}
+
+/// What a count has counted to come to this time.
+fn epoch_unit(at: Micros, count: f64) -> &'static str {
+    let per_second = count / (at.0 as f64 / 1e6);
+    match per_second {
+        ..10.0 => "s",
+        ..10_000.0 => "ms",
+        ..10_000_000.0 => "us",
+        _ => "ns",
+    }
+}
+
+/// What was seen of a metric, or of several whose names differ in a number.
+struct Seen {
+    /// The name, a star for the number.
+    from: String,
+    /// One of the names.
+    known: Rc<Name>,
+    names: BTreeSet<Arc<str>>,
+    count: usize,
+    range: Option<(f64, f64)>,
+    texts: BTreeSet<Arc<str>>,
+    /// Whether all its texts are numbers.
+    are_numbers: bool,
+    has_truth: bool,
+    /// The unit that stood beside a value.
+    unit: Option<Arc<str>>,
+    /// Whether the name without its unit is that of another.
+    is_double: bool,
+}
+
+/// What was seen of each metric, in the order of their first samples.
+fn metrics(samples: &[Sent], times: &Times) -> Vec<Seen> {
+    let samples = samples.iter().map(|(_, sample)| sample).filter(|sample| !times.is_in(&sample.name.sent));
+    let samples: Vec<&Sample> = samples.collect();
+    let mut alike: HashMap<String, BTreeSet<&str>> = HashMap::new();
+    for sample in &samples {
+        alike.entry(starred(&sample.name.sent)).or_default().insert(&sample.name.sent);
+    }
+    let mut places: HashMap<String, usize> = HashMap::new();
+    let mut metrics: Vec<Seen> = Vec::new();
+    for sample in samples {
+        let starred = starred(&sample.name.sent);
+        let is_list = alike.get(&starred).is_some_and(|names| names.len() > 1);
+        let from = if is_list { starred } else { sample.name.sent.to_string() };
+        let place = *places.entry(from.clone()).or_insert_with(|| {
+            metrics.push(Seen::new(from, sample));
+            metrics.len() - 1
+        });
+        if let Some(seen) = metrics.get_mut(place) {
+            seen.add(sample);
+        }
+    }
+    let mut taken: BTreeSet<Arc<str>> = metrics.iter().filter(|seen| seen.known.unit.is_none()).map(|seen| Arc::clone(&seen.known.metric)).collect();
+    for seen in metrics.iter_mut().filter(|seen| seen.known.unit.is_some()) {
+        seen.is_double = !taken.insert(Arc::clone(&seen.known.metric));
+    }
+    metrics
+}
+
+/// A name with a star in place of each number that is a level, or ends one after a colon.
+fn starred(name: &str) -> String {
+    let level = |level: &str| {
+        let stem = stem(level);
+        let is_numbered = stem.len() < level.len() && (stem.is_empty() || stem.ends_with(':'));
+        if is_numbered { format!("{stem}*") } else { level.to_owned() }
+    };
+    name.split('.').map(level).collect::<Vec<_>>().join(".")
+}
+
+impl Seen {
+    fn new(from: String, sample: &Sample) -> Self {
+        Self {
+            from,
+            known: Rc::clone(&sample.name),
+            names: BTreeSet::new(),
+            count: 0,
+            range: None,
+            texts: BTreeSet::new(),
+            are_numbers: true,
+            has_truth: false,
+            unit: None,
+            is_double: false,
+        }
+    }
+
+    fn add(&mut self, sample: &Sample) {
+        self.count += 1;
+        self.names.insert(Arc::clone(&sample.name.sent));
+        if let Some((unit, _)) = &sample.unit {
+            self.unit = Some(Arc::clone(unit));
+        }
+        match &sample.value {
+            Value::Float(number) => self.widen(*number),
+            Value::Integer(number) => self.widen(*number as f64),
+            Value::Boolean(_) => self.has_truth = true,
+            Value::Text(text) => {
+                self.are_numbers &= text.trim().parse::<f64>().is_ok_and(f64::is_finite);
+                if self.texts.len() <= MAX_TEXTS {
+                    self.texts.insert(Arc::clone(text));
+                }
+            }
+        }
+    }
+
+    fn widen(&mut self, number: f64) {
+        let (low, high) = self.range.unwrap_or((number, number));
+        self.range = Some((low.min(number), high.max(number)));
+    }
+
+    /// Its rule, with what is a guess commented out. What is no number needs none, and is a comment altogether.
+    fn render(&self) -> String {
+        let Some(pattern) = pattern_of(&self.from) else {
+            return format!("\n# No pattern can name {}.\n", quoted(&self.from));
+        };
+        let mut text = format!("\n{}", self.remark());
+        let Some((low, high)) = self.range else {
+            let _ = write!(text, "# [[metric]]\n# from = {}\n", quoted(&pattern));
+            return text;
+        };
+        let _ = write!(text, "[[metric]]\nfrom = {}\n", quoted(&pattern));
+        text.push_str(&self.unit_lines());
+        let _ = writeln!(text, "# range = [{}, {}]", number(low), number(high));
+        text
+    }
+
+    fn remark(&self) -> String {
+        let mut said = vec![if self.names.len() > 1 {
+            format!("{} names, {} values", self.names.len(), self.count)
+        } else {
+            format!("{} value{}", self.count, if self.count == 1 { "" } else { "s" })
+        }];
+        if self.has_truth {
+            said.push("true or false".to_owned());
+        }
+        if !self.texts.is_empty() {
+            let shown = self.texts.iter().take(MAX_TEXTS).map(|text| quoted(text)).collect::<Vec<_>>();
+            let more = if self.texts.len() > MAX_TEXTS { ", …" } else { "" };
+            let numbers = if self.are_numbers { ", which `numbers_as_text = true` makes numbers of" } else { "" };
+            said.push(format!("texts: {}{more}{numbers}", shown.join(", ")));
+        }
+        format!("# {}\n", said.join("; "))
+    }
+
+    fn unit_lines(&self) -> String {
+        if let Some(unit) = &self.unit {
+            return format!("# Its messages say the unit: {}\n", quoted(unit));
+        }
+        match (&self.known.unit, self.known.quantity) {
+            (Some(unit), _) if !self.is_double && self.names.len() == 1 => {
+                format!("name = {}\nunit = {}\n", quoted(&self.known.metric), quoted(&unit.sent))
+            }
+            (Some(unit), _) => format!("unit = {}\n", quoted(&unit.sent)),
+            (None, Some(quantity)) => format!("# unit = {}\n", quoted(quantity.unit)),
+            (None, None) => "# unit = \"…\"\n".to_owned(),
+        }
+    }
+}
+
+/// The pattern that stands for this name, or these; `None` if none can.
+fn pattern_of(name: &str) -> Option<String> {
+    // A slash in front makes a pointer of a pattern.
+    let pattern = match name.strip_prefix('/') {
+        Some(_) => format!("/{}", name.replace('~', "~0").replace('/', "~1").replace('.', "/")),
+        None => name.to_owned(),
+    };
+    let is_one = NamePattern::try_from(pattern.clone()).is_ok_and(|pattern| pattern.matches(name));
+    is_one.then_some(pattern)
+}
+
+/// As TOML writes a text.
+fn quoted(text: &str) -> String {
+    let json = serde_json::to_string(text).unwrap_or_default();
+    // TOML allows this character nowhere.
+    json.replace('\u{7f}', "\\u007f")
+}
+
+/// As TOML writes a number.
+fn number(number: f64) -> String {
+    if number.fract() == 0.0 && number.abs() < 1e15 { format!("{number:.0}") } else { format!("{number:?}") }
+}
