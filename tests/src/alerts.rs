@@ -254,5 +254,6 @@ pub fn reading(device: &str, metric: &str, at: Micros, value: f64) -> Reading {
         unit: None,
         quality: Quality::Good,
         time_source: TimeSource::Device,
+        correction: None,
     }
 }

@@ -108,14 +108,6 @@ fn decode_on(topic: &str, decoder: &mut Decoder, payload: &[u8]) -> Result<Vec<R
     outcome.map(|_| readings)
 }
 
-fn decode(decoder: &mut Decoder, payload: &[u8]) -> Result<Vec<Reading>, Reject> {
-    decode_on(TOPIC, decoder, payload)
-}
-
-fn fresh(payload: &[u8]) -> Result<Vec<Reading>, Reject> {
-    decode(&mut Decoder::default(), payload)
-}
-
 #[derive(Serialize)]
 struct ReadingLine<'a> {
     device: &'a str,

@@ -36,6 +36,7 @@ fn item(device: usize) -> String {
         unit: None,
         quality: Quality::Good,
         time_source: TimeSource::Device,
+        correction: None,
     };
     let readings = (0..MESSAGES).flat_map(|message| (0..METRICS.len()).map(move |metric| (message, metric)));
     pack(readings.map(reading).collect()).remove(0).to_item(Some(30)).json

@@ -211,6 +211,7 @@ mod tests {
             unit: None,
             quality: Quality::Good,
             time_source: TimeSource::Device,
+            correction: None,
         }
     }
 

@@ -24,6 +24,7 @@ fn reading() -> impl Strategy<Value = Reading> {
             unit: None,
             quality: Quality::Good,
             time_source: TimeSource::Device,
+            correction: None,
         }
     })
 }
@@ -116,6 +117,7 @@ fn files_end_at_their_size_and_all_row_groups_are_in_order() {
                     unit: None,
                     quality: Quality::Good,
                     time_source: TimeSource::Device,
+                    correction: None,
                 })
                 .collect()
         })
@@ -139,6 +141,7 @@ fn texts(count: usize, bytes: usize) -> Vec<Reading> {
         unit: None,
         quality: Quality::Good,
         time_source: TimeSource::Device,
+        correction: None,
     };
     (0..count).map(reading).collect()
 }

@@ -173,11 +173,7 @@ pub(crate) async fn put<T: Written>(source: &Source, documents: &[T], now: Micro
 pub(crate) async fn load<T: Written>(source: &Source) -> Result<Loaded<T>> {
     let loaded = store::<T>(source)?.load(patience()).await.or_problem(|| "cannot read the config table")?;
     for (name, problem) in &loaded.broken {
-        note(&format!(
-            "the stored {} {name} cannot be read, and {}: {problem}",
-            T::WORD,
-            T::IF_UNREADABLE
-        ));
+        note(&format!("the stored {} {name} cannot be read, and {}: {problem}", T::WORD, T::IF_UNREADABLE));
     }
     Ok(loaded)
 }

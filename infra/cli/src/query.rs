@@ -186,7 +186,7 @@ pub(crate) fn value_with_unit(reading: &Reading) -> String {
     reading
         .unit
         .as_ref()
-        .map_or_else(|| reading.value.to_string(), |unit| format!("{} {unit}", reading.value))
+        .map_or_else(|| reading.value.to_string(), |unit| format!("{} {}", reading.value, unit.as_str()))
 }
 
 fn device_lines(devices: &[Latest]) -> Result<String> {
@@ -311,6 +311,7 @@ mod tests {
             unit: None,
             quality: Quality::Good,
             time_source: TimeSource::Device,
+            correction: None,
         }
     }
 

@@ -84,6 +84,7 @@ fn spans(rounds: std::ops::Range<i64>) -> Vec<Span> {
                     unit: Some("1".into()),
                     quality: Quality::Good,
                     time_source: TimeSource::Device,
+                    correction: None,
                 }));
             }
         }

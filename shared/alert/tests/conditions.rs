@@ -274,6 +274,7 @@ fn reading(metric: &str, second: i64, value: f64) -> Reading {
         unit: None,
         quality: Quality::Good,
         time_source: TimeSource::Device,
+        correction: None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a rule may say: everything that is wrong with one is told, at once, and what is right is kept as it was meant.
 
-use alert::{Condition, Input, Length, Question, Rule, RuleError, RuleSet, Severity, Test};
-use telemetry::{DeviceId, Quality, Value};
+use alert::{Condition, Input, Question, Rule, RuleError, RuleSet, Severity, Test};
+use telemetry::{DeviceId, Length, Quality, Value};
 
 const SECOND: i64 = 1_000_000;
 

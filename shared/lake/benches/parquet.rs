@@ -64,6 +64,7 @@ fn spans() -> Vec<Span> {
                     unit: None,
                     quality: Quality::Good,
                     time_source: TimeSource::Device,
+                    correction: None,
                 }));
             }
         }

@@ -334,9 +334,11 @@ impl Columns {
             at: telemetry::Micros(self.at[index]),
             received: telemetry::Micros(self.received[index]),
             value: self.value_at(index),
-            unit: (self.unit[index] != NONE).then(|| self.text(self.unit[index]).into()),
+            unit: (self.unit[index] != NONE)
+                .then(|| telemetry::Unit::new(&self.text(self.unit[index]), None)),
             quality: self.quality[index],
             time_source: self.time_source[index],
+            correction: None,
         }
     }
 

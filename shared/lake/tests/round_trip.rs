@@ -53,6 +53,7 @@ fn reading() -> impl Strategy<Value = Reading> {
             unit: unit.map(Into::into),
             quality,
             time_source,
+            correction: None,
         },
     )
 }
@@ -187,6 +188,7 @@ fn a_file_has_row_groups_of_bounded_size_and_they_read_back() {
             unit: None,
             quality: Quality::Good,
             time_source: TimeSource::Device,
+            correction: None,
         })
         .collect();
     let block = columns(&base);
@@ -214,6 +216,7 @@ fn a_file_has_what_engines_skip_by_and_says_what_it_holds() {
             unit: None,
             quality: Quality::Good,
             time_source: TimeSource::Device,
+            correction: None,
         })
         .collect();
     let file = SerializedFileReader::new(encode(&columns(&readings)).unwrap().unwrap()).unwrap();

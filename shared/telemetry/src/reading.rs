@@ -150,6 +150,12 @@ impl Unit {
     }
 }
 
+impl From<&str> for Unit {
+    fn from(unit: &str) -> Self {
+        Self::new(unit, None)
+    }
+}
+
 impl std::ops::Deref for Unit {
     type Target = str;
 

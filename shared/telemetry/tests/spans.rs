@@ -42,6 +42,7 @@ fn reading() -> impl Strategy<Value = Reading> {
             unit: unit.map(Into::into),
             quality,
             time_source,
+            correction: None,
         },
     )
 }
@@ -165,6 +166,7 @@ fn long_text(number: i64) -> Reading {
         unit: None,
         quality: Quality::Good,
         time_source: TimeSource::Device,
+        correction: None,
     }
 }
 
@@ -190,6 +192,7 @@ fn an_item_looks_like_this() {
         unit: (metric == "temperature").then(|| "Cel".into()),
         quality: Quality::Good,
         time_source: TimeSource::Device,
+        correction: None,
     };
     let spans = pack(vec![
         reading("temperature", 0, Value::Float(22.5)),

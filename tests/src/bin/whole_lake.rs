@@ -78,6 +78,7 @@ fn readings(device: usize, messages: std::ops::Range<usize>) -> Vec<Reading> {
             unit: None,
             quality: Quality::Good,
             time_source: TimeSource::Device,
+            correction: None,
         }));
     }
     readings
@@ -214,6 +215,7 @@ fn object_of_texts(number: usize, count: usize, bytes: usize) -> (String, Bytes)
         unit: None,
         quality: Quality::Good,
         time_source: TimeSource::Device,
+        correction: None,
     };
     let mut columns = Columns::default();
     for span in pack((0..count).map(reading).collect()) {

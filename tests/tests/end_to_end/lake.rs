@@ -139,7 +139,7 @@ fn expected(reading: &Reading) -> Vec<Json> {
         value,
         integer,
         text,
-        json!(reading.unit),
+        json!(reading.unit.as_deref()),
         json!(reading.quality.as_str()),
         json!(reading.time_source.as_str()),
         json!(at[..10]),

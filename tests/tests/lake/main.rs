@@ -30,6 +30,7 @@ fn reading(device: usize, at: i64, value: impl Into<f64>) -> Reading {
         unit: Some("Cel".into()),
         quality: Quality::Good,
         time_source: TimeSource::Device,
+        correction: None,
     }
 }
 

@@ -309,6 +309,7 @@ fn the_tables_are_encrypted_recoverable_and_what_the_code_expects() {
         unit: None,
         quality: telemetry::Quality::Good,
         time_source: telemetry::TimeSource::Device,
+        correction: None,
     };
     let spans: Vec<Span> = pack(vec![reading]);
     let span: Value = serde_json::from_str(&spans[0].to_item(Some(30)).json).unwrap();

@@ -8,14 +8,14 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-use alert::{Answer, Document, Feed, Length, Phase, Rule, Sample, Threshold, Track, Transition};
+use alert::{Answer, Document, Feed, Phase, Rule, Sample, Threshold, Track, Transition};
 use cloud::readings::Readings;
 use serde::Serialize;
-use telemetry::{DeviceId, Micros, Reading, pack};
+use telemetry::{DeviceId, Length, Micros, Reading, pack};
 
+use super::fit;
 use super::recorded::Recorded;
 use super::words::{self, count};
-use super::fit;
 use crate::aws::patience;
 use crate::console::{Progress, print};
 use crate::documents;
@@ -468,6 +468,7 @@ mod tests {
             unit: None,
             quality: Quality::Good,
             time_source: TimeSource::Device,
+            correction: None,
         }
     }
 

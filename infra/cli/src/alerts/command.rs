@@ -8,7 +8,7 @@ use std::time::Duration;
 use alert::{DeviceAlerts, MAX_SHELF_MICROS, Phase, Refusal, Rule};
 use cloud::queue::{Delayed, Queue};
 use serde::Serialize;
-use telemetry::{DeviceId, Micros};
+use telemetry::{DeviceId, Length, Micros};
 use tokio::time::{Instant, sleep};
 
 use super::list::{row_of, table};

@@ -301,6 +301,7 @@ pub(super) mod tests {
             unit: Some("Cel".into()),
             quality: Quality::Good,
             time_source: TimeSource::Device,
+            correction: None,
         }
     }
 

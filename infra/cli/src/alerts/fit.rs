@@ -104,6 +104,7 @@ mod tests {
             unit: unit.map(Into::into),
             quality: Quality::Good,
             time_source: TimeSource::Device,
+            correction: None,
         };
         let metrics = [(metric.into(), reading)].into();
         Latest { device, metrics, first_seen: at, last_seen: at }

@@ -140,6 +140,7 @@ impl Members<'_> {
             unit: self.unit.map(Into::into),
             quality: quality.ok_or_else(|| wrong("quality", "good, uncertain or bad"))?,
             time_source: source.ok_or_else(|| wrong("time_source", "device or arrival"))?,
+            correction: None,
         })
     }
 }
@@ -254,6 +255,7 @@ mod tests {
             unit: Some("Cel".into()),
             quality: Quality::Uncertain,
             time_source: TimeSource::Arrival,
+            correction: None,
         }
     }
 

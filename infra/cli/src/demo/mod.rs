@@ -258,9 +258,10 @@ fn deliver(
         topic: script.topic(message.stream).into(),
         client: Some(script.name.as_str().into()),
         principal: None,
+        content_type: None,
         received: start_of_millisecond(received),
         trace: Some(trace.into()),
     };
     let mut readings = Vec::new();
-    telemetry::Decoder::default().decode(&envelope, &mut readings).map(|()| readings)
+    telemetry::Decoder::default().decode(&envelope, &mut readings).map(|_| readings)
 }

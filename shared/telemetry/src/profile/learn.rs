@@ -98,8 +98,7 @@ fn read_all<M: AsRef<[u8]>>(messages: &[M], hints: &Hints<'_>, more: &str) -> Re
         field: profile.as_ref().map(|profile| &profile.time),
     };
     let (mut names, mut payload, mut all) = (Names::default(), Payload::default(), Vec::new());
-    let of_topic =
-        hints.topic.and_then(|topic| topic.rsplit('/').next()).and_then(Format::of_topic_level);
+    let of_topic = hints.topic.and_then(|topic| topic.rsplit('/').next()).and_then(Format::of_topic_level);
     for (place, message) in messages.iter().enumerate() {
         let bytes = message.as_ref();
         let format = hints.format.or(of_topic).unwrap_or_else(|| Format::of_bytes(bytes));
@@ -133,7 +132,8 @@ fn documents(samples: &[Sent]) -> Option<String> {
     let found = samples.iter().map(|(_, sample)| sample).filter(is_document);
     let names: BTreeSet<_> = found.filter_map(|sample| pattern_of(&sample.name.sent)).collect();
     let names: Vec<_> = names.iter().take(MAX_RULES).map(|name| quoted(name)).collect();
-    (!names.is_empty()).then(|| format!("\n# Their texts are documents.\ndocuments = [{}]\n", names.join(", ")))
+    (!names.is_empty())
+        .then(|| format!("\n# Their texts are documents.\ndocuments = [{}]\n", names.join(", ")))
 }
 
 fn heading(messages: usize, hints: &Hints<'_>) -> String {
@@ -230,16 +230,23 @@ impl Times {
             }
         }
         let is_known = plain.iter().any(|(_, sample)| sample.time.is_some());
-        let candidates = candidates.into_iter().filter_map(|(name, written)| Some((rank(&name), name, written?)));
+        let candidates =
+            candidates.into_iter().filter_map(|(name, written)| Some((rank(&name), name, written?)));
         let mut candidates: Vec<_> = candidates.filter(|(rank, ..)| !is_known || rank.is_some()).collect();
-        candidates.sort_by_key(|(rank, name, written)| (rank.unwrap_or(usize::MAX), *written == Written::Local, name.len()));
+        candidates.sort_by_key(|(rank, name, written)| {
+            (rank.unwrap_or(usize::MAX), *written == Written::Local, name.len())
+        });
         let field = candidates.into_iter().next().map(|(_, name, written)| (name, written));
         Self { field, is_known }
     }
 
     fn render(&self) -> String {
         let Some((name, written)) = &self.field else {
-            return if self.is_known { String::new() } else { "\n# No time was found: readings get the time of their arrival.\n".to_owned() };
+            return if self.is_known {
+                String::new()
+            } else {
+                "\n# No time was found: readings get the time of their arrival.\n".to_owned()
+            };
         };
         if self.is_known {
             return format!("\n# Its times stand in {}, which needs no word.\n", quoted(name));
@@ -340,7 +347,11 @@ fn metrics(samples: &[Sent], times: &Times) -> Vec<Seen> {
             seen.add(sample);
         }
     }
-    let mut taken: BTreeSet<Arc<str>> = metrics.iter().filter(|seen| seen.known.unit.is_none()).map(|seen| Arc::clone(&seen.known.metric)).collect();
+    let mut taken: BTreeSet<Arc<str>> = metrics
+        .iter()
+        .filter(|seen| seen.known.unit.is_none())
+        .map(|seen| Arc::clone(&seen.known.metric))
+        .collect();
     for seen in metrics.iter_mut().filter(|seen| seen.known.unit.is_some()) {
         seen.is_double = !taken.insert(Arc::clone(&seen.known.metric));
     }
@@ -425,7 +436,8 @@ impl Seen {
         if !self.texts.is_empty() {
             let shown = self.texts.iter().take(MAX_TEXTS).map(|text| quoted(text)).collect::<Vec<_>>();
             let more = if self.texts.len() > MAX_TEXTS { ", …" } else { "" };
-            let numbers = if self.are_numbers { ", which `numbers_as_text = true` makes numbers of" } else { "" };
+            let numbers =
+                if self.are_numbers { ", which `numbers_as_text = true` makes numbers of" } else { "" };
             said.push(format!("texts: {}{more}{numbers}", shown.join(", ")));
         }
         format!("# {}\n", said.join("; "))
@@ -440,7 +452,7 @@ impl Seen {
                 format!("name = {}\nunit = {}\n", quoted(&self.known.metric), quoted(&unit.sent))
             }
             (Some(unit), _) => format!("unit = {}\n", quoted(&unit.sent)),
-            (None, Some(quantity)) => format!("# unit = {}\n", quoted(quantity.unit)),
+            (None, Some(quantity)) => format!("# unit = \"…\" # of {}\n", quantity.name),
             (None, None) => "# unit = \"…\"\n".to_owned(),
         }
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Profile;
 use crate::reading::DeviceId;
+use crate::topic::IdentityRules;
 
 /// The profiles that there are. Of several that fit a message, the one whose patterns say most counts; of those, the
 /// first by name.
@@ -41,6 +42,13 @@ impl Profiles {
             profile.fit(topic, device).map(|weight| (weight, std::cmp::Reverse(place)))
         };
         self.0.iter().enumerate().filter_map(fit).max().map(|(_, place)| place.0)
+    }
+
+    /// The profile that a message on `topic` is read by, whose device is found by `rules`.
+    pub fn of_message(&self, topic: &str, rules: &IdentityRules) -> Option<&Arc<Profile>> {
+        let address = rules.address(topic).ok()?;
+        let device = address.device.map(|device| format!("{}/{device}", address.site));
+        self.find(topic, device.as_deref()).and_then(|place| self.at(place))
     }
 
     pub(crate) fn at(&self, place: usize) -> Option<&Arc<Profile>> {
