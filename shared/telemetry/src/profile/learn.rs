@@ -480,3 +480,171 @@ fn quoted(text: &str) -> String {
 fn number(number: f64) -> String {
     if number.fract() == 0.0 && number.abs() < 1e15 { format!("{number:.0}") } else { format!("{number:?}") }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::limits::MAX_NAME_BYTES;
+
+    const RECEIVED: Micros = Micros(1_795_417_200_000_000);
+
+    fn learnt(topic: Option<&str>, messages: &[&str]) -> String {
+        let hints = Hints { name: "pump", topic, format: None, received: RECEIVED };
+        let text = learn(messages, &hints).unwrap();
+        let profile = Profile::from_toml(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        assert_eq!(&*profile.name, "pump");
+        text
+    }
+
+    #[test]
+    fn all_that_messages_show_is_written() {
+        let text = learnt(
+            Some("dt/plant-1/pump-7/state"),
+            &[
+                r#"{"ts": 1795417080, "flow": 12.5, "cell": [1, 2], "on": true, "mode": "auto", "count": "17"}"#,
+                r#"{"ts": 1795417140, "flow": -3, "cell": [3, 4], "on": true, "mode": "\u007f\n", "count": "18"}"#,
+                r#"{"ts": 1795417200, "flow": 8, "cell": [5, 6], "on": false, "mode": "auto", "count": "19"}"#,
+            ],
+        );
+        let expected = r##"# Learnt from 3 messages. Read it through: a line that is commented out is a guess.
+
+name = "pump"
+
+# Which messages it is for: of these devices, and on these topics alone.
+devices = "*/pump-*"
+# topics = "dt/+/+/state"
+
+# From the times of 3 messages.
+interval = "1m"
+
+# Its times stand in "ts", which needs no word.
+
+# 3 values
+[[metric]]
+from = "flow"
+# unit = "…"
+# range = [-3, 12.5]
+
+# 2 names, 6 values
+[[metric]]
+from = "cell.*"
+# unit = "…"
+# range = [1, 6]
+
+# 3 values; true or false
+# [[metric]]
+# from = "on"
+
+# 3 values; texts: "auto", "\u007f\n"
+# [[metric]]
+# from = "mode"
+
+# 3 values; texts: "17", "18", "19", which `numbers_as_text = true` makes numbers of
+# [[metric]]
+# from = "count"
+"##;
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn times_and_intervals_are_found_where_they_stand() {
+        let check = |messages: &[&str], expected: &[&str]| {
+            let text = learnt(None, messages);
+            for line in expected {
+                assert!(text.contains(line), "{line}:\n{text}");
+            }
+        };
+        check(&[r#"{"a": 1}"#], &["# No time was found"]);
+        check(&[r#"{"when": 1795417200000, "a": 1}"#], &["[time]\nfield = \"when\"\n# unit = \"ms\"\n"]);
+        check(&[r#"{"m": {"when": "2026-11-23T07:00:00Z"}, "a": 1}"#], &["[time]\nfield = \"m.when\"\n\n"]);
+        check(&[r#"{"time": "2026-11-23T07:00:00", "a": 1}"#], &["[time]\n# They are", "# zone = "]);
+        check(
+            &[r#"{"Zeit": "2026-11-23T07:00:00", "a": 1}"#],
+            &["field = \"Zeit\"\n# They are", "# zone = "],
+        );
+        // A number that now and then looks like a time is none.
+        check(&[r#"{"x": 1795417200}"#, r#"{"x": 12}"#], &["# No time was found", "from = \"x\""]);
+        check(
+            &[r#"[{"ts": 1795417197, "a": 1}, {"ts": 1795417198.5, "a": 2}, {"ts": 1795417200, "a": 3}]"#],
+            &["# From the times of 3 records.\n# interval = \"1s 500ms\""],
+        );
+        check(&[r#"{"ts": 1795417200, "a": 1}"#, r#"{"ts": 1795417100, "a": 1}"#], &["\n\n# Its times"]);
+    }
+
+    #[test]
+    fn gateways_and_documents_are_seen_through() {
+        let text = learnt(
+            None,
+            &[r#"{"A 1": [{"ts": 1795417200000, "values": {"a": 1}}], "B": [{"values": {"b": 2}}]}"#],
+        );
+        assert!(text.contains("gateway = \"members\"\n") && text.contains("from = \"a\"\n"), "{text}");
+        let text = learnt(None, &[r#"{"data": "{\"a\": 1}", "b": "{"}"#]);
+        assert!(text.contains("documents = [\"data\"]\n") && text.contains("from = \"data.a\"\n"), "{text}");
+    }
+
+    #[test]
+    fn names_that_look_like_patterns_are_written_as_such() {
+        let check = |name: &str, expected: &str| {
+            let text = learnt(None, &[&serde_json::json!({ name: 1 }).to_string()]);
+            assert!(text.contains(&format!("\n{expected}\n")), "{expected}:\n{text}");
+        };
+        check("a b", "from = \"a b\"");
+        check("/a", "from = \"/~1a\"");
+        check("/a/b~c.d", "from = \"/~1a~1b~0c/d\"");
+        check("a**", "# No pattern can name \"a**\".");
+        check("a.", "# No pattern can name \"a.\".");
+        check("\u{7f}", "from = \"\\u007f\"");
+    }
+
+    #[test]
+    fn a_profile_does_not_grow_beyond_what_is_accepted() {
+        let members =
+            (0..1_000).map(|number| format!("\"n{number}x\": {number}")).collect::<Vec<_>>().join(",");
+        let text = learnt(None, &[&format!("{{{members}}}")]);
+        assert!(text.ends_with("\n# There are 800 names more.\n"), "{text}");
+    }
+
+    #[test]
+    fn a_message_that_cannot_be_read_is_named() {
+        let hints = Hints { name: "p", topic: None, format: None, received: RECEIVED };
+        let error = learn(&["{\"a\": 1}", "{"], &hints).unwrap_err();
+        assert_eq!(error, LearnError { number: 2, reject: Reject::CutShort });
+    }
+
+    fn document() -> impl Strategy<Value = serde_json::Value> {
+        let leaf = prop_oneof![
+            any::<f64>().prop_map(serde_json::Value::from),
+            any::<i64>().prop_map(serde_json::Value::from),
+            any::<bool>().prop_map(serde_json::Value::from),
+            "\\PC{0,8}".prop_map(serde_json::Value::from),
+            Just(serde_json::Value::from(1_795_417_200)),
+            Just(serde_json::Value::from("{\"a\": 1}")),
+        ];
+        leaf.prop_recursive(3, 24, 4, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(serde_json::Value::from),
+                proptest::collection::hash_map("[a-c./*~0-9:\\PC]{1,4}", inner, 0..4)
+                    .prop_map(|members| serde_json::Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_learnt_is_a_profile(documents in proptest::collection::vec(document(), 1..4), topic in proptest::option::of("\\PC{0,12}")) {
+            let messages: Vec<_> = documents.iter().map(ToString::to_string).collect();
+            let hints = Hints { name: "p", topic: topic.as_deref(), format: None, received: RECEIVED };
+            if let Ok(text) = learn(&messages, &hints) {
+                prop_assert!(Profile::from_toml(&text).is_ok(), "{:?}\n{}", Profile::from_toml(&text), text);
+            }
+        }
+    }
+
+    #[test]
+    fn long_names_fit() {
+        let text = learnt(None, &[&serde_json::json!({ "x".repeat(MAX_NAME_BYTES): 1 }).to_string()]);
+        assert!(text.contains(&"x".repeat(MAX_NAME_BYTES)));
+    }
+}
