@@ -320,7 +320,8 @@ fn a_rule_is_what_it_says() {
     let metrics: Vec<Option<&str>> = rule.metrics.iter().map(Option::as_deref).collect();
     let expected = ["temperature", "pressure", "level", "mode", "door", "count"].map(Some);
     assert_eq!(metrics, [&expected[..], &[None]].concat());
-    let silences: Vec<_> = rule.silences().map(|silence| (silence.metric, silence.after_micros)).collect();
+    let silences: Vec<_> =
+        rule.silences(None).map(|silence| (silence.metric, silence.after_micros)).collect();
     assert_eq!(silences, [(None, 630 * SECOND)]);
 
     let plain = read("").unwrap();

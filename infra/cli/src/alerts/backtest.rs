@@ -286,7 +286,7 @@ impl<'a> Replay<'a> {
 
     /// What silence after the last readings would bring, the first such transition of each device.
     fn foretold(&self) -> Vec<Foretold> {
-        let Some(longest) = self.rule.silences().map(|silence| silence.after_micros).max() else {
+        let Some(longest) = self.rule.silences(None).map(|silence| silence.after_micros).max() else {
             return Vec::new();
         };
         let foretell = |(device, played): (&DeviceId, &Played)| {

@@ -55,6 +55,10 @@ pub(super) fn question(leaf: &Leaf) -> String {
     let metric = leaf.metric.as_deref().unwrap_or("reading");
     match &leaf.question {
         Question::Silent(after) => format!("no {metric} for longer than {after}"),
+        Question::SilentIntervals(1) => format!("no {metric} for longer than the interval of its profile"),
+        Question::SilentIntervals(intervals) => {
+            format!("no {metric} for longer than {intervals} intervals of its profile")
+        }
         Question::Equals(Value::Text(text)) => format!("{metric} is \"{text}\""),
         Question::Equals(value) => format!("{metric} is {value}"),
         Question::Number { input, test } => {
@@ -96,7 +100,9 @@ pub(super) fn scope(rule: &Rule) -> String {
     // The patterns as they were written are in the document alone.
     let Scope { site, devices } = serde_json::from_str(rule.to_json()).unwrap_or_default();
     let devices = devices.map_or_else(|| "all devices".to_owned(), |patterns| patterns.join(", "));
-    site.map_or_else(|| devices.clone(), |site| format!("{devices} of the site {site}"))
+    let of_site = site.map_or_else(String::new, |site| format!(" of the site {site}"));
+    let of_profile = rule.profile().map_or_else(String::new, |profile| format!(" of the profile {profile}"));
+    format!("{devices}{of_site}{of_profile}")
 }
 
 #[derive(Default, Deserialize)]
@@ -203,6 +209,11 @@ mod tests {
         check(r#"{ metric = "s", equals = "fault" }"#, "s is \"fault\"");
         check(r#"{ metric = "s", equals = true }"#, "s is true");
         check(r#"{ silent = "5m" }"#, "no reading for longer than 5m");
+        check("{ silent_intervals = 3 }", "no reading for longer than 3 intervals of its profile");
+        check(
+            r#"{ metric = "s", silent_intervals = 1 }"#,
+            "no s for longer than the interval of its profile",
+        );
         check(r#"{ metric = "s", silent = "1h 30m" }"#, "no s for longer than 1h 30m");
         check(
             r#"{ metric = "level", rate = { per = "1h", over = "10m" }, below = -2 }"#,
