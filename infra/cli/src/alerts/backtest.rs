@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use alert::{Answer, Document, Feed, Phase, Rule, Sample, Threshold, Track, Transition};
 use cloud::readings::Readings;
@@ -44,6 +45,8 @@ pub struct Question {
     pub readings: Replayed,
     /// For how long readings may come late and are judged again.
     pub lateness: Length,
+    /// How often the device sends, for rules that count in intervals.
+    pub interval: Option<Length>,
     /// One JSON object a line instead of a table.
     pub as_json: bool,
 }
@@ -74,7 +77,7 @@ pub enum Replayed {
 /// # Errors
 /// If the rule is not valid or not about the device, or readings cannot be read.
 pub async fn backtest(target: &Target, question: &Question) -> Result<()> {
-    let rule = documents::good_one(&question.rule)?;
+    let rule = Arc::new(documents::good_one::<Rule>(&question.rule)?).for_interval(question.interval);
     let mut test = Test {
         replay: Replay::new(&rule, question.lateness.0),
         steps: Vec::new(),
