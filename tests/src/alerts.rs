@@ -131,9 +131,6 @@ impl Alerting {
             items.push(item);
         }
         for latest in telemetry::latest(&pack(readings.to_vec())) {
-            // What else stands on a device's item stays there.
-            let mut known = self.aws.items(DEVICES).into_iter();
-            let known = known.find(|item| item["device"]["S"] == latest.device.as_str()).unwrap_or_default();
             let metrics = serde_json::to_value(telemetry::latest_attribute(&latest.metrics))?;
             let item = json!({
                 "device": {"S": latest.device.as_str()},
@@ -143,8 +140,7 @@ impl Alerting {
                 "last_seen": {"N": latest.last_seen.0.to_string()},
                 "rev": {"N": "1"},
             });
-            let item = known.into_iter().chain(into_item(item)).collect();
-            self.aws.put_item(DEVICES, item).map_err(io::Error::other)?;
+            self.aws.put_item(DEVICES, into_item(item)).map_err(io::Error::other)?;
         }
         Ok(items)
     }

@@ -327,12 +327,14 @@ async fn a_profile_says_which_devices_a_rule_is_about_and_how_long_silence_is() 
     alerting.judge(&[hot(-300)]).await.unwrap().unwrap();
     alerting.command(std::slice::from_ref(&silent)).await.unwrap().unwrap();
     assert_eq!(alerting.told(), Vec::<Value>::new());
+    let items = alerting.store(&[hot(-299)]).unwrap();
     alerting.note_profile(DEVICE, Some("other")).unwrap();
-    alerting.judge(&[hot(-299)]).await.unwrap().unwrap();
+    alerting.stream(&items).await.unwrap().unwrap();
     alerting.command(std::slice::from_ref(&silent)).await.unwrap().unwrap();
     assert_eq!(alerting.told(), Vec::<Value>::new());
+    let items = alerting.store(&[hot(-298)]).unwrap();
     alerting.note_profile(DEVICE, Some("cold-room")).unwrap();
-    alerting.judge(&[hot(-298)]).await.unwrap().unwrap();
+    alerting.stream(&items).await.unwrap().unwrap();
     alerting.command(std::slice::from_ref(&silent)).await.unwrap().unwrap();
     let told: Vec<Value> = alerting.told().iter().map(|told| json!([told["rule"], told["state"]])).collect();
     assert_eq!(told, [json!(["hot", "active"]), json!(["silent", "active"])]);
