@@ -1,28 +1,27 @@
 //! A first profile, from what a device has sent: names, units, times and ranges as far as messages show them. What is
 //! a guess is written as a comment; the rest holds of all messages that were seen.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fmt::Write as _;
-use std::rc::Rc;
-use std::sync::Arc;
+mod seen;
+mod times;
 
-use jiff::civil::DateTime;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use super::{NamePattern, Profile};
 use crate::clock::{Clock, TimePolicy};
 use crate::format::{Context, Format};
 use crate::length::Length;
-use crate::names::{Name, Names, TIME_NAMES};
+use crate::names::Names;
 use crate::reading::Value;
 use crate::reject::Reject;
 use crate::sample::{Payload, Sample};
 use crate::time::Micros;
 use crate::topic::TopicFilter;
+use seen::metrics;
+use times::Times;
 
 /// Most rules that are written: a profile with more is refused.
 const MAX_RULES: usize = 200;
-/// Most texts of a metric that are shown.
-const MAX_TEXTS: usize = 4;
 /// A number that may be a time is taken for one if it is at most this long before the arrival: five years.
 const MAX_AGE: i64 = 5 * 366 * 86_400 * 1_000_000;
 /// And at most this long after it: a day.
@@ -200,264 +199,6 @@ fn middle_distance(times: &BTreeSet<Micros>) -> Option<Length> {
     Some(Length(middle.saturating_add(step / 2) / step * step)).filter(|length| !length.is_zero())
 }
 
-/// Where its times stand.
-#[derive(Default)]
-struct Times {
-    /// The name, and what its values are.
-    field: Option<(Arc<str>, Written)>,
-    /// Whether it is taken for a time without a word.
-    is_known: bool,
-}
-
-/// How a time is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Written {
-    Epoch(&'static str),
-    Text,
-    /// Without a zone.
-    Local,
-}
-
-impl Times {
-    /// `plain`: the samples as they are read without a profile; `all`: with those that are times.
-    fn find(plain: &[Sent], all: &[Sent], received: Micros) -> Self {
-        let mut candidates: BTreeMap<Arc<str>, Option<Written>> = BTreeMap::new();
-        for (_, sample) in all {
-            let written = written(&sample.value, received);
-            let known = candidates.entry(Arc::clone(&sample.name.sent)).or_insert(written);
-            if *known != written {
-                *known = None;
-            }
-        }
-        let is_known = plain.iter().any(|(_, sample)| sample.time.is_some());
-        let candidates =
-            candidates.into_iter().filter_map(|(name, written)| Some((rank(&name), name, written?)));
-        let mut candidates: Vec<_> = candidates.filter(|(rank, ..)| !is_known || rank.is_some()).collect();
-        candidates.sort_by_key(|(rank, name, written)| {
-            (rank.unwrap_or(usize::MAX), *written == Written::Local, name.len())
-        });
-        let field = candidates.into_iter().next().map(|(_, name, written)| (name, written));
-        Self { field, is_known }
-    }
-
-    fn render(&self) -> String {
-        let Some((name, written)) = &self.field else {
-            return if self.is_known {
-                String::new()
-            } else {
-                "\n# No time was found: readings get the time of their arrival.\n".to_owned()
-            };
-        };
-        if self.is_known {
-            return format!("\n# Its times stand in {}, which needs no word.\n", quoted(name));
-        }
-        let mut text = "\n[time]\n".to_owned();
-        if let Some(pattern) = pattern_of(name).filter(|_| rank(name).is_none()) {
-            let _ = writeln!(text, "field = {}", quoted(&pattern));
-        }
-        match written {
-            Written::Epoch(unit) => drop(writeln!(text, "# unit = \"{unit}\"")),
-            Written::Local => text.push_str("# They are written without a zone, and are texts until you say which it is.\n# zone = \"Europe/Berlin\"\n"),
-            Written::Text => {}
-        }
-        text
-    }
-
-    fn is_in(&self, name: &str) -> bool {
-        self.field.as_ref().is_some_and(|(field, _)| **field == *name)
-    }
-}
-
-/// How telling a name is, if it is one that times stand under.
-fn rank(name: &str) -> Option<usize> {
-    let last = name.rsplit('.').next()?;
-    TIME_NAMES.iter().position(|known| known.eq_ignore_ascii_case(last))
-}
-
-/// How a value is written, if it is a time of the last years.
-fn written(value: &Value, received: Micros) -> Option<Written> {
-    let is_recent = |at: &Micros| *at >= received.plus(-MAX_AGE) && *at <= received.plus(MAX_AHEAD);
-    match value {
-        Value::Text(text) if Micros::from_rfc3339(text).is_some() => Some(Written::Text),
-        Value::Text(text) => {
-            let is_local = text.len() >= 16 && text.contains('-') && text.contains(':');
-            (is_local && text.parse::<DateTime>().is_ok()).then_some(Written::Local)
-        }
-        Value::Integer(count) => {
-            let at = Micros::from_epoch(*count).filter(is_recent)?;
-            Some(Written::Epoch(epoch_unit(at, *count as f64)))
-        }
-        Value::Float(count) => {
-            let at = Micros::from_epoch_fraction(*count).filter(is_recent)?;
-            Some(Written::Epoch(epoch_unit(at, *count)))
-        }
-        Value::Boolean(_) => None,
-    }
-}
-
-/// What a count has counted to come to this time.
-fn epoch_unit(at: Micros, count: f64) -> &'static str {
-    let per_second = count / (at.0 as f64 / 1e6);
-    match per_second {
-        ..10.0 => "s",
-        ..10_000.0 => "ms",
-        ..10_000_000.0 => "us",
-        _ => "ns",
-    }
-}
-
-/// What was seen of a metric, or of several whose names differ in a number.
-struct Seen {
-    /// The name, a star for the number.
-    from: String,
-    /// One of the names.
-    known: Rc<Name>,
-    names: BTreeSet<Arc<str>>,
-    count: usize,
-    range: Option<(f64, f64)>,
-    texts: BTreeSet<Arc<str>>,
-    /// Whether all its texts are numbers.
-    are_numbers: bool,
-    has_truth: bool,
-    /// The unit that stood beside a value.
-    unit: Option<Arc<str>>,
-    /// Whether the name without its unit is that of another.
-    is_double: bool,
-}
-
-/// What was seen of each metric, in the order of their first samples.
-fn metrics(samples: &[Sent], times: &Times) -> Vec<Seen> {
-    let samples = samples.iter().map(|(_, sample)| sample).filter(|sample| !times.is_in(&sample.name.sent));
-    let samples: Vec<&Sample> = samples.collect();
-    let mut alike: HashMap<String, BTreeSet<&str>> = HashMap::new();
-    for sample in &samples {
-        alike.entry(starred(&sample.name.sent)).or_default().insert(&sample.name.sent);
-    }
-    let mut places: HashMap<String, usize> = HashMap::new();
-    let mut metrics: Vec<Seen> = Vec::new();
-    for sample in samples {
-        let starred = starred(&sample.name.sent);
-        let is_list = alike.get(&starred).is_some_and(|names| names.len() > 1);
-        let from = if is_list { starred } else { sample.name.sent.to_string() };
-        let place = *places.entry(from.clone()).or_insert_with(|| {
-            metrics.push(Seen::new(from, sample));
-            metrics.len() - 1
-        });
-        if let Some(seen) = metrics.get_mut(place) {
-            seen.add(sample);
-        }
-    }
-    let mut taken: BTreeSet<Arc<str>> = metrics
-        .iter()
-        .filter(|seen| seen.known.unit.is_none())
-        .map(|seen| Arc::clone(&seen.known.metric))
-        .collect();
-    for seen in metrics.iter_mut().filter(|seen| seen.known.unit.is_some()) {
-        seen.is_double = !taken.insert(Arc::clone(&seen.known.metric));
-    }
-    metrics
-}
-
-/// A name with a star in place of each number that is a level, or ends one after a colon.
-fn starred(name: &str) -> String {
-    let level = |level: &str| {
-        let stem = stem(level);
-        let is_numbered = stem.len() < level.len() && (stem.is_empty() || stem.ends_with(':'));
-        if is_numbered { format!("{stem}*") } else { level.to_owned() }
-    };
-    name.split('.').map(level).collect::<Vec<_>>().join(".")
-}
-
-impl Seen {
-    fn new(from: String, sample: &Sample) -> Self {
-        Self {
-            from,
-            known: Rc::clone(&sample.name),
-            names: BTreeSet::new(),
-            count: 0,
-            range: None,
-            texts: BTreeSet::new(),
-            are_numbers: true,
-            has_truth: false,
-            unit: None,
-            is_double: false,
-        }
-    }
-
-    fn add(&mut self, sample: &Sample) {
-        self.count += 1;
-        self.names.insert(Arc::clone(&sample.name.sent));
-        if let Some((unit, _)) = &sample.unit {
-            self.unit = Some(Arc::clone(unit));
-        }
-        match &sample.value {
-            Value::Float(number) => self.widen(*number),
-            Value::Integer(number) => self.widen(*number as f64),
-            Value::Boolean(_) => self.has_truth = true,
-            Value::Text(text) => {
-                self.are_numbers &= text.trim().parse::<f64>().is_ok_and(f64::is_finite);
-                if self.texts.len() <= MAX_TEXTS {
-                    self.texts.insert(Arc::clone(text));
-                }
-            }
-        }
-    }
-
-    fn widen(&mut self, number: f64) {
-        let (low, high) = self.range.unwrap_or((number, number));
-        self.range = Some((low.min(number), high.max(number)));
-    }
-
-    /// Its rule, with what is a guess commented out. What is no number needs none, and is a comment altogether.
-    fn render(&self) -> String {
-        let Some(pattern) = pattern_of(&self.from) else {
-            return format!("\n# No pattern can name {}.\n", quoted(&self.from));
-        };
-        let mut text = format!("\n{}", self.remark());
-        let Some((low, high)) = self.range else {
-            let _ = write!(text, "# [[metric]]\n# from = {}\n", quoted(&pattern));
-            return text;
-        };
-        let _ = write!(text, "[[metric]]\nfrom = {}\n", quoted(&pattern));
-        text.push_str(&self.unit_lines());
-        let _ = writeln!(text, "# range = [{}, {}]", number(low), number(high));
-        text
-    }
-
-    fn remark(&self) -> String {
-        let mut said = vec![if self.names.len() > 1 {
-            format!("{} names, {} values", self.names.len(), self.count)
-        } else {
-            format!("{} value{}", self.count, if self.count == 1 { "" } else { "s" })
-        }];
-        if self.has_truth {
-            said.push("true or false".to_owned());
-        }
-        if !self.texts.is_empty() {
-            let shown = self.texts.iter().take(MAX_TEXTS).map(|text| quoted(text)).collect::<Vec<_>>();
-            let more = if self.texts.len() > MAX_TEXTS { ", …" } else { "" };
-            let numbers =
-                if self.are_numbers { ", which `numbers_as_text = true` makes numbers of" } else { "" };
-            said.push(format!("texts: {}{more}{numbers}", shown.join(", ")));
-        }
-        format!("# {}\n", said.join("; "))
-    }
-
-    fn unit_lines(&self) -> String {
-        if let Some(unit) = &self.unit {
-            return format!("# Its messages say the unit: {}\n", quoted(unit));
-        }
-        match (&self.known.unit, self.known.quantity) {
-            (Some(unit), _) if !self.is_double && self.names.len() == 1 => {
-                format!("name = {}\nunit = {}\n", quoted(&self.known.metric), quoted(&unit.sent))
-            }
-            (Some(unit), _) => format!("unit = {}\n", quoted(&unit.sent)),
-            (None, Some(quantity)) => format!("# unit = \"…\" # of {}\n", quantity.name),
-            (None, None) => "# unit = \"…\"\n".to_owned(),
-        }
-    }
-}
-
 /// The pattern that stands for this name, or these; `None` if none can.
 fn pattern_of(name: &str) -> Option<String> {
     // A slash in front makes a pointer of a pattern.
@@ -474,11 +215,6 @@ fn quoted(text: &str) -> String {
     let json = serde_json::to_string(text).unwrap_or_default();
     // TOML allows this character nowhere.
     json.replace('\u{7f}', "\\u007f")
-}
-
-/// As TOML writes a number.
-fn number(number: f64) -> String {
-    if number.fract() == 0.0 && number.abs() < 1e15 { format!("{number:.0}") } else { format!("{number:?}") }
 }
 
 #[cfg(test)]
