@@ -16,7 +16,7 @@ fn a_good_profile_is_told_in_words_and_a_bad_one_with_lines() {
     let ran = tidegate(&["profile", "check", &good, &bad, &syntax, &twin], b"");
     assert_eq!(ran.code, Some(1), "{ran:?}");
     let words = "valid: cold-room\n  reads messages of */cold-*\n  each device sends every 5m\n  \
-        t becomes temperature, times 0.1, plausible from -60.0 to 40.0\n";
+        t becomes temperature, times 0.1, plausible from -60 to 40\n";
     assert!(ran.out.starts_with(&format!("{good}: {words}")), "{ran:?}");
     for expected in [
         format!("{bad}: line 1: `name` has 1 to 64 lower-case letters"),

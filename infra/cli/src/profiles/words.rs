@@ -1,7 +1,6 @@
 //! Profiles in words.
 
 use serde::Deserialize;
-use serde_json::Value;
 use telemetry::{Gateway, MetricRule, Profile};
 
 /// What a profile does, in lines: which messages it reads, how, and what it makes of each metric.
@@ -72,13 +71,13 @@ fn metric(rule: &MetricRule, written: &Metric) -> String {
     said.join(", ")
 }
 
-fn sentinels(sentinels: &[Value]) -> String {
+fn sentinels(sentinels: &[SentinelNumber]) -> String {
     if sentinels.is_empty() {
         return "every number is a measurement".to_owned();
     }
-    let sentinel = |sentinel: &Value| match (sentinel.get("value"), sentinel["quality"].as_str()) {
-        (Some(value), Some(quality)) => format!("{value} is {quality}"),
-        _ => format!("{sentinel} is bad"),
+    let sentinel = |sentinel: &SentinelNumber| match sentinel {
+        SentinelNumber::Bad(value) => format!("{value} is bad"),
+        SentinelNumber::Of { value, quality } => format!("{value} is {quality}"),
     };
     sentinels.iter().map(sentinel).collect::<Vec<_>>().join(", ")
 }
@@ -108,14 +107,21 @@ struct Time {
     bits: Option<u32>,
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum SentinelNumber {
+    Bad(f64),
+    Of { value: f64, quality: String },
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Metric {
-    scale: Option<Value>,
-    offset: Option<Value>,
-    range: Option<[Value; 2]>,
-    sentinels: Option<Vec<Value>>,
-    deadband: Option<Value>,
+    scale: Option<f64>,
+    offset: Option<f64>,
+    range: Option<[f64; 2]>,
+    sentinels: Option<Vec<SentinelNumber>>,
+    deadband: Option<f64>,
 }
 
 impl Written {
@@ -179,7 +185,7 @@ mod tests {
             "topics = \"dt/#\"\n[[metric]]\nfrom = \"*.t\"\nname = \"{1}.temperature\"\nscale = 0.1\noffset = -40\nunit = \"degF\"\nrange = [-40, 140.5]\nsentinels = [-127, {value = 85, quality = \"uncertain\"}]\ndeadband = 0.5\n[[metric]]\nfrom = \"h\"\nunit_from = \"hu\"\nsentinels = []",
             &[
                 "reads messages on dt/#",
-                "*.t becomes {1}.temperature, times 0.1, plus -40.0, in degF, stored in Cel, plausible from -40.0 to 140.5, -127.0 is bad, 85.0 is uncertain, shown when it has moved by 0.5",
+                "*.t becomes {1}.temperature, times 0.1, plus -40, in degF, stored in Cel, plausible from -40 to 140.5, -127 is bad, 85 is uncertain, shown when it has moved by 0.5",
                 "h, in the unit that hu says, every number is a measurement",
             ],
         );
