@@ -127,6 +127,10 @@ async fn profiles_are_stored_listed_shown_and_deleted() {
     let ran = stack.run(&["profile", "delete", "pump", "none", "fan"]);
     assert_eq!((ran.code, &*ran.out), (Some(1), "pump: deleted\nfan: deleted\n"), "{ran:?}");
     assert!(ran.err.contains("none: there is no such profile"), "{ran:?}");
+    let stored = stack.put_rule("late", "profile = \"pump\"\ncondition = { silent_intervals = 3 }");
+    let expected =
+        "late: about 1 of the 1 device heard so far, as far as their messages are read by the profile pump\n";
+    assert_eq!(stored, format!("late: stored\n{expected}"));
     // A profile and a rule of one name are two documents.
     stack.put_rule("sensor", HOT);
     stack.run(&["profile", "delete", "sensor"]).good();

@@ -90,7 +90,11 @@ fn comparison(rule: &Rule, devices: &[Latest], are_all: bool) -> String {
     } else {
         format!("the first {} looked at, which are not all", devices.len())
     };
-    let mut text = format!("{}: about {} of {of}\n", rule.name, found.devices);
+    // Their ids alone are looked at.
+    let as_far = rule.profile().map_or_else(String::new, |profile| {
+        format!(", as far as their messages are read by the profile {profile}")
+    });
+    let mut text = format!("{}: about {} of {of}{as_far}\n", rule.name, found.devices);
     if found.devices == 0 {
         text.push_str(&format!(
             "  warning: it is about {}, and none of them has been heard\n",
