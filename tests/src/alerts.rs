@@ -80,6 +80,29 @@ impl Alerting {
         self.aws.put_item(CONFIG, into_item(item)).map_err(io::Error::other)
     }
 
+    /// Stores a document as the profile of this name.
+    ///
+    /// # Errors
+    /// If the fake refuses.
+    pub fn put_profile(&self, name: &str, document: &str) -> io::Result<()> {
+        let item = json!({"kind": {"S": "profile"}, "name": {"S": name}, "document": {"S": document}, "updated": {"N": "1"}});
+        self.aws.put_item(CONFIG, into_item(item)).map_err(io::Error::other)
+    }
+
+    /// Notes on a device which profile its messages are read by, as `ingest` does.
+    ///
+    /// # Errors
+    /// If there is no such device, or the fake refuses.
+    pub fn note_profile(&self, device: &str, profile: Option<&str>) -> io::Result<()> {
+        let mut found = self.aws.items(DEVICES).into_iter().filter(|item| item["device"]["S"] == device);
+        let mut item = found.next().ok_or_else(|| io::Error::other("there is no such device"))?;
+        match profile {
+            Some(name) => drop(item.insert("profile".to_owned(), json!({"S": name}))),
+            None => drop(item.remove("profile")),
+        }
+        self.aws.put_item(DEVICES, item).map_err(io::Error::other)
+    }
+
     /// Removes a rule, as the operators' command does.
     pub fn remove_rule(&self, name: &str) {
         self.aws.remove_item(CONFIG, "alert-rule", name);

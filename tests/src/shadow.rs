@@ -15,6 +15,8 @@ use crate::runtime_api::{Function, Outcome};
 
 /// The devices table of the fake.
 pub const DEVICES: &str = "devices";
+/// The table of profiles of the fake.
+pub const CONFIG: &str = "config";
 /// The shadow's name.
 pub const NAME: &str = "telemetry";
 /// The queue of nudges.
@@ -81,10 +83,13 @@ impl Shadow {
     pub fn with(deadband: &str, interval: &str) -> io::Result<Self> {
         let aws = FakeAws::start(Storage::Keep)?;
         aws.create_table(DEVICES, "device", None);
+        aws.create_table(CONFIG, "kind", Some("name"));
         let environment = [
             ("TIDEGATE_DEVICES_TABLE", DEVICES),
             ("TIDEGATE_SHADOW_NAME", NAME),
             ("TIDEGATE_SHADOW_QUEUE_URL", QUEUE),
+            ("TIDEGATE_CONFIG_TABLE", CONFIG),
+            ("TIDEGATE_CONFIG_CACHE_SECONDS", "0"),
             ("TIDEGATE_SHADOW_DEADBAND_PERCENT", deadband),
             ("TIDEGATE_SHADOW_MIN_INTERVAL_SECONDS", interval),
             ("MIMALLOC_ALLOW_THP", "0"),

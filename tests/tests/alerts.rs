@@ -302,6 +302,49 @@ async fn an_acknowledgement_that_comes_again_is_not_about_the_next_alert() {
 }
 
 #[tokio::test]
+async fn a_profile_says_which_devices_a_rule_is_about_and_how_long_silence_is() {
+    const RULES: [&str; 2] = [
+        r#"
+        name = "hot"
+        severity = "warning"
+        message = "it is hot"
+        profile = "cold-room"
+        condition = { metric = "temperature", above = 50 }
+        "#,
+        r#"
+        name = "silent"
+        severity = "warning"
+        message = "nothing has come"
+        condition = { silent_intervals = 2 }
+        "#,
+    ];
+    let mut alerting = Alerting::start(&RULES).await.unwrap();
+    let profile = r#"{"name": "cold-room", "topics": ["dt/+/+/cold"], "interval": "1m"}"#;
+    alerting.put_profile("cold-room", profile).unwrap();
+    let hot = |seconds: i64| reading(DEVICE, "temperature", now().plus(seconds * SECOND), 60.0);
+    let silent = json!({"silent": {"device": DEVICE, "rule": "silent"}});
+    // Nobody knows yet what it is.
+    alerting.judge(&[hot(-300)]).await.unwrap().unwrap();
+    alerting.command(std::slice::from_ref(&silent)).await.unwrap().unwrap();
+    assert_eq!(alerting.told(), Vec::<Value>::new());
+    let items = alerting.store(&[hot(-299)]).unwrap();
+    alerting.note_profile(DEVICE, Some("other")).unwrap();
+    alerting.stream(&items).await.unwrap().unwrap();
+    alerting.command(std::slice::from_ref(&silent)).await.unwrap().unwrap();
+    assert_eq!(alerting.told(), Vec::<Value>::new());
+    let items = alerting.store(&[hot(-298)]).unwrap();
+    alerting.note_profile(DEVICE, Some("cold-room")).unwrap();
+    alerting.stream(&items).await.unwrap().unwrap();
+    alerting.command(std::slice::from_ref(&silent)).await.unwrap().unwrap();
+    let told: Vec<Value> = alerting.told().iter().map(|told| json!([told["rule"], told["state"]])).collect();
+    assert_eq!(told, [json!(["hot", "active"]), json!(["silent", "active"])]);
+    // What is known of a device that is no longer of the profile ends.
+    alerting.note_profile(DEVICE, Some("other")).unwrap();
+    alerting.tidy().await.unwrap().unwrap();
+    assert!(!alerting.retained().keys().any(|topic| topic.ends_with("/hot")), "{:?}", alerting.retained());
+}
+
+#[tokio::test]
 async fn a_clock_that_runs_ahead_neither_raises_silence_nor_keeps_it() {
     const SILENT: &str = r#"
         name = "silent"

@@ -3,6 +3,7 @@
 //!
 //! Payloads in the folder itself come on `dt/plant-1/pump-7/state`; those in a folder below it on a topic whose last
 //! level is the folder's name, unless its file `topic` says another, and are read by its `profile.toml` if it has one.
+//! Payloads in `tests/profiles/{profile}/{kind}/` are read by the profiles in `infra/profiles/`, of which that one fits.
 //!
 //! `UPDATE_GOLDENS=1 cargo test -p tests --test payloads` writes the goldens anew: read the difference.
 
@@ -11,14 +12,16 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde::Serialize;
 use telemetry::limits::{MAX_NAME_BYTES, MAX_PAYLOAD_BYTES, MAX_SAMPLES, MAX_TEXT_BYTES};
-use telemetry::{Decoder, Envelope, Micros, Profile, Profiles, Reading, Reject, Settings, Value};
+use telemetry::{
+    Decoder, Envelope, IdentityRules, Micros, Profile, Profiles, Reading, Reject, Settings, Value,
+};
 
 /// 2026-11-23T07:00:00.25Z.
 const RECEIVED: Micros = Micros(1_795_417_200_250_000);
@@ -45,6 +48,27 @@ fn folder() -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "payloads"].iter().collect()
 }
 
+/// The folders in a folder, in the order of their names.
+fn folders(of: &Path) -> Vec<PathBuf> {
+    let folders = fs::read_dir(of).unwrap().map(|entry| entry.unwrap().path());
+    let mut folders: Vec<_> = folders.filter(|path| path.is_dir()).collect();
+    folders.sort();
+    folders
+}
+
+/// The profiles that are shipped.
+static SHIPPED: LazyLock<Arc<Profiles>> = LazyLock::new(|| {
+    let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "..", "infra", "profiles"].iter().collect();
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let profile = |file: PathBuf| {
+        let profile = Profile::from_toml(&fs::read_to_string(&file).unwrap());
+        let profile = profile.unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        assert_eq!(file.file_stem().unwrap().to_str(), Some(&*profile.name));
+        Arc::new(profile)
+    };
+    Arc::new(files.map(profile).collect())
+});
+
 /// Payloads that come alike.
 struct Kind {
     folder: PathBuf,
@@ -70,7 +94,19 @@ impl Kind {
                 Profile::from_toml(&toml).unwrap_or_else(|error| panic!("{}: {error}", folder.display())),
             )
         });
+        for (_, bytes) in files.iter_mut().filter(|(name, _)| name.ends_with(".hex")) {
+            *bytes = from_hex(bytes);
+        }
         Self { profiles: Arc::new(profile.into_iter().collect()), folder, topic, payloads: files }
+    }
+
+    /// Messages that one of the shipped profiles is for.
+    fn of_shipped(folder: PathBuf) -> Self {
+        let profile = folder.parent().and_then(Path::file_name).unwrap().to_owned();
+        let kind = Self::read(folder, String::new());
+        let found = SHIPPED.of_message(&kind.topic, &IdentityRules::default());
+        assert_eq!(found.map(|found| &*found.name), profile.to_str(), "{}", kind.folder.display());
+        Self { profiles: Arc::clone(&SHIPPED), ..kind }
     }
 
     fn decoder(&self) -> Decoder {
@@ -82,15 +118,21 @@ impl Kind {
 static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
     let mut plain = Kind::read(folder(), TOPIC.to_owned());
     plain.payloads.extend(GENERATED.iter().map(|(name, make)| ((*name).to_owned(), make())));
-    let folders = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
-    let mut folders: Vec<_> = folders.filter(|path| path.is_dir()).collect();
-    folders.sort();
     let kind = |folder: PathBuf| {
         let topic = format!("dt/plant-1/pump-7/{}", folder.file_name().unwrap().to_str().unwrap());
         Kind::read(folder, topic)
     };
-    std::iter::once(plain).chain(folders.into_iter().map(kind)).collect()
+    let shipped =
+        folders(&folder().with_file_name("profiles")).into_iter().flat_map(|profile| folders(&profile));
+    let kinds = folders(&folder()).into_iter().map(kind).chain(shipped.map(Kind::of_shipped));
+    std::iter::once(plain).chain(kinds).collect()
 });
+
+fn from_hex(text: &[u8]) -> Vec<u8> {
+    let digits = text.iter().filter(|byte| !byte.is_ascii_whitespace());
+    let digits: Vec<u8> = digits.map(|byte| char::from(*byte).to_digit(16).unwrap() as u8).collect();
+    digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
+}
 
 fn decode_on(topic: &str, decoder: &mut Decoder, payload: &[u8]) -> Result<Vec<Reading>, Reject> {
     let envelope = Envelope {
@@ -193,6 +235,18 @@ fn every_payload_becomes_what_its_golden_says() {
         }
     }
     assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
+#[test]
+fn every_shipped_profile_has_payloads() {
+    let folder = folder().with_file_name("profiles");
+    let with_payloads: BTreeSet<_> = folders(&folder)
+        .into_iter()
+        .filter(|profile| !folders(profile).is_empty())
+        .map(|profile| profile.file_name().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    let shipped: BTreeSet<_> = SHIPPED.iter().map(|profile| profile.name.to_string()).collect();
+    assert_eq!(with_payloads, shipped);
 }
 
 #[test]

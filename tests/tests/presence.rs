@@ -396,6 +396,31 @@ async fn silent_devices_are_told_to_alert_with_the_rule_that_asks() {
 }
 
 #[tokio::test]
+async fn a_profile_says_how_long_a_device_may_be_silent() {
+    let mut presence = Presence::start().await.unwrap();
+    let rule = "name = \"late\"\nseverity = \"info\"\nmessage = \"m\"\ncondition = { silent_intervals = 2 }";
+    presence.put_rule(rule).unwrap();
+    let profile = |name: &str, interval: &str| {
+        let document = json!({"name": name, "topics": ["dt/#"], "interval": interval}).to_string();
+        let item = json!({"kind": {"S": "profile"}, "name": {"S": name}, "document": {"S": document}, "updated": {"N": "1"}});
+        presence.aws.put_item("config", serde_json::from_value(item).unwrap()).unwrap();
+    };
+    profile("fast", "1m");
+    profile("slow", "1h");
+    for (device, profile) in [("plant/fast", Some("fast")), ("plant/slow", Some("slow")), ("plant/any", None)]
+    {
+        let seen = ago(150) * 1_000;
+        let mut item = json!({"device": {"S": device}, "last_seen": {"N": seen.to_string()}});
+        if let Some(profile) = profile {
+            item["profile"] = json!({"S": profile});
+        }
+        presence.aws.put_item(DEVICES, serde_json::from_value(item).unwrap()).unwrap();
+    }
+    assert_eq!(presence.look(ENOUGH).await.unwrap(), all_well());
+    assert_eq!(presence.commands(), [command("plant/fast", "late")]);
+}
+
+#[tokio::test]
 async fn where_no_rule_asks_for_silence_no_device_is_looked_at() {
     let mut presence = with_devices(&["plant/a"]).await;
     presence.put_rule(&rule("hot", "metric = \"flow\"\nabove = 50")).unwrap();

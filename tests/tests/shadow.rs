@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use cloud::sdk::dynamodb::config::{Credentials, Region, SharedCredentialsProvider};
 use cloud::sdk::iotdata;
 use serde_json::{Value, json};
+use telemetry::Profile;
 use tests::events::{dynamodb_stream, sqs};
 use tests::fake_aws::{FakeAws, Fault, Operation, Pick};
-use tests::shadow::{Counts, DEVICES, NAME, QUEUE, Shadow};
+use tests::shadow::{CONFIG, Counts, DEVICES, NAME, QUEUE, Shadow};
 
 /// 2026-11-23T07:00:00Z.
 const SEVEN: i64 = 1_795_417_200_000_000;
@@ -95,6 +96,58 @@ async fn the_shadow_shows_what_the_table_says_and_desired_is_left_alone() {
     for update in &shadow.aws.shadow_updates()[1..] {
         assert_eq!(update.payload["state"].as_object().unwrap().keys().collect::<Vec<_>>(), ["reported"]);
     }
+}
+
+/// Stores a document as the profile of this name.
+fn put_profile(shadow: &Shadow, name: &str, document: &str) {
+    let text = |text: &str| json!({"S": text});
+    let item = [
+        ("kind", text("profile")),
+        ("name", text(name)),
+        ("document", text(document)),
+        ("updated", n(SEVEN)),
+    ];
+    let item = item.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    shadow.aws.put_item(CONFIG, item).unwrap();
+}
+
+#[tokio::test]
+async fn a_profile_says_how_far_a_metric_may_move() {
+    let mut shadow = start("10", "0");
+    let profile = |name: &str, devices: &str, deadband: f64| {
+        let text = format!(
+            "name = \"{name}\"\ndevices = \"{devices}\"\n[[metric]]\nfrom = \"x\"\ndeadband = {deadband}"
+        );
+        Profile::from_toml(&text).unwrap().to_json().to_owned()
+    };
+    put_profile(&shadow, "pumps", &profile("pumps", "*/pump-*", 2.0));
+    put_profile(&shadow, "exact", &profile("exact", "*/other-*", 0.0));
+    let mut updates = Vec::new();
+    let mut step = async |shadow: &mut Shadow, metric: &str, value: i64| {
+        shadow.measure(PUMP, metric, &n(value), SEVEN + value).unwrap();
+        shadow.settle().await.unwrap();
+        updates.push(shadow.aws.shadow_updates().len());
+    };
+    // By its id it is one of the pumps.
+    step(&mut shadow, "x", 100).await;
+    step(&mut shadow, "x", 102).await;
+    step(&mut shadow, "x", 103).await;
+    // Of this one no profile says anything.
+    step(&mut shadow, "y", 100).await;
+    step(&mut shadow, "y", 109).await;
+    // Its messages are read by another profile.
+    shadow.write(PUMP, "profile", Some(json!({"S": "exact"}))).unwrap();
+    step(&mut shadow, "x", 104).await;
+    // A profile that cannot be read any more stands as it was.
+    put_profile(&shadow, "exact", "{}");
+    step(&mut shadow, "x", 105).await;
+    assert_eq!(updates, [1, 1, 2, 3, 3, 4, 5]);
+    // Without the profiles nothing is decided, and nothing lost.
+    shadow.kill();
+    shadow.aws.fail_next(Operation::Query, Fault::Throttle, u64::MAX);
+    shadow.measure(PUMP, "x", &n(106), SEVEN + 106).unwrap();
+    let failed = shadow.deliver_within(SECOND * 2).await.unwrap();
+    assert_eq!(failed.unwrap_err(), "Tidegate.ProfilesNotRead");
 }
 
 #[tokio::test]
@@ -424,7 +477,7 @@ async fn an_event_of_unknown_shape_fails_the_invocation() {
     let mut shadow = start("0", "0");
     let stranger = dynamodb_stream([Some(r#"{"id": {"S": "x"}}"#)]);
     for event in ["{}", "[1", r#"{"Records": [{"kinesis": {}}]}"#, &stranger] {
-        let outcome = shadow.invoke(event.to_owned(), SECOND).await.unwrap();
+        let outcome = shadow.invoke(event.to_owned(), SECOND * 10).await.unwrap();
         assert_eq!(outcome, Err("Tidegate.UnknownEvent".to_owned()), "{event}");
     }
 }

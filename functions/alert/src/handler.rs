@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use alert::{DeviceAlerts, Feed, RuleSet, Tally};
 use cloud::Error as CloudError;
@@ -23,6 +24,7 @@ use telemetry::{DeviceId, Span, StoredSpan};
 use thiserror::Error;
 
 use crate::event::{Action, Command, Event, Message, UnknownEvent};
+use crate::kinds::Kinds;
 use crate::memory::Memory;
 use crate::rules::RuleSource;
 use crate::settle::{Settled, Work, read, settle, sum};
@@ -40,6 +42,8 @@ pub struct Deps {
     pub alerts: Alerts,
     /// What to judge by.
     pub rules: RuleSource,
+    /// What of that is about which device.
+    pub kinds: Kinds,
     /// What was measured.
     pub readings: Readings,
     /// What was measured last.
@@ -147,7 +151,7 @@ struct Group<'a> {
 
 async fn judge(
     changes: &[Change<'_, Option<StoredSpan>>],
-    rules: &RuleSet,
+    rules: &Arc<RuleSet>,
     invocation: &Invocation,
     deps: &Deps,
     counts: &mut Counts,
@@ -159,8 +163,13 @@ async fn judge(
         let memory = deps.memory.borrow();
         groups.keys().filter(|device| !memory.knows(device)).cloned().collect()
     };
-    let stored = match deps.alerts.get(&unknown, invocation.deadline).await {
-        Ok(stored) => stored,
+    let deadline = invocation.deadline;
+    let read = tokio::try_join!(
+        deps.alerts.get(&unknown, deadline),
+        deps.kinds.rules_of(rules, groups.keys(), deadline)
+    );
+    let (stored, rules_of) = match read {
+        Ok(read) => read,
         Err(error) => {
             counts.errors.push(error);
             counts.handed_back = counts.received - counts.ignored;
@@ -170,12 +179,12 @@ async fn judge(
     let restless: Vec<(&DeviceId, &Group<'_>)> = groups
         .iter()
         .filter(|(device, group)| {
-            !stays_calm(device, group, stored.get(*device), rules, invocation, deps, counts)
+            !stays_calm(device, group, stored.get(*device), rules_of.get(device), invocation, deps, counts)
         })
         .collect();
     let works = restless.into_iter().map(async |(device, group)| {
         let work = Work::Readings(group.spans.clone());
-        (group, settle(deps, rules, device, &work, invocation.began, invocation.deadline).await)
+        (group, settle(deps, rules_of.get(device), device, &work, invocation.began, deadline).await)
     });
     let mut failed = Vec::new();
     let mut works = stream::iter(works).buffer_unordered(MAX_IN_FLIGHT);
@@ -270,7 +279,7 @@ fn stays_calm(
 
 async fn obey(
     messages: &[Message<'_>],
-    rules: &RuleSet,
+    rules: &Arc<RuleSet>,
     invocation: &Invocation,
     deps: &Deps,
     counts: &mut Counts,
@@ -298,13 +307,15 @@ async fn obey(
 /// Returns whether the command is dealt with.
 async fn obey_one(
     command: &Command,
-    rules: &RuleSet,
+    rules: &Arc<RuleSet>,
     invocation: &Invocation,
     deps: &Deps,
     counts: &mut Counts,
 ) -> Result<bool, CloudError> {
     deps.memory.borrow_mut().take(&command.device);
     let work = Work::Command(command);
+    let rules_of = deps.kinds.rules_of(rules, [&command.device], invocation.deadline).await?;
+    let rules = rules_of.get(&command.device);
     let settled = settle(deps, rules, &command.device, &work, invocation.began, invocation.deadline).await?;
     counts.add(&settled);
     let Some(refusal) = settled.refused else {
@@ -322,7 +333,7 @@ async fn obey_one(
 
 /// Looks after everything that stands.
 async fn tidy(
-    rules: &RuleSet,
+    rules: &Arc<RuleSet>,
     invocation: &Invocation,
     deps: &Deps,
     counts: &mut Counts,
@@ -335,12 +346,16 @@ async fn tidy(
         let first = minute.wrapping_mul(LOOKS_APART) % devices.len();
         devices.rotate_left(first);
     }
+    let rules_of = deps.kinds.rules_of(rules, &devices, invocation.deadline).await?;
     let works = devices.iter().map(async |device| {
         if invocation.deadline.has_passed() {
             return None;
         }
         deps.memory.borrow_mut().take(device);
-        Some(settle(deps, rules, device, &Work::Tidy, invocation.began, invocation.deadline).await)
+        Some(
+            settle(deps, rules_of.get(device), device, &Work::Tidy, invocation.began, invocation.deadline)
+                .await,
+        )
     });
     let mut works = stream::iter(works).buffer_unordered(MAX_IN_FLIGHT);
     while let Some(outcome) = works.next().await {

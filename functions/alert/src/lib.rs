@@ -11,9 +11,11 @@
 
 pub mod event;
 pub mod handler;
+mod kinds;
 mod memory;
 mod rules;
 mod settle;
 
+pub use kinds::Kinds;
 pub use memory::Memory;
 pub use rules::RuleSource;

@@ -1,13 +1,16 @@
 //! The function `alert`: judges readings by alert rules.
 
-use alert_function::RuleSource;
 use alert_function::handler::{Deps, handle};
+use alert_function::{Kinds, RuleSource};
 use cloud::alerts::{AlertNotes, Alerts};
 use cloud::broker::Broker;
 use cloud::config::AlertConfig;
+use cloud::device_profiles::DeviceProfiles;
 use cloud::devices::Devices;
+use cloud::documents::Documents;
 use cloud::lambda::{self, RuntimeError};
 use cloud::notifications::Notifications;
+use cloud::profiles::ProfileSource;
 use cloud::readings::Readings;
 use cloud::rules::Rules;
 use cloud::{clients, sdk};
@@ -20,6 +23,11 @@ async fn main() -> Result<(), RuntimeError> {
     let deps = Deps {
         alerts: Alerts::new(dynamodb.clone(), &config.alerts_table),
         rules: RuleSource::new(Rules::new(dynamodb.clone(), &config.config_table), config.config_cache),
+        kinds: Kinds::new(
+            DeviceProfiles::new(dynamodb.clone(), &config.devices_table),
+            ProfileSource::new(Documents::new(dynamodb.clone(), &config.config_table), config.config_cache),
+            config.config_cache,
+        ),
         readings: Readings::new(dynamodb.clone(), &config.readings_table),
         devices: Devices::new(dynamodb.clone(), &config.devices_table),
         notes: AlertNotes::new(dynamodb, &config.devices_table),

@@ -286,7 +286,7 @@ async fn look_after(
     let (mut readings, _) = deps.readings.query_readable(&alerts.device, from, newest.at, deadline).await?;
     readings.retain(|reading| reading.received <= now.plus(-STREAM_DELAY_MICROS));
     let mut steps = judge_steps(deps, &open, alerts, &[], &pack(readings));
-    let silent = open.iter().filter(|rule| rule.silences().next().is_some());
+    let silent = open.iter().filter(|rule| rule.asks_for_silence());
     steps.extend(silent.filter_map(|rule| tick_step(rule, &latest, lateness, now)));
     Ok(steps)
 }

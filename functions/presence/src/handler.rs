@@ -5,6 +5,7 @@ use cloud::config::PresenceConfig;
 use cloud::heard::LastHeard;
 use cloud::lambda::{Invocation, ReportedError};
 use cloud::presence::Presences;
+use cloud::profiles::ProfileSource;
 use cloud::queue::Queue;
 use cloud::rules::Rules;
 use cloud::stream::Answer;
@@ -22,6 +23,8 @@ pub struct Deps {
     pub last_heard: LastHeard,
     /// What silence is asked for.
     pub rules: Rules,
+    /// How often devices send.
+    pub profiles: ProfileSource,
     /// Whom to tell of it.
     pub alert_queue: Queue,
     /// The rest.
@@ -34,8 +37,8 @@ pub enum HandlerError {
     /// The event is none that can be taken apart.
     #[error(transparent)]
     UnknownEvent(#[from] UnknownEvent),
-    /// Without rules nobody is looked for.
-    #[error("the rules could not be read; silent devices are looked for again soon")]
+    /// Without rules, and the profiles that they go by, nobody is looked for.
+    #[error("the rules or profiles could not be read; silent devices are looked for again soon")]
     RulesNotRead(#[source] CloudError),
     /// Some devices were not looked at.
     #[error("the devices could not be read; silent ones are looked for again soon")]

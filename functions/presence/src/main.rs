@@ -1,9 +1,13 @@
 //! The function `presence`: who is there.
 
+use std::time::Duration;
+
 use cloud::config::PresenceConfig;
+use cloud::documents::Documents;
 use cloud::heard::LastHeard;
 use cloud::lambda::{self, RuntimeError};
 use cloud::presence::Presences;
+use cloud::profiles::ProfileSource;
 use cloud::queue::Queue;
 use cloud::rules::Rules;
 use cloud::{clients, sdk};
@@ -17,7 +21,9 @@ async fn main() -> Result<(), RuntimeError> {
     let deps = Deps {
         presences: Presences::new(dynamodb.clone(), &config.devices_table),
         last_heard: LastHeard::new(dynamodb.clone(), &config.devices_table),
-        rules: Rules::new(dynamodb, &config.config_table),
+        rules: Rules::new(dynamodb.clone(), &config.config_table),
+        // Read at each look, as the rules are.
+        profiles: ProfileSource::new(Documents::new(dynamodb, &config.config_table), Duration::ZERO),
         alert_queue: Queue::new(sdk::sqs::Client::new(&aws), &config.alert_queue_url),
         config,
     };

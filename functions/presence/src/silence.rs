@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use alert::Rule;
-use cloud::heard::Heard;
-use telemetry::{Metric, Micros};
+use cloud::heard::{Asked, Heard};
+use telemetry::{Metric, Micros, Profile, Profiles};
 
 /// After so many periods of silence it is told once in so many, not rarer still.
 const RAREST: i64 = 64;
@@ -14,6 +14,8 @@ const RAREST: i64 = 64;
 pub struct Watch {
     rules: Vec<Arc<Rule>>,
     metrics: Vec<Metric>,
+    /// What is known of kinds of devices, where a rule goes by it.
+    profiles: Arc<Profiles>,
 }
 
 /// A silent device, by one rule.
@@ -30,12 +32,10 @@ impl Watch {
     pub fn new(rules: impl IntoIterator<Item = Arc<Rule>>) -> Self {
         let mut watch = Self::default();
         for rule in rules {
-            let silences: Vec<_> = rule.silences().collect();
-            if silences.is_empty() {
-                continue;
+            if rule.asks_for_silence() {
+                watch.metrics.extend(rule.silent_metrics().cloned());
+                watch.rules.push(rule);
             }
-            watch.metrics.extend(silences.iter().filter_map(|silence| silence.metric).map(Metric::from));
-            watch.rules.push(Arc::clone(&rule));
         }
         watch.metrics.sort_unstable();
         watch.metrics.dedup();
@@ -47,9 +47,26 @@ impl Watch {
         self.rules.is_empty()
     }
 
-    /// The metrics whose silence is asked for.
-    pub fn metrics(&self) -> &[Metric] {
-        &self.metrics
+    /// Whether it has to be known which profile a device is of.
+    pub fn needs_profiles(&self) -> bool {
+        self.rules.iter().any(|rule| rule.needs_profile())
+    }
+
+    /// The same, with what is known of kinds of devices.
+    #[must_use]
+    pub fn with_profiles(self, profiles: Arc<Profiles>) -> Self {
+        Self { profiles, ..self }
+    }
+
+    /// What has to be read of a device.
+    pub fn asked(&self) -> Asked<'_> {
+        Asked { metrics: &self.metrics, profile: self.needs_profiles() }
+    }
+
+    /// The profile that a device is of: by which its messages are read, else the one that its id fits.
+    fn profile_of(&self, heard: &Heard) -> Option<&Profile> {
+        let named = heard.profile.as_ref().and_then(|name| self.profiles.get(name));
+        named.or_else(|| self.profiles.of_device(&heard.device)).map(|profile| &**profile)
     }
 
     /// By which rules a device is silent at `now`, when it is looked at once in every `period_micros`. A metric that the
@@ -60,9 +77,12 @@ impl Watch {
         now: Micros,
         period_micros: i64,
     ) -> impl Iterator<Item = Silent<'a>> + 'a {
-        let rules = self.rules.iter().filter(|rule| rule.matches(&heard.device));
+        let profile = self.profile_of(heard);
+        let name = heard.profile.as_deref().or(profile.map(|profile| &*profile.name));
+        let interval = profile.and_then(|profile| profile.interval);
+        let rules = self.rules.iter().filter(move |rule| rule.is_about(&heard.device, name));
         rules.filter_map(move |rule| {
-            let beyond = rule.silences().filter_map(|silence| {
+            let beyond = rule.silences(interval).filter_map(|silence| {
                 let last = match silence.metric {
                     None => heard.last_seen,
                     Some(metric) => *heard.metrics.get(metric)?,
@@ -109,6 +129,7 @@ mod tests {
         Heard {
             device: DeviceId::from_stored(device),
             last_seen: before(minutes),
+            profile: None,
             metrics: metrics
                 .iter()
                 .map(|(name, minutes)| ((*name).to_owned(), before(*minutes)))
@@ -124,7 +145,7 @@ mod tests {
             rule("flow", "devices = \"north/*\"", "metric = \"flow\"\nsilent = \"3m\""),
             rule("hot", "", "metric = \"temperature\"\nabove = 50"),
         ]);
-        assert_eq!(watch.metrics().iter().map(|metric| &**metric).collect::<Vec<_>>(), ["flow"]);
+        assert_eq!(watch.asked().metrics.iter().map(|metric| &**metric).collect::<Vec<_>>(), ["flow"]);
         let check = |heard: &Heard, expected: &[&str]| {
             let silent: Vec<&str> =
                 watch.look(heard, Micros(NOON), MINUTE).map(|silent| silent.rule).collect();
@@ -141,6 +162,45 @@ mod tests {
         check(&heard("north/a", -5, &[("flow", -5)]), &[]);
         let never = Heard { last_seen: Micros(i64::MIN), ..heard("south/a", 0, &[]) };
         check(&never, &["any", "later"]);
+    }
+
+    #[test]
+    fn a_profile_says_how_long_silence_is() {
+        let profile = |name: &str, rest: &str| {
+            Arc::new(Profile::from_toml(&format!("name = \"{name}\"\n{rest}")).unwrap())
+        };
+        let profiles: Profiles = [
+            profile("slow", "topics = \"dt/+/+/slow\"\ninterval = \"30m\""),
+            profile("pump", "devices = \"*/pump-*\"\ninterval = \"5m\""),
+            profile("timeless", "topics = \"dt/+/+/timeless\""),
+        ]
+        .into_iter()
+        .collect();
+        let rules = [
+            rule("three", "", "silent_intervals = 3"),
+            rule("flow", "", "metric = \"flow\"\nsilent_intervals = 1"),
+            rule("slow", "profile = \"slow\"", r#"silent = "10m""#),
+        ];
+        let watch = Watch::new(rules).with_profiles(Arc::new(profiles));
+        assert!(watch.needs_profiles() && watch.asked().profile);
+        let check = |device: &str, profile: Option<&str>, minutes: i64, expected: &[&str]| {
+            let heard =
+                Heard { profile: profile.map(str::to_owned), ..heard(device, minutes, &[("flow", minutes)]) };
+            let silent: Vec<&str> =
+                watch.look(&heard, Micros(NOON), MINUTE).map(|silent| silent.rule).collect();
+            assert_eq!(silent, expected, "{heard:?}");
+        };
+        check("north/a", None, 600, &[]);
+        check("north/a", Some("timeless"), 600, &[]);
+        check("north/a", Some("gone"), 600, &[]);
+        check("north/a", Some("slow"), 9, &[]);
+        check("north/a", Some("slow"), 31, &["flow", "slow"]);
+        check("north/a", Some("slow"), 91, &["three", "flow", "slow"]);
+        check("north/pump-7", None, 4, &[]);
+        check("north/pump-7", None, 6, &["flow"]);
+        check("north/pump-7", None, 16, &["three", "flow"]);
+        // What its messages are read by goes before what its id fits.
+        check("north/pump-7", Some("slow"), 16, &["slow"]);
     }
 
     #[test]

@@ -28,13 +28,17 @@ const MAX_IN_FLIGHT: usize = 4;
 pub(crate) async fn sweep(invocation: &Invocation, deps: &Deps) -> Result<(), HandlerError> {
     let loaded = deps.rules.load(invocation.deadline).await.map_err(HandlerError::RulesNotRead)?;
     // Of rules that cannot be read `alert` tells.
-    let watch = Watch::new(loaded.good.into_iter().map(|(rule, _)| rule));
+    let mut watch = Watch::new(loaded.good.into_iter().map(|(rule, _)| rule));
+    if watch.needs_profiles() {
+        let current = deps.profiles.current(invocation.deadline).await.map_err(HandlerError::RulesNotRead)?;
+        watch = watch.with_profiles(current.profiles);
+    }
     let mut tally = Tally::default();
     if !watch.is_empty() {
         // Each look begins with another segment: where the time is too short, it is not always the same devices that
         // are left out.
         let number = invocation.began.0 / deps.config.silence_period_micros.max(1);
-        let mut segments: Vec<_> = deps.last_heard.segments(SEGMENTS, watch.metrics()).collect();
+        let mut segments: Vec<_> = deps.last_heard.segments(SEGMENTS, watch.asked()).collect();
         segments.rotate_left(usize::try_from(number % i64::from(SEGMENTS)).unwrap_or_default());
         // The rest of the time is for telling of what was found.
         let read_until = Deadline::after(invocation.deadline.remaining() / 4 * 3);

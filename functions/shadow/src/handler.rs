@@ -10,6 +10,7 @@ use cloud::error::Disposition;
 use cloud::error::chain;
 use cloud::lambda::{Invocation, ReportedError, emit};
 use cloud::metrics::MetricLine;
+use cloud::profiles::ProfileSource;
 use cloud::queue::Queue;
 use cloud::retry::Deadline;
 use cloud::shadows::Shadows;
@@ -34,16 +35,21 @@ pub struct Deps {
     devices: DeviceShadows,
     shadows: Shadows,
     nudges: Queue,
-    stage: String,
-    rules: Rules,
+    profiles: ProfileSource,
+    config: ShadowConfig,
     under_way: RefCell<UnderWay>,
 }
 
 impl Deps {
     /// Where to read and write, and by which rules.
-    pub fn new(devices: DeviceShadows, shadows: Shadows, nudges: Queue, config: ShadowConfig) -> Self {
-        let rules = Rules::new(&config);
-        Self { devices, shadows, nudges, stage: config.stage, rules, under_way: RefCell::default() }
+    pub fn new(
+        devices: DeviceShadows,
+        shadows: Shadows,
+        nudges: Queue,
+        profiles: ProfileSource,
+        config: ShadowConfig,
+    ) -> Self {
+        Self { devices, shadows, nudges, profiles, config, under_way: RefCell::default() }
     }
 }
 
@@ -53,12 +59,16 @@ pub enum HandlerError {
     /// The event is neither of the devices table's stream nor of the queue of nudges.
     #[error(transparent)]
     UnknownEvent(#[from] UnknownEvent),
+    /// Without the profiles it is not known what counts as a change: the stream is to bring its records again.
+    #[error("the profiles could not be read; the event comes again")]
+    ProfilesNotRead(#[source] CloudError),
 }
 
 impl ReportedError for HandlerError {
     fn error_type(&self) -> &'static str {
         match self {
             Self::UnknownEvent(_) => "Tidegate.UnknownEvent",
+            Self::ProfilesNotRead(_) => "Tidegate.ProfilesNotRead",
         }
     }
 }
@@ -66,7 +76,7 @@ impl ReportedError for HandlerError {
 /// Tells shadows what has changed, or has the stream bring devices again whose nudge has come.
 ///
 /// # Errors
-/// If the event is of no known shape.
+/// If the event is of no known shape, or the profiles cannot be read.
 pub async fn handle(event: &str, invocation: &Invocation, deps: &Deps) -> Result<Answer, HandlerError> {
     let clock = Clock { began: invocation.began, instant: Instant::now() };
     let (counts, answer) = match Event::parse(event)? {
@@ -136,11 +146,13 @@ async fn follow(
     clock: Clock,
     invocation: &Invocation,
     deps: &Deps,
-) -> Result<(Counts, Answer), UnknownEvent> {
+) -> Result<(Counts, Answer), HandlerError> {
     let deadline = invocation.deadline;
-    let triggers = Triggers::new(changes, &deps.rules)?;
+    let current = deps.profiles.current(deadline).await.map_err(HandlerError::ProfilesNotRead)?;
+    let rules = Rules::new(&deps.config, current.profiles);
+    let triggers = Triggers::new(changes, &rules)?;
     let present = deps.devices.get(&triggers.to_read(), deadline).await;
-    let plan = Plan::new(&triggers, &present.items, &present.left, clock.now(), &deps.rules);
+    let plan = Plan::new(&triggers, &present.items, &present.left, clock.now(), &rules);
     let (sent, deferred) = tokio::join!(
         send_all(plan.sendings, clock, deps, deadline),
         defer_all(plan.deferrals, clock, deps, deadline)
@@ -308,7 +320,7 @@ fn report(counts: &Counts, deps: &Deps, invocation: &Invocation) {
     for (requests, error) in counts.errors.0.values() {
         tracing::warn!(request_id, requests, error = chain(error), "requests to AWS failed");
     }
-    let line = MetricLine::new(vec![("Stage", deps.stage.clone()), ("Function", "shadow".to_owned())])
+    let line = MetricLine::new(vec![("Stage", deps.config.stage.clone()), ("Function", "shadow".to_owned())])
         .count("Received", counts.received)
         .count("Sent", counts.sent)
         .count("Suppressed", counts.suppressed)

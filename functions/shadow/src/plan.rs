@@ -17,35 +17,47 @@
 //! back within one batch looks the same, and costs an update.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use cloud::config::ShadowConfig;
 use cloud::stream::{Change, UnknownEvent, lower};
 use serde_json::value::RawValue;
 use telemetry::attribute::{Item, read_item};
-use telemetry::{DeviceId, Micros};
+use telemetry::{DeviceId, Micros, Profiles};
 
 use crate::state::{DeviceState, Shown};
-use crate::update::{Deadband, Update};
+use crate::update::{Deadbands, Update};
 
 /// Longest name of an AWS IoT thing (AWS IoT API Reference, `UpdateThingShadow`, `thingName`).
 const MAX_THING_CHARS: usize = 128;
 
 /// When a shadow is told, and what.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Rules {
-    /// What counts as a change.
-    pub deadband: Deadband,
+    /// What counts as a change of a metric of which no profile says it, in percent.
+    pub deadband_percent: f64,
+    /// What is known of kinds of devices.
+    pub profiles: Arc<Profiles>,
     /// Least time between two updates of one shadow, in microseconds.
     pub min_interval: i64,
 }
 
 impl Rules {
-    /// As configured.
-    pub fn new(config: &ShadowConfig) -> Self {
+    /// As configured, and with what profiles say.
+    pub fn new(config: &ShadowConfig, profiles: Arc<Profiles>) -> Self {
         Self {
-            deadband: Deadband { percent: config.deadband_percent },
+            deadband_percent: config.deadband_percent,
+            profiles,
             min_interval: i64::from(config.min_interval_seconds) * 1_000_000,
         }
+    }
+
+    /// What counts as a change of a device's metrics: by the profile that its messages are read by, else by the one
+    /// that its id fits.
+    fn deadbands(&self, state: &DeviceState) -> Deadbands<'_> {
+        let named = state.profile.as_ref().and_then(|name| self.profiles.get(name));
+        let profile = named.or_else(|| self.profiles.of_device(&state.device));
+        Deadbands { percent: self.deadband_percent, profile: profile.map(|profile| &**profile) }
     }
 
     /// When the next update may be sent. A last one in the future was noted by another clock, and counts as now.
@@ -97,7 +109,7 @@ impl<'a> Triggers<'a> {
             let trigger = triggers.devices.entry(state.device.clone()).or_insert(trigger);
             trigger.records += 1;
             trigger.position = lower(trigger.position, position);
-            if !Update::new(&state, &state.shown, rules.deadband).is_empty() {
+            if !Update::new(&state, &state.shown, rules.deadbands(&state)).is_empty() {
                 trigger.images.push(state);
             }
         }
@@ -206,7 +218,7 @@ impl Plan {
     ) -> Option<Fate> {
         let Some(state) = state else { return Some(Fate::Suppressed) };
         let shown = doubted(images, &state.shown, now, rules);
-        let update = Update::new(&state, &shown, rules.deadband);
+        let update = Update::new(&state, &shown, rules.deadbands(&state));
         let Some(thing) = thing_name(&state.device).filter(|_| !update.is_empty()) else {
             return Some(Fate::Suppressed);
         };
@@ -228,7 +240,7 @@ impl Plan {
 fn doubted(images: &[DeviceState], shown: &Shown, now: Micros, rules: &Rules) -> Shown {
     let mut doubted = shown.clone();
     for image in images.iter().filter(|image| rules.is_due(&image.shown, now)) {
-        let told = Update::new(image, shown, rules.deadband);
+        let told = Update::new(image, shown, rules.deadbands(image));
         for part in told.parts().filter(|part| image.shown.agrees_on(shown, *part)) {
             doubted.doubt(part);
         }
@@ -255,7 +267,10 @@ mod tests {
     /// 2026-11-23T07:00:00Z.
     const SEVEN: Micros = Micros(1_795_417_200_000_000);
     const SECOND: i64 = 1_000_000;
-    const RULES: Rules = Rules { deadband: Deadband { percent: 1.0 }, min_interval: 10 * SECOND };
+
+    fn rules() -> Rules {
+        Rules { deadband_percent: 1.0, profiles: Arc::default(), min_interval: 10 * SECOND }
+    }
 
     /// An item of the devices table, as the stream brings it.
     fn item(device: &str, metrics: &[(&str, i64)], shown: Option<&Shown>) -> String {
@@ -275,7 +290,7 @@ mod tests {
     fn shown(item: &str, ago: i64) -> Shown {
         let state = DeviceState::from_item(&read_item(item).unwrap()).unwrap();
         let nothing = Shown::default();
-        let update = Update::new(&state, &nothing, RULES.deadband);
+        let update = Update::new(&state, &nothing, rules().deadbands(&state));
         Shown { at: Some(SEVEN.plus(-ago)), ..update.shown_then() }
     }
 
@@ -291,13 +306,13 @@ mod tests {
             at: None,
         });
         let changes: Vec<_> = changes.collect();
-        let triggers = Triggers::new(&changes, &RULES).unwrap();
+        let triggers = Triggers::new(&changes, &rules()).unwrap();
         let items = standing.iter().map(|json| {
             let item = read_item(json).unwrap();
             (DeviceId::from_stored(item["device"].as_s().unwrap()), item)
         });
         let unread: Vec<DeviceId> = unread.iter().map(|device| DeviceId::from_stored(*device)).collect();
-        let plan = Plan::new(&triggers, &items.collect(), &unread, SEVEN, &RULES);
+        let plan = Plan::new(&triggers, &items.collect(), &unread, SEVEN, &rules());
         let read = triggers.to_read().iter().map(DeviceId::to_string).collect();
         (plan, triggers.removals, read)
     }
@@ -469,10 +484,10 @@ mod tests {
             let images: Vec<_> = self.stream[self.read..self.read + batch].iter().map(raw).collect();
             let change = |image| Change { sequence_number: "1", new_image: Some(image), at: None };
             let changes: Vec<_> = images.iter().map(|image| change(&**image)).collect();
-            let triggers = Triggers::new(&changes, &RULES).unwrap();
+            let triggers = Triggers::new(&changes, &rules()).unwrap();
             let item = read_item(&self.item.to_string()).unwrap();
             let items = HashMap::from([(DeviceId::from_stored("s/a"), item)]);
-            let plan = Plan::new(&triggers, &items, &[], self.now, &RULES);
+            let plan = Plan::new(&triggers, &items, &[], self.now, &rules());
             for _ in 0..if is_disturbed { self.below(3) } else { 0 } {
                 self.change();
             }
@@ -488,7 +503,7 @@ mod tests {
                     self.under_way = UnderWay::default();
                     return;
                 }
-                let is_early = self.last_noted.is_some_and(|last| last.plus(RULES.min_interval) > self.now);
+                let is_early = self.last_noted.is_some_and(|last| last.plus(rules().min_interval) > self.now);
                 assert!(!is_early, "two updates in one interval");
                 self.last_noted = Some(self.now);
                 let shown = Shown { at: Some(self.now), ..sending.shown };

@@ -5,6 +5,7 @@
 //! | attribute | type | meaning |
 //! |---|---|---|
 //! | `latest` | M | the latest value of each metric (`shared/telemetry/src/device.rs`) |
+//! | `profile` | S | the name of the profile that its messages are read by |
 //! | `presence` | M | `online` (BOOL) and `since` (N, µs since 1970); more is passed over |
 //! | `alert` | M | the worst standing alert: `rule`, `severity`, `state`, `id` (S), `since` (N); absent when nothing stands |
 //!
@@ -33,6 +34,8 @@ use telemetry::{DeviceId, Metric, Micros, Quality, Value};
 pub struct DeviceState {
     /// The device.
     pub device: DeviceId,
+    /// The name of the profile that its messages are read by.
+    pub profile: Option<Arc<str>>,
     /// The latest of each metric.
     pub metrics: BTreeMap<Metric, Latest>,
     /// Whether it is connected, where that is known.
@@ -121,6 +124,7 @@ impl DeviceState {
             .filter_map(|(name, stored)| Some((name.as_str().into(), Latest::from_attribute(stored)?)));
         Some(Self {
             device: DeviceId::from_stored(item.get("device")?.as_s()?),
+            profile: item.get("profile").and_then(Attribute::as_s).map(Into::into),
             metrics: metrics.collect(),
             connection: member("presence").and_then(Connection::from_members),
             alert: member("alert").and_then(Alert::from_members),

@@ -9,8 +9,9 @@
 //! ```
 //!
 //! Only the reported state, and of that only what has changed; null removes what is no more. A number has changed if it
-//! is further from what the shadow shows than the deadband allows; what has not stays out of the update and keeps
-//! its value, so that small steps add up to a change. `at` alone is none.
+//! is further from what the shadow shows than the deadband allows, that of the device's profile if it has one for the
+//! metric; what has not stays out of the update and keeps its value, so that small steps add up to a change. `at` alone
+//! is none.
 //!
 //! **Size.** The reported state as it will stand keeps below [`MAX_REPORTED_BYTES`]. Connection and alert always stay.
 //! Metrics that have been silent longest (the smallest `at`, of these the first by name) are left out until the
@@ -19,7 +20,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
-use telemetry::{Metric, Quality, Value};
+use telemetry::{Metric, Profile, Quality, Value};
 
 use crate::state::{Alert, Connection, DeviceState, Latest, Measured, Part, Shown};
 
@@ -34,11 +35,36 @@ const FRAME_BYTES: usize = 60;
 /// A time with all its decimals, so that a metric's size does not depend on when it was measured.
 const LONGEST_TIME: &str = "2026-11-23T07:00:00.000001Z";
 
-/// How far a number may be from what a shadow shows and still count as unchanged, in percent of that.
+/// How far a number may be from what a shadow shows and still count as unchanged. Finite and not negative; 0: any
+/// change counts.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Deadband {
-    /// Finite and not negative; 0: any change counts.
+pub enum Deadband {
+    /// In percent of what the shadow shows.
+    Percent(f64),
+    /// In the number's own unit.
+    Absolute(f64),
+}
+
+/// The deadbands of one device's metrics.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadbands<'a> {
+    /// That of metrics of which the profile says nothing, in percent.
     pub percent: f64,
+    /// The device's profile.
+    pub profile: Option<&'a Profile>,
+}
+
+impl Deadbands<'_> {
+    /// Whether `new` counts as a change of a metric from `shown`.
+    fn are_left(&self, metric: &str, new: &Measured, shown: &Measured) -> bool {
+        // What is the same needs no look into the profile.
+        new != shown && self.of(metric).is_left(new, shown)
+    }
+
+    fn of(&self, metric: &str) -> Deadband {
+        let known = self.profile.and_then(|profile| profile.deadband(metric));
+        known.map_or(Deadband::Percent(self.percent), Deadband::Absolute)
+    }
 }
 
 impl Deadband {
@@ -52,8 +78,12 @@ impl Deadband {
             return false;
         }
         let (Some(difference), Some(shown)) = (difference(new, shown), magnitude(shown)) else { return true };
-        // Times 100 on this side: whole percents of whole numbers are then compared exactly.
-        self.percent == 0.0 || difference * 100.0 > self.percent * shown
+        match self {
+            Self::Percent(0.0) | Self::Absolute(0.0) => true,
+            // Times 100 on this side: whole percents of whole numbers are then compared exactly.
+            Self::Percent(percent) => difference * 100.0 > percent * shown,
+            Self::Absolute(deadband) => difference > deadband,
+        }
     }
 }
 
@@ -91,7 +121,7 @@ pub struct Update<'a> {
 
 impl<'a> Update<'a> {
     /// What the shadow has to be told of this state.
-    pub fn new(state: &'a DeviceState, shown: &'a Shown, deadband: Deadband) -> Self {
+    pub fn new(state: &'a DeviceState, shown: &'a Shown, deadbands: Deadbands<'_>) -> Self {
         let mut update = Self { shown, metrics: BTreeMap::new(), connection: None, alert: None, left_out: 0 };
         if shown.at.is_none() && state.is_empty() {
             return update;
@@ -101,7 +131,7 @@ impl<'a> Update<'a> {
             Some(connection).filter(|new| shown.connection.as_ref().map(Option::as_ref) != Some(*new));
         update.alert = Some(alert).filter(|new| shown.alert.as_ref().map(Option::as_ref) != Some(*new));
         let fixed = FRAME_BYTES + bytes(&connection) + bytes(&alert);
-        let showing = Showing::new(state, shown, deadband, MAX_REPORTED_BYTES.saturating_sub(fixed));
+        let showing = Showing::new(state, shown, deadbands, MAX_REPORTED_BYTES.saturating_sub(fixed));
         update.left_out = state.metrics.len() - showing.names.len();
         let gone = shown.metrics.keys().filter(|name| !showing.names.contains(name));
         update.metrics.extend(gone.map(|name| (name, None)));
@@ -169,14 +199,14 @@ struct Showing<'a> {
 
 impl<'a> Showing<'a> {
     /// Those of a state that find room, from the newest on.
-    fn new(state: &'a DeviceState, shown: &'a Shown, deadband: Deadband, room: usize) -> Self {
+    fn new(state: &'a DeviceState, shown: &'a Shown, deadbands: Deadbands<'_>, room: usize) -> Self {
         let mut newest_first: Vec<(&Metric, &Latest)> = state.metrics.iter().collect();
         newest_first.sort_unstable_by(|a, b| (b.1.at, b.0).cmp(&(a.1.at, a.0)));
         let mut showing = Self { names: BTreeSet::new(), changed: Vec::new() };
         let mut left = room;
         for (name, latest) in newest_first {
             let kept = shown.metrics.get(name).and_then(Option::as_ref);
-            let kept = kept.filter(|kept| !deadband.is_left(&latest.measured, kept));
+            let kept = kept.filter(|kept| !deadbands.are_left(name, &latest.measured, kept));
             let size = entry_bytes(name, kept.unwrap_or(&latest.measured));
             // One that no shadow has room for takes nobody else's.
             if size > room {
@@ -248,7 +278,7 @@ mod tests {
 
     use super::*;
 
-    const ONE_PERCENT: Deadband = Deadband { percent: 1.0 };
+    const ONE_PERCENT: Deadbands<'static> = Deadbands { percent: 1.0, profile: None };
     /// 2026-11-23T07:00:00Z.
     const SEVEN: i64 = 1_795_417_200_000_000;
 
@@ -287,7 +317,7 @@ mod tests {
         let check = |percent: f64, shown: Value, new: Value, is_sent: bool| {
             let measured =
                 |value: &Value| Measured { value: value.clone(), unit: None, quality: Quality::Good };
-            let is_left = Deadband { percent }.is_left(&measured(&new), &measured(&shown));
+            let is_left = Deadband::Percent(percent).is_left(&measured(&new), &measured(&shown));
             assert_eq!(is_left, is_sent, "{percent} %: from {shown} to {new}");
         };
         let (float, integer) = (Value::Float, Value::Integer);
@@ -317,6 +347,29 @@ mod tests {
         check(50.0, Value::Text("a".into()), Value::Text("b".into()), true);
         check(50.0, Value::Text("1".into()), integer(1), true);
         check(50.0, Value::Boolean(true), integer(1), true);
+    }
+
+    #[test]
+    fn a_profile_says_how_far_its_metrics_may_move() {
+        let profile = Profile::from_toml(
+            "name = \"p\"\ndevices = \"*/*\"\n[[metric]]\nfrom = \"t\"\nname = \"temperature\"\ndeadband = 0.5\n[[metric]]\nfrom = \"any\"\ndeadband = 0",
+        )
+        .unwrap();
+        let check = |profile: Option<&Profile>, metric: &str, shown: f64, new: f64, is_sent: bool| {
+            let measured =
+                |value: f64| Measured { value: Value::Float(value), unit: None, quality: Quality::Good };
+            let deadbands = Deadbands { percent: 10.0, profile };
+            let is_left = deadbands.are_left(metric, &measured(new), &measured(shown));
+            assert_eq!(is_left, is_sent, "{metric} from {shown} to {new}");
+        };
+        check(Some(&profile), "temperature", 20.25, 20.75, false);
+        check(Some(&profile), "temperature", 20.25, 20.875, true);
+        check(Some(&profile), "temperature", 0.25, 0.75, false);
+        check(None, "temperature", 20.25, 20.875, false);
+        check(None, "temperature", 0.25, 0.75, true);
+        check(Some(&profile), "other", 20.25, 22.0, false);
+        check(Some(&profile), "any", 20.25, 20.250_001, true);
+        check(Some(&profile), "any", 20.25, 20.25, false);
     }
 
     #[test]

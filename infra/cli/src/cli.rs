@@ -1,6 +1,7 @@
 //! The command line.
 
 mod alerts;
+mod profiles;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -8,7 +9,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
-use telemetry::{ClientId, IdentityRules, Micros, Settings, TimePolicy, TopicFilter, Zone};
+use telemetry::{ClientId, IdentityRules, Micros, Outside, Settings, TimePolicy, TopicFilter, Zone};
 use tidegate::aws::LOCAL_USER;
 use tidegate::console::{note, print};
 use tidegate::hints::{Hints, columns};
@@ -17,6 +18,7 @@ use tidegate::query::When;
 use tidegate::{Result, Target, decode, demo, lake, local, query};
 
 use self::alerts::{AlertRuleCommand, AlertsCommand};
+use self::profiles::ProfileCommand;
 
 /// Tidegate: MQTT telemetry as trustworthy data in your own AWS account.
 #[derive(Debug, Parser)]
@@ -49,6 +51,9 @@ enum Command {
     /// See what stands, why, and say that you know
     #[command(subcommand)]
     Alerts(AlertsCommand),
+    /// Check, store, learn and remove profiles: what is known of a kind of device
+    #[command(subcommand)]
+    Profile(ProfileCommand),
     /// Show what a payload would become, without any cloud
     Decode(DecodeArgs),
 }
@@ -244,8 +249,25 @@ struct DecodeArgs {
     /// Zone of times without one, such as Europe/Berlin [default: none, they are texts]
     #[arg(long)]
     zone: Option<Zone>,
+    /// How old a reading may be that keeps its own time, in days
+    #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..))]
+    max_age_days: u16,
+    /// What becomes of a message whose time is not accepted
+    #[arg(long, value_enum, default_value_t = OutsideArg::Arrival)]
+    time_outside: OutsideArg,
+    /// A profile to read it by, if its patterns fit; may be given several times
+    #[arg(long = "profile", value_name = "FILE")]
+    profiles: Vec<PathBuf>,
     /// The payload as published; `-` is standard input
     file: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum OutsideArg {
+    /// Its readings get the time of their arrival
+    Arrival,
+    /// It is refused
+    Quarantine,
 }
 
 fn received(text: &str) -> Result<Micros, &'static str> {
@@ -272,9 +294,10 @@ impl Cli {
             Command::Lake(command) => command.run().await?,
             Command::AlertRule(command) => return command.run().await,
             Command::Alerts(command) => command.run().await?,
+            Command::Profile(command) => return command.run().await,
             Command::Decode(args) => {
                 let file = args.file.clone();
-                let is_accepted = decode::decode(args.into(), &file)?;
+                let is_accepted = decode::decode(args.question()?, &file)?;
                 return Ok(if is_accepted { ExitCode::SUCCESS } else { ExitCode::from(1) });
             }
         }
@@ -410,19 +433,24 @@ impl From<TargetArgs> for Target {
     }
 }
 
-impl From<DecodeArgs> for decode::Question {
-    fn from(args: DecodeArgs) -> Self {
-        let client_id = if args.any_client { ClientId::Any } else { ClientId::Match };
-        Self {
-            topic: args.topic,
-            client: args.client,
-            received: args.received.unwrap_or_else(|| Micros(Timestamp::now().as_microsecond())),
-            content_type: args.content_type,
+impl DecodeArgs {
+    fn question(self) -> Result<decode::Question> {
+        let client_id = if self.any_client { ClientId::Any } else { ClientId::Match };
+        let outside = match self.time_outside {
+            OutsideArg::Arrival => Outside::Arrival,
+            OutsideArg::Quarantine => Outside::Quarantine,
+        };
+        let max_age_micros = i64::from(self.max_age_days) * 86_400 * 1_000_000;
+        Ok(decode::Question {
+            topic: self.topic,
+            client: self.client,
+            received: self.received.unwrap_or_else(|| Micros(Timestamp::now().as_microsecond())),
+            content_type: self.content_type,
             settings: Settings {
-                identity: IdentityRules { client_id, payload_identity: args.payload_identity },
-                time: TimePolicy { zone: args.zone, ..TimePolicy::default() },
+                identity: IdentityRules { client_id, payload_identity: self.payload_identity },
+                time: TimePolicy { zone: self.zone, max_age_micros, outside, ..TimePolicy::default() },
             },
-            profiles: Vec::new(),
-        }
+            profiles: tidegate::profiles::read(&self.profiles)?,
+        })
     }
 }

@@ -2,13 +2,12 @@
 
 use std::io::Read as _;
 use std::path::Path;
-
-use serde::Serialize;
 use std::sync::Arc;
 
-use telemetry::{Decoder, Envelope, Micros, Profile, Reject, Settings};
+use serde::Serialize;
+use telemetry::{Decoder, Envelope, Micros, Profile, Profiles, Reject, Settings};
 
-use crate::console::print;
+use crate::console::{note, print};
 use crate::error::{Context as _, Error, Result};
 use crate::query::{Line, json_lines};
 
@@ -65,10 +64,31 @@ fn render(question: Question, payload: &[u8]) -> Result<(String, bool)> {
         trace: None,
     };
     let mut readings = Vec::new();
-    let profiles = Arc::new(question.profiles.into_iter().collect());
+    let profiles: Arc<Profiles> = Arc::new(question.profiles.into_iter().collect());
+    if let Some(line) = which_profile(&profiles, &topic, &question.settings) {
+        note(&line);
+    }
     match Decoder::new(question.settings, profiles).decode(&envelope, &mut readings) {
         Ok(_) => Ok((json_lines(readings.iter().map(Line::of))?, true)),
         Err(reject) => Ok((json_lines([Rejected::new(&reject, &topic)])?, false)),
+    }
+}
+
+/// What is to be said of the profiles that were given: nothing where the only one fits.
+fn which_profile(profiles: &Profiles, topic: &str, settings: &Settings) -> Option<String> {
+    let given = profiles.iter().count();
+    match profiles.of_message(topic, &settings.identity) {
+        _ if given == 0 => None,
+        Some(_) if given == 1 => None,
+        Some(profile) => {
+            Some(format!("it is read by the profile {}, whose patterns say most of it", profile.name))
+        }
+        None => {
+            let which = profiles.iter().map(|profile| &*profile.name).collect::<Vec<_>>().join(", ");
+            Some(format!(
+                "it is read without a profile: neither topics nor devices of {which} are those of {topic}"
+            ))
+        }
     }
 }
 
@@ -120,5 +140,35 @@ mod tests {
             text,
             "{\"rejected\":\"the topic is not dt/{site}/{device}/{stream}\",\"code\":\"topic\",\"topic\":\"elsewhere\"}\n"
         );
+    }
+
+    #[test]
+    fn a_profile_is_used_where_it_fits_and_missed_aloud_where_not() {
+        let profile = |name: &str, devices: &str| {
+            let text = format!(
+                "name = \"{name}\"\ndevices = \"{devices}\"\n[[metric]]\nfrom = \"a\"\nname = \"b\"\nscale = 2"
+            );
+            Arc::new(Profile::from_toml(&text).unwrap())
+        };
+        let check = |profiles: Vec<Arc<Profile>>, metric: &str, said: Option<&str>| {
+            let question = Question { profiles: profiles.clone(), ..question("dt/plant-1/pump-7/state") };
+            let known: Profiles = profiles.into_iter().collect();
+            let line = which_profile(&known, &question.topic, &question.settings);
+            let is_said = match said {
+                Some(said) => line.as_ref().is_some_and(|line| line.contains(said)),
+                None => line.is_none(),
+            };
+            assert!(is_said, "{line:?}");
+            let (text, _) = render(question, br#"{"a": 1}"#).unwrap();
+            assert!(text.contains(metric), "{text}");
+        };
+        check(vec![], "\"metric\":\"a\"", None);
+        check(
+            vec![profile("p", "*/pump-*")],
+            "\"metric\":\"b\",\"at\":\"2026-11-23T07:00:00.25Z\",\"value\":2",
+            None,
+        );
+        check(vec![profile("p", "*/fan-*")], "\"metric\":\"a\"", Some("without a profile"));
+        check(vec![profile("p", "*/pump-*"), profile("q", "*/*")], "\"metric\":\"b\"", Some("the profile p"));
     }
 }

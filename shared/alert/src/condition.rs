@@ -56,6 +56,9 @@ pub enum Question {
     Equals(Value),
     /// No reading for longer than this.
     Silent(Length),
+    /// Whether nothing has come for longer than so many of the intervals in which the device sends, as its profile says.
+    /// Of a device without one it is never asked; of others it is [`Question::Silent`].
+    SilentIntervals(u32),
 }
 
 /// The number that a [`Test`] looks at.
@@ -143,6 +146,16 @@ impl Leaf {
         }
     }
 
+    /// Whether it waits for silence.
+    pub(crate) fn asks_for_silence(&self) -> bool {
+        matches!(self.question, Question::Silent(_)) || self.asks_for_intervals()
+    }
+
+    /// Whether it waits for a silence of so many intervals.
+    pub(crate) fn asks_for_intervals(&self) -> bool {
+        matches!(self.question, Question::SilentIntervals(_))
+    }
+
     /// Its level, to be told.
     pub fn threshold(&self) -> Threshold {
         let (test, level) = match &self.question {
@@ -155,6 +168,7 @@ impl Leaf {
             Question::Equals(Value::Text(text)) => ("equals", shortened(text).to_string()),
             Question::Equals(value) => ("equals", value.to_string()),
             Question::Silent(after) => ("silent", after.to_string()),
+            Question::SilentIntervals(intervals) => ("silent", format!("{intervals} intervals")),
         };
         Threshold { test: test.to_owned(), level }
     }

@@ -273,7 +273,8 @@ impl Machine {
                     | (
                         Question::Number { input: Input::Value, .. }
                             | Question::Equals(_)
-                            | Question::Silent(_),
+                            | Question::Silent(_)
+                            | Question::SilentIntervals(_),
                         None
                     )
             )
@@ -468,7 +469,7 @@ impl LeafState {
     /// Takes in a sample of the leaf's metric.
     fn take(&mut self, question: &Question, sample: &Sample) {
         let verdict = match question {
-            Question::Silent(_) => Some(false),
+            Question::Silent(_) | Question::SilentIntervals(_) => Some(false),
             Question::Equals(value) => Some(sample.value == *value),
             Question::Number { input, test } => {
                 let Some(number) = number(&sample.value) else { return };

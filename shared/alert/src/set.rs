@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use telemetry::DeviceId;
+use telemetry::{DeviceId, Length};
 
 use crate::rule::Rule;
 
@@ -53,6 +53,20 @@ impl RuleSet {
     /// The rule of this name.
     pub fn get(&self, name: &str) -> Option<&Arc<Rule>> {
         self.rules.binary_search_by(|rule| (*rule.name).cmp(name)).ok().map(|place| &self.rules[place])
+    }
+
+    /// Whether a device's profile has a say in any of them.
+    pub fn needs_profiles(&self) -> bool {
+        self.rules.iter().any(|rule| rule.needs_profile())
+    }
+
+    /// The rules that are about a device whose messages are read by the profile of this name, and which sends in this
+    /// interval. What intervals are counted in is time then.
+    #[must_use]
+    pub fn for_device(&self, device: &DeviceId, profile: Option<&str>, interval: Option<Length>) -> Self {
+        let rules = self.rules.iter().filter(|rule| rule.is_about(device, profile));
+        let rules = rules.map(|rule| rule.for_interval(interval)).collect();
+        Self { rules, unreadable: self.unreadable.clone() }
     }
 
     /// The rules that are about a device.

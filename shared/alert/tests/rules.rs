@@ -320,7 +320,8 @@ fn a_rule_is_what_it_says() {
     let metrics: Vec<Option<&str>> = rule.metrics.iter().map(Option::as_deref).collect();
     let expected = ["temperature", "pressure", "level", "mode", "door", "count"].map(Some);
     assert_eq!(metrics, [&expected[..], &[None]].concat());
-    let silences: Vec<_> = rule.silences().map(|silence| (silence.metric, silence.after_micros)).collect();
+    let silences: Vec<_> =
+        rule.silences(None).map(|silence| (silence.metric, silence.after_micros)).collect();
     assert_eq!(silences, [(None, 630 * SECOND)]);
 
     let plain = read("").unwrap();
@@ -442,4 +443,54 @@ fn of_two_rules_of_one_name_the_later_stands() {
     assert_eq!(set.get("b"), Some(&rule("b", 3)));
     assert_eq!(set.get("c"), None);
     assert_eq!(set.of(&DeviceId::from_stored("x/y")).len(), 2);
+}
+
+#[test]
+fn a_profile_says_which_devices_and_how_long_silence_is() {
+    let rule =
+        |name: &str, text: &str| std::sync::Arc::new(read(&format!("name = \"{name}\"\n{text}")).unwrap());
+    let intervals = "for = \"30s\"\ncondition = { any = [{ metric = \"a\", silent_intervals = 3 }, { silent = \"1h\" }] }";
+    let rules = RuleSet::new([
+        rule("any", ""),
+        rule("cold", "profile = \"cold-room\"\ndevices = \"plant-1/*\""),
+        rule("silent", intervals),
+    ]);
+    assert!(rules.needs_profiles() && !RuleSet::new([rule("any", "")]).needs_profiles());
+    let check = |device: &str,
+                 profile: Option<&str>,
+                 interval: Option<i64>,
+                 expected: &[&str],
+                 silences: &[i64]| {
+        let interval = interval.map(|seconds| Length(seconds * SECOND));
+        let own = rules.for_device(&DeviceId::from_stored(device), profile, interval);
+        assert_eq!(own.iter().map(|rule| &*rule.name).collect::<Vec<_>>(), expected, "{device} {profile:?}");
+        let silent = own.get("silent").unwrap();
+        let after: Vec<i64> = silent.silences(None).map(|silence| silence.after_micros / SECOND).collect();
+        assert_eq!(after, silences, "{device} {interval:?}");
+        // It is the same rule, and what it asks of a device of which more is known is the same.
+        assert_eq!(silent.digest, rules.get("silent").unwrap().digest);
+        let before = rules.get("silent").unwrap().silences(interval);
+        assert_eq!(before.map(|silence| silence.after_micros / SECOND).collect::<Vec<_>>(), silences);
+    };
+    check("plant-1/a", None, None, &["any", "silent"], &[3_630]);
+    check("plant-1/a", Some("other"), Some(60), &["any", "silent"], &[210, 3_630]);
+    check("plant-1/a", Some("cold-room"), None, &["any", "cold", "silent"], &[3_630]);
+    check(
+        "plant-2/a",
+        Some("cold-room"),
+        Some(i64::MAX / SECOND),
+        &["any", "silent"],
+        &[i64::MAX / SECOND, 3_630],
+    );
+    let stored = rules.get("cold").unwrap().to_json();
+    assert_eq!(Rule::from_json(stored).unwrap().profile(), Some("cold-room"));
+    for (text, problem) in [
+        ("profile = \"\"", "`profile` is the name of one"),
+        ("condition = { silent_intervals = 0 }", "needs a number above 0"),
+        ("condition = { silent_intervals = 3, clear = 1 }", "neither clear, rate nor anomaly"),
+        ("condition = { silent_intervals = 3, silent = \"1m\" }", "it has silent, silent_intervals"),
+        ("condition = { silent_intervals = 1.5 }", "invalid type"),
+    ] {
+        assert!(read(text).unwrap_err().to_string().contains(problem), "{text}: {}", read(text).unwrap_err());
+    }
 }

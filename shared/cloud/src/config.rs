@@ -111,13 +111,13 @@ const CONFIG_TABLE: Variable = Variable {
     name: "TIDEGATE_CONFIG_TABLE",
     default: None,
     meaning: "DynamoDB table of alert rules and profiles.",
-    functions: &["alert", "ingest", "presence"],
+    functions: &["alert", "ingest", "presence", "shadow"],
 };
 const CONFIG_CACHE_SECONDS: Variable = Variable {
     name: "TIDEGATE_CONFIG_CACHE_SECONDS",
     default: Some("60"),
     meaning: "Seconds that alert rules and profiles are taken as they were read, at most 3600.",
-    functions: &["alert", "ingest"],
+    functions: &["alert", "ingest", "shadow"],
 };
 const ALERT_LATENESS_SECONDS: Variable = Variable {
     name: "TIDEGATE_ALERT_LATENESS_SECONDS",
@@ -147,7 +147,7 @@ const SHADOW_NAME: Variable = Variable {
 const SHADOW_DEADBAND_PERCENT: Variable = Variable {
     name: "TIDEGATE_SHADOW_DEADBAND_PERCENT",
     default: Some("1"),
-    meaning: "How far a number has to be from what the shadow shows, in percent of that, to be sent; `0`: any change is.",
+    meaning: "How far a number has to be from what the shadow shows, in percent of that, to be sent, where the device's profile has no deadband for it; `0`: any change is.",
     functions: SHADOW,
 };
 const SHADOW_MIN_INTERVAL_SECONDS: Variable = Variable {
@@ -374,6 +374,10 @@ pub struct ShadowConfig {
     pub min_interval_seconds: u32,
     /// URL of the queue of nudges.
     pub queue_url: String,
+    /// Name of the config table.
+    pub config_table: String,
+    /// How long profiles are taken as they were read.
+    pub config_cache: Duration,
 }
 
 /// Longest time that SQS keeps a message back, in seconds (Amazon SQS API Reference, `SendMessage`, `DelaySeconds`).
@@ -388,6 +392,8 @@ impl Configuration for ShadowConfig {
             deadband_percent: reader.read::<Percent>(SHADOW_DEADBAND_PERCENT).0,
             min_interval_seconds: reader.read::<Bounded<MAX_DELAY_SECONDS>>(SHADOW_MIN_INTERVAL_SECONDS).0,
             queue_url: reader.read(SHADOW_QUEUE_URL),
+            config_table: reader.read(CONFIG_TABLE),
+            config_cache: reader.read::<Bounded<3_600>>(CONFIG_CACHE_SECONDS).seconds(),
         }
     }
 }
@@ -648,6 +654,11 @@ mod tests {
             ("TIDEGATE_RETENTION_DAYS", "a month"),
             ("TIDEGATE_CLIENT_ID", "maybe"),
             ("TIDEGATE_PAYLOAD_IDENTITY_FILTER", "iot/#/x"),
+            ("TIDEGATE_TIME_MAX_AGE_DAYS", "36501"),
+            ("TIDEGATE_TIME_MAX_AHEAD_SECONDS", "soon"),
+            ("TIDEGATE_TIME_OUTSIDE", "drop"),
+            ("TIDEGATE_TIME_ZONE", "Mars"),
+            ("TIDEGATE_CONFIG_CACHE_SECONDS", "3601"),
         ];
         let error = read(&set).unwrap_err().to_string();
         let is_wrong = |v: &&Variable| v.name != "TIDEGATE_STAGE" && v.functions.contains(&"ingest");
@@ -662,6 +673,7 @@ mod tests {
             let lookup = |asked: &str| match asked {
                 "TIDEGATE_DEVICES_TABLE" => Some("devices".to_owned()),
                 "TIDEGATE_SHADOW_QUEUE_URL" => Some("https://sqs/nudges".to_owned()),
+                "TIDEGATE_CONFIG_TABLE" => Some("config".to_owned()),
                 _ => Some(value.to_owned()).filter(|_| asked == format!("TIDEGATE_SHADOW_{name}")),
             };
             let outcome = ShadowConfig::from_lookup(lookup);
@@ -681,7 +693,7 @@ mod tests {
         check("MIN_INTERVAL_SECONDS", "901", false);
         check("MIN_INTERVAL_SECONDS", "1.5", false);
         let nothing = ShadowConfig::from_lookup(|_| None).unwrap_err().to_string();
-        for name in ["TIDEGATE_DEVICES_TABLE", "TIDEGATE_SHADOW_QUEUE_URL"] {
+        for name in ["TIDEGATE_DEVICES_TABLE", "TIDEGATE_SHADOW_QUEUE_URL", "TIDEGATE_CONFIG_TABLE"] {
             assert!(nothing.contains(name), "{name} is missing in: {nothing}");
         }
     }

@@ -28,15 +28,26 @@ pub struct Heard {
     pub device: DeviceId,
     /// When the broker received its last message.
     pub last_seen: Micros,
+    /// The name of the profile that this was read by, if that was asked for and there is one.
+    pub profile: Option<String>,
     /// When it received the last reading of each metric, of those that were asked for and the device has.
     pub metrics: HashMap<String, Micros>,
+}
+
+/// What is asked for of each device, beside when it was last seen.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Asked<'a> {
+    /// Metrics whose times are read.
+    pub metrics: &'a [Metric],
+    /// Whether the name of its profile is read.
+    pub profile: bool,
 }
 
 /// A segment of the table, page by page.
 #[derive(Debug)]
 pub struct Segment<'a> {
     table: &'a LastHeard,
-    metrics: &'a [Metric],
+    asked: Asked<'a>,
     segment: i32,
     segments: i32,
     start: Option<HashMap<String, AttributeValue>>,
@@ -50,13 +61,9 @@ impl LastHeard {
     }
 
     /// The table in so many segments, to be read at the same time; each device is in one of them.
-    pub fn segments<'a>(
-        &'a self,
-        segments: i32,
-        metrics: &'a [Metric],
-    ) -> impl Iterator<Item = Segment<'a>> + 'a {
+    pub fn segments<'a>(&'a self, segments: i32, asked: Asked<'a>) -> impl Iterator<Item = Segment<'a>> + 'a {
         let segment =
-            move |segment| Segment { table: self, metrics, segment, segments, start: None, is_done: false };
+            move |segment| Segment { table: self, asked, segment, segments, start: None, is_done: false };
         (0..segments).map(segment)
     }
 }
@@ -70,7 +77,7 @@ impl Segment<'_> {
         if self.is_done {
             return Ok(None);
         }
-        let (projection, names) = projection(self.metrics);
+        let (projection, names) = projection(self.asked);
         let page = until("Scan", deadline, async || {
             let scan = self.table.client.scan().table_name(&self.table.table);
             let scan = scan.segment(self.segment).total_segments(self.segments);
@@ -87,8 +94,12 @@ impl Segment<'_> {
 }
 
 /// What is asked for, and the names in it: of each metric its time alone, since a device may have thousands.
-fn projection(metrics: &[Metric]) -> (String, Option<HashMap<String, String>>) {
+fn projection(asked: Asked<'_>) -> (String, Option<HashMap<String, String>>) {
+    let metrics = asked.metrics;
     let mut projection = "device, last_seen".to_owned();
+    if asked.profile {
+        projection.push_str(", profile");
+    }
     if metrics.len() > MAX_NAMED_METRICS {
         projection.push_str(", latest");
         return (projection, None);
@@ -112,6 +123,7 @@ impl Heard {
         Some(Self {
             device: DeviceId::from_stored(item.get("device")?.as_s()?),
             last_seen: Micros(item.get("last_seen")?.as_i64()?),
+            profile: item.get("profile").and_then(Attribute::as_s).map(str::to_owned),
             metrics: latest.into_iter().flatten().filter_map(received).collect(),
         })
     }
@@ -124,7 +136,10 @@ mod tests {
     #[test]
     fn only_what_is_asked_for_is_read() {
         let metrics = |count: usize| -> Vec<Metric> { (0..count).map(|n| format!("m.{n}").into()).collect() };
+        let projection = |metrics: &[Metric]| projection(Asked { metrics, profile: false });
         assert_eq!(projection(&[]), ("device, last_seen".to_owned(), None));
+        let with_profile = super::projection(Asked { profile: true, ..Asked::default() });
+        assert_eq!(with_profile, ("device, last_seen, profile".to_owned(), None));
         let (text, names) = projection(&metrics(2));
         assert_eq!(text, "device, last_seen, latest.#0.received, latest.#1.received");
         assert_eq!(names.unwrap()["#1"], "m.1");
@@ -144,6 +159,7 @@ mod tests {
             let expected = expected.map(|(last_seen, metrics)| Heard {
                 device: DeviceId::from_stored("s/d"),
                 last_seen: Micros(last_seen),
+                profile: None,
                 metrics: metrics.iter().map(|(name, at)| ((*name).to_owned(), Micros(*at))).collect(),
             });
             assert_eq!(heard, expected, "{item}");

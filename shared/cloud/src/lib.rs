@@ -15,6 +15,8 @@ pub mod config;
 #[cfg(feature = "dynamodb")]
 pub mod device_items;
 #[cfg(feature = "dynamodb")]
+pub mod device_profiles;
+#[cfg(feature = "dynamodb")]
 pub mod device_shadows;
 #[cfg(feature = "dynamodb")]
 pub mod devices;

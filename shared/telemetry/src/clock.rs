@@ -197,6 +197,12 @@ impl Clock<'_> {
         if let Some(at) = Micros::from_any_rfc3339(text) {
             return Some(SentTime::of_device(at));
         }
+        // Where it is said what is counted, a count may be written as text.
+        if self.field.is_some_and(|field| field.unit.is_some())
+            && let Ok(count) = text.parse()
+        {
+            return self.read_count(count);
+        }
         // Without a zone to read it in, it is no time.
         self.zone()?;
         let looks_right = text.len() >= 16 && text.as_bytes()[4] == b'-' && text.as_bytes()[7] == b'-';
@@ -389,6 +395,11 @@ mod tests {
         check(&field(EpochUnit::Seconds, true), ARRIVAL.0 / SECOND, "0 device -");
         check(&field(EpochUnit::Nanos, false), 1, "0 arrival boot");
         check(&field(EpochUnit::Seconds, false), i64::MAX / SECOND, "0 arrival outside");
+        // As text only where it is said what is counted.
+        let written = text(&(ARRIVAL.0 / SECOND + 1).to_string());
+        let of_text = |field: &TimeField| settle(&TimePolicy::default(), field, &written);
+        assert_eq!(of_text(&field(EpochUnit::Seconds, false)).as_deref(), Some("1 device -"));
+        assert_eq!(of_text(&TimeField::default()), None);
     }
 
     #[test]

@@ -19,11 +19,22 @@ fn the_readme_has_the_tables_of_the_code() {
 }
 
 #[test]
-fn every_alert_rule_in_the_readme_is_one() {
+fn every_alert_rule_and_profile_in_the_readme_is_one() {
     let readme = read("README.md");
     let blocks = readme.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
-    let rules: Vec<_> = blocks.map(|text| alert::Rule::from_toml(text).expect(text)).collect();
-    assert!(!rules.is_empty());
+    let (rules, profiles): (Vec<_>, Vec<_>) = blocks.partition(|text| text.contains("severity = "));
+    assert!(!rules.is_empty() && !profiles.is_empty());
+    rules.iter().for_each(|text| drop(alert::Rule::from_toml(text).expect(text)));
+    profiles.iter().for_each(|text| drop(telemetry::Profile::from_toml(text).expect(text)));
+}
+
+#[test]
+fn every_shipped_profile_is_in_the_readme() {
+    let readme = read("README.md");
+    for entry in std::fs::read_dir(root().join("infra/profiles")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(readme.contains(&format!("](infra/profiles/{name})")), "{name}");
+    }
 }
 
 #[test]

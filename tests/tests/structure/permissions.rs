@@ -181,7 +181,7 @@ fn on_aws_the_devices_table_can_be_written_by_those_who_keep_it_and_nobody_else(
                 "IngestFunction" => &["dynamodb:PartiQLInsert", "dynamodb:PartiQLUpdate"],
                 "ShadowFunction" => &["dynamodb:BatchGetItem", "dynamodb:UpdateItem"],
                 "PresenceFunction" => &["dynamodb:BatchGetItem", "dynamodb:UpdateItem", "dynamodb:Scan"],
-                "AlertFunction" => &["dynamodb:GetItem", "dynamodb:UpdateItem"],
+                "AlertFunction" => &["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:UpdateItem"],
                 _ => &[],
             };
             assert_eq!(actions, expected, "{id}");

@@ -7,17 +7,19 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use alert::{Answer, Document, Feed, Phase, Rule, Sample, Threshold, Track, Transition};
 use cloud::readings::Readings;
 use serde::Serialize;
 use telemetry::{DeviceId, Length, Micros, Reading, pack};
 
+use super::fit;
 use super::recorded::Recorded;
 use super::words::{self, count};
-use super::{fit, rules};
 use crate::aws::patience;
 use crate::console::{Progress, print};
+use crate::documents;
 use crate::error::{Context as _, Error, Result};
 use crate::query::{When, check_device, device_named, json_lines};
 use crate::table::Table;
@@ -43,6 +45,8 @@ pub struct Question {
     pub readings: Replayed,
     /// For how long readings may come late and are judged again.
     pub lateness: Length,
+    /// How often the device sends, for rules that count in intervals.
+    pub interval: Option<Length>,
     /// One JSON object a line instead of a table.
     pub as_json: bool,
 }
@@ -73,7 +77,7 @@ pub enum Replayed {
 /// # Errors
 /// If the rule is not valid or not about the device, or readings cannot be read.
 pub async fn backtest(target: &Target, question: &Question) -> Result<()> {
-    let rule = rules::read_rule(&question.rule)?;
+    let rule = Arc::new(documents::good_one::<Rule>(&question.rule)?).for_interval(question.interval);
     let mut test = Test {
         replay: Replay::new(&rule, question.lateness.0),
         steps: Vec::new(),
@@ -285,7 +289,7 @@ impl<'a> Replay<'a> {
 
     /// What silence after the last readings would bring, the first such transition of each device.
     fn foretold(&self) -> Vec<Foretold> {
-        let Some(longest) = self.rule.silences().map(|silence| silence.after_micros).max() else {
+        let Some(longest) = self.rule.silences(None).map(|silence| silence.after_micros).max() else {
             return Vec::new();
         };
         let foretell = |(device, played): (&DeviceId, &Played)| {

@@ -72,7 +72,7 @@ fn warnings_of(leaf: &Leaf, metric: &Metric, readings: &[&Reading]) -> Vec<Strin
 /// Whether a question can have another answer than no for a value of this kind.
 pub(super) fn judges(question: &Question, value: &Value) -> bool {
     match question {
-        Question::Silent(_) => true,
+        Question::Silent(_) | Question::SilentIntervals(_) => true,
         Question::Number { .. } => kind(value) == NUMBER,
         Question::Equals(wanted) => kind(value) == kind(wanted),
     }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use alert::{DeviceAlerts, Rule, RuleSet};
 use cloud::alerts::Alerts;
 use cloud::devices::Devices;
-use cloud::rules::{Loaded, Rules};
+use cloud::rules::Loaded;
 use jiff::Timestamp;
 use telemetry::{DeviceId, Micros};
 
@@ -22,9 +22,10 @@ pub use backtest::{Question, Replayed, backtest};
 pub use command::{End, Wish, command};
 pub use explain::{explain, show};
 pub use list::list;
+pub(crate) use words::{count, summary, time};
 
 use crate::aws::patience;
-use crate::console::note;
+use crate::documents;
 use crate::error::{Context as _, Error, Result};
 use crate::target::{Source, Target};
 
@@ -39,8 +40,8 @@ impl Stack {
     async fn open(target: &Target) -> Result<Self> {
         let source = target.open_stack().await?;
         let alerts = Alerts::new(source.clients.dynamodb.clone(), source.alerts()?);
-        let Loaded { good: rules, broken } = load(&source).await?;
-        let rules = RuleSet::new(rules.into_iter().map(|(rule, _updated)| rule));
+        let Loaded { good, broken } = documents::load(&source).await?;
+        let rules = RuleSet::new(good.into_iter().map(|(rule, _updated)| rule));
         let rules = rules.with_unreadable(broken.into_iter().map(|(name, _problem)| name.into()));
         Ok(Self { source, alerts, rules })
     }
@@ -48,9 +49,9 @@ impl Stack {
     /// The rule of this name, if it is about the device.
     fn rule_about(&self, name: &str, device: &DeviceId) -> Result<&Arc<Rule>> {
         if self.rules.is_unreadable(name) {
-            return Err(unreadable(name));
+            return Err(documents::unreadable::<Rule>(name));
         }
-        let rule = self.rules.get(name).ok_or_else(|| no_rule(name))?;
+        let rule = self.rules.get(name).ok_or_else(|| documents::unknown::<Rule>(name))?;
         if !rule.matches(device) {
             return Err(Error::negative(format!(
                 "the rule {name} is about {}, and not about {device}",
@@ -80,27 +81,9 @@ impl Stack {
     }
 }
 
-async fn load(source: &Source) -> Result<Loaded> {
-    let rules = Rules::new(source.clients.dynamodb.clone(), source.config()?);
-    let loaded = rules.load(patience()).await.or_problem(|| "cannot read the config table")?;
-    for (name, problem) in &loaded.broken {
-        note(&format!("the stored rule {name} cannot be read, and nothing is judged by it: {problem}"));
-    }
-    Ok(loaded)
-}
-
 /// Whether a rule has been removed.
 fn is_gone(name: &str, rules: &RuleSet) -> bool {
     rules.get(name).is_none() && !rules.is_unreadable(name)
-}
-
-/// What is wrong with it has been said.
-fn unreadable(name: &str) -> Error {
-    Error::negative(format!("the stored rule {name} cannot be read"))
-}
-
-fn no_rule(name: &str) -> Error {
-    Error::negative(format!("there is no rule {name}; `tidegate alert-rule list` lists those that there are"))
 }
 
 fn now() -> Micros {

@@ -8,7 +8,7 @@ use telemetry::{Micros, Value};
 use crate::table::printable;
 
 /// What a rule does, in two lines.
-pub(super) fn summary(rule: &Rule) -> [String; 2] {
+pub(crate) fn summary(rule: &Rule) -> [String; 2] {
     let repeat = rule.repeat.map_or(String::new(), |repeat| format!("; told again every {repeat}"));
     [
         format!("{}, when {}", rule.severity, raises(rule)),
@@ -55,6 +55,10 @@ pub(super) fn question(leaf: &Leaf) -> String {
     let metric = leaf.metric.as_deref().unwrap_or("reading");
     match &leaf.question {
         Question::Silent(after) => format!("no {metric} for longer than {after}"),
+        Question::SilentIntervals(1) => format!("no {metric} for longer than the interval of its profile"),
+        Question::SilentIntervals(intervals) => {
+            format!("no {metric} for longer than {intervals} intervals of its profile")
+        }
         Question::Equals(Value::Text(text)) => format!("{metric} is \"{text}\""),
         Question::Equals(value) => format!("{metric} is {value}"),
         Question::Number { input, test } => {
@@ -96,7 +100,9 @@ pub(super) fn scope(rule: &Rule) -> String {
     // The patterns as they were written are in the document alone.
     let Scope { site, devices } = serde_json::from_str(rule.to_json()).unwrap_or_default();
     let devices = devices.map_or_else(|| "all devices".to_owned(), |patterns| patterns.join(", "));
-    site.map_or_else(|| devices.clone(), |site| format!("{devices} of the site {site}"))
+    let of_site = site.map_or_else(String::new, |site| format!(" of the site {site}"));
+    let of_profile = rule.profile().map_or_else(String::new, |profile| format!(" of the profile {profile}"));
+    format!("{devices}{of_site}{of_profile}")
 }
 
 #[derive(Default, Deserialize)]
@@ -156,7 +162,7 @@ pub(super) fn telling(transition: &Transition) -> &'static str {
 }
 
 /// A time that may be none yet.
-pub(super) fn time(at: Micros) -> String {
+pub(crate) fn time(at: Micros) -> String {
     if at.is_plausible() { at.to_string() } else { "–".to_owned() }
 }
 
@@ -168,7 +174,7 @@ pub(super) fn ago(at: Micros, now: Micros) -> String {
 }
 
 /// `1 device`, `2 devices`.
-pub(super) fn count(number: usize, thing: &str) -> String {
+pub(crate) fn count(number: usize, thing: &str) -> String {
     if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
 }
 
@@ -203,6 +209,11 @@ mod tests {
         check(r#"{ metric = "s", equals = "fault" }"#, "s is \"fault\"");
         check(r#"{ metric = "s", equals = true }"#, "s is true");
         check(r#"{ silent = "5m" }"#, "no reading for longer than 5m");
+        check("{ silent_intervals = 3 }", "no reading for longer than 3 intervals of its profile");
+        check(
+            r#"{ metric = "s", silent_intervals = 1 }"#,
+            "no s for longer than the interval of its profile",
+        );
         check(r#"{ metric = "s", silent = "1h 30m" }"#, "no s for longer than 1h 30m");
         check(
             r#"{ metric = "level", rate = { per = "1h", over = "10m" }, below = -2 }"#,

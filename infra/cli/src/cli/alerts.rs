@@ -107,6 +107,9 @@ pub(super) struct TestArgs {
     /// For how long readings may come late and be judged again, such as 30s or 5m
     #[arg(long, default_value = "2m", value_parser = length)]
     lateness: Length,
+    /// How often the device sends, as its profile says it, for `silent_intervals`
+    #[arg(long, value_name = "LENGTH", value_parser = length)]
+    interval: Option<Length>,
     /// One JSON object a line, the last with what it came to
     #[arg(long)]
     json: bool,
@@ -196,7 +199,7 @@ impl AlertRuleCommand {
 
 impl TestArgs {
     fn split(self) -> (StackArgs, Question) {
-        let Self { rule, readings, device, from, to, lateness, json, stack } = self;
+        let Self { rule, readings, device, from, to, lateness, interval, json, stack } = self;
         let readings = match readings {
             Some(path) => Replayed::File { path, device },
             None => Replayed::Stored {
@@ -206,7 +209,7 @@ impl TestArgs {
                 to: to.unwrap_or(When::Ago(jiff::SignedDuration::ZERO)),
             },
         };
-        (stack, Question { rule, readings, lateness, as_json: json })
+        (stack, Question { rule, readings, lateness, interval, as_json: json })
     }
 }
 

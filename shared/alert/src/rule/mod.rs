@@ -122,6 +122,7 @@ pub struct Rule {
     by_metric: Vec<Vec<usize>>,
     devices: Vec<DevicePattern>,
     site: Option<Arc<str>>,
+    profile: Option<Arc<str>>,
     document: String,
 }
 
@@ -171,7 +172,7 @@ impl Rule {
         &self.document
     }
 
-    /// Whether it is about this device.
+    /// Whether it is about this device, as far as its id says. Which profile it has to be of is another question.
     pub fn matches(&self, device: &DeviceId) -> bool {
         let id = device.as_str();
         let site = id.split('/').next().unwrap_or_default();
@@ -179,19 +180,63 @@ impl Rule {
             && (self.devices.is_empty() || self.devices.iter().any(|pattern| pattern.matches(id)))
     }
 
+    /// Whether it is about this device, whose messages are read by the profile of this name.
+    pub fn is_about(&self, device: &DeviceId, profile: Option<&str>) -> bool {
+        self.matches(device) && self.profile.as_deref().is_none_or(|wanted| Some(wanted) == profile)
+    }
+
+    /// The name of the profile that its devices are of, if it is about such alone.
+    pub fn profile(&self) -> Option<&str> {
+        self.profile.as_deref()
+    }
+
+    /// Whether a device's profile has a say in which devices it is about, or in what it asks.
+    pub fn needs_profile(&self) -> bool {
+        self.profile.is_some() || self.leaves.iter().any(Leaf::asks_for_intervals)
+    }
+
+    /// The metrics whose silence it waits for.
+    pub fn silent_metrics(&self) -> impl Iterator<Item = &Metric> {
+        self.leaves.iter().filter(|leaf| leaf.asks_for_silence()).filter_map(|leaf| leaf.metric.as_ref())
+    }
+
+    /// Whether it waits for silence.
+    pub fn asks_for_silence(&self) -> bool {
+        self.is_about_silence
+    }
+
+    /// The rule for a device that sends in this interval: what it asks in intervals it asks in time. It is the same
+    /// rule, of the same digest.
+    #[must_use]
+    pub fn for_interval(self: &Arc<Self>, interval: Option<Length>) -> Arc<Self> {
+        let Some(interval) = interval.filter(|_| self.leaves.iter().any(Leaf::asks_for_intervals)) else {
+            return Arc::clone(self);
+        };
+        let mut rule = Self::clone(self);
+        for leaf in &mut rule.leaves {
+            if let Question::SilentIntervals(intervals) = leaf.question {
+                leaf.question = Question::Silent(times(interval, intervals));
+            }
+        }
+        Arc::new(rule)
+    }
+
     /// The leaves that ask for a metric, which is named by its place in [`Rule::metrics`].
     pub(crate) fn leaves_of(&self, metric: usize) -> &[usize] {
         self.by_metric.get(metric).map_or(&[], Vec::as_slice)
     }
 
-    /// What it waits for in silence.
-    pub fn silences(&self) -> impl Iterator<Item = Silence<'_>> {
-        self.leaves.iter().filter_map(|leaf| match leaf.question {
-            Question::Silent(after) => Some(Silence {
-                metric: leaf.metric.as_deref(),
-                after_micros: after.0.saturating_add(self.holds_for.0),
-            }),
-            Question::Number { .. } | Question::Equals(_) => None,
+    /// What it waits for in silence, of a device that sends in this interval. Without one there is nothing to wait for
+    /// where intervals are counted.
+    pub fn silences(&self, interval: Option<Length>) -> impl Iterator<Item = Silence<'_>> {
+        self.leaves.iter().filter_map(move |leaf| {
+            let after = match leaf.question {
+                Question::Silent(after) => after,
+                Question::SilentIntervals(intervals) => times(interval?, intervals),
+                Question::Number { .. } | Question::Equals(_) => return None,
+            };
+            let after_micros = after.0.saturating_add(self.holds_for.0);
+            Some(Silence { metric: leaf.metric.as_deref(), after_micros })
         })
     }
 
@@ -239,6 +284,9 @@ impl Rule {
         if fields.site.as_ref().is_some_and(|site| site.is_empty() || site.contains(['/', '*'])) {
             problems.push("`site` is one site, by its name; for several use `devices`".to_owned());
         }
+        if fields.profile.as_ref().is_some_and(|profile| profile.is_empty()) {
+            problems.push("`profile` is the name of one; leave it out for any".to_owned());
+        }
         let mut leaves = Vec::new();
         let condition = read_condition(&fields.condition, "condition", 1, &mut leaves, &mut problems);
         if leaves.len() > MAX_LEAVES {
@@ -265,13 +313,14 @@ impl Rule {
             flapping: fields.flapping,
             quality,
             condition,
-            is_about_silence: leaves.iter().any(|leaf| matches!(leaf.question, Question::Silent(_))),
+            is_about_silence: leaves.iter().any(Leaf::asks_for_silence),
             leaves,
             metrics,
             by_metric,
             digest: digest.into(),
             devices,
             site: fields.site.map(Into::into),
+            profile: fields.profile.map(Into::into),
             document,
         })
     }
@@ -281,6 +330,11 @@ impl Rule {
 const COMBINED_HISTORY_MICROS: i64 = 15 * 60 * 1_000_000;
 /// Nobody reads what comes more often.
 const MIN_REPEAT_MICROS: i64 = 10 * 1_000_000;
+
+/// So many intervals.
+fn times(interval: Length, intervals: u32) -> Length {
+    Length(interval.0.saturating_mul(i64::from(intervals)))
+}
 
 /// The metrics of leaves, each once, and the leaves of each.
 fn metrics_of(leaves: &[Leaf]) -> (Vec<Option<Metric>>, Vec<Vec<usize>>) {
@@ -315,6 +369,8 @@ struct RuleFields {
     site: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     devices: Option<Devices>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    profile: Option<String>,
     #[serde(rename = "for", default, skip_serializing_if = "Length::is_zero")]
     holds_for: Length,
     #[serde(default, skip_serializing_if = "Length::is_zero")]

@@ -39,6 +39,8 @@ pub(super) struct ConditionFields {
     #[serde(skip_serializing_if = "Option::is_none")]
     silent: Option<Length>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    silent_intervals: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     clear: Option<Clear>,
 }
 
@@ -101,6 +103,7 @@ impl ConditionFields {
             ("inside", self.inside.is_some()),
             ("equals", self.equals.is_some()),
             ("silent", self.silent.is_some()),
+            ("silent_intervals", self.silent_intervals.is_some()),
         ]
         .into_iter()
         .filter_map(|(key, is_there)| is_there.then_some(key))
@@ -120,7 +123,7 @@ pub(super) fn read_condition(
     if questions.len() != 1 {
         let found = if questions.is_empty() { "none".to_owned() } else { questions.join(", ") };
         problems.push(format!(
-            "`{path}` needs exactly one of above, below, outside, inside, equals, silent, all and any; it has {found}"
+            "`{path}` needs exactly one of above, below, outside, inside, equals, silent, silent_intervals, all and any; it has {found}"
         ));
         return None;
     }
@@ -163,7 +166,7 @@ fn read_leaf(
     let question = read_question(fields, path, problems);
     let is_bad_text = |text: &String| text.is_empty() || text.len() > 256 || text.contains(char::is_control);
     match &fields.metric {
-        None if fields.silent.is_none() => {
+        None if fields.silent.is_none() && fields.silent_intervals.is_none() => {
             problems.push(format!("`{path}.metric` is missing; only `silent` may ask for any metric"));
         }
         Some(metric) if is_bad_text(metric) => {
@@ -190,6 +193,14 @@ fn read_question(fields: &ConditionFields, path: &str, problems: &mut Vec<String
             problems.push(format!("`{path}.silent` needs a time, and neither clear, rate nor anomaly"));
         }
         return Some(Question::Silent(after));
+    }
+    if let Some(intervals) = fields.silent_intervals {
+        if intervals == 0 || fields.clear.is_some() || fields.rate.is_some() || fields.anomaly.is_some() {
+            problems.push(format!(
+                "`{path}.silent_intervals` needs a number above 0, and neither clear, rate nor anomaly"
+            ));
+        }
+        return Some(Question::SilentIntervals(intervals));
     }
     if let Some(literal) = &fields.equals {
         if fields.clear.is_some() || fields.rate.is_some() || fields.anomaly.is_some() {

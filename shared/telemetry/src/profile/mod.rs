@@ -19,6 +19,7 @@
 //! # Ok::<(), telemetry::ProfileError>(())
 //! ```
 
+mod learn;
 mod name_pattern;
 mod set;
 mod written;
@@ -29,11 +30,13 @@ use crate::clock::Zone;
 use crate::device_pattern::DevicePattern;
 use crate::format::Format;
 use crate::length::Length;
+use crate::limits::MAX_NAME_BYTES;
 use crate::names::Role;
 use crate::reading::{DeviceId, Metric, Quality};
 use crate::topic::TopicFilter;
 use crate::unit::{Conversion, Quantity};
 
+pub use learn::{Hints, LearnError, learn};
 pub use name_pattern::NamePattern;
 pub(crate) use name_pattern::NameTemplate;
 pub use set::Profiles;
@@ -151,6 +154,18 @@ pub struct MetricRule {
     pub deadband: Option<f64>,
 }
 
+impl MetricRule {
+    /// The metric that it makes, `{1}` standing for what the first star of `from` stands for; `None`: the name as sent.
+    pub fn name(&self) -> Option<String> {
+        self.name.as_ref().map(ToString::to_string)
+    }
+
+    /// The name whose text is the unit.
+    pub fn unit_from(&self) -> Option<&str> {
+        self.unit_from.as_deref()
+    }
+}
+
 /// A unit that is known, as a profile has it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProfileUnit {
@@ -158,6 +173,13 @@ pub struct ProfileUnit {
     pub text: Arc<str>,
     pub(crate) quantity: Option<&'static Quantity>,
     pub(crate) conversion: Conversion,
+}
+
+impl ProfileUnit {
+    /// The unit that its readings get.
+    pub fn canonical(&self) -> &str {
+        &self.conversion.unit
+    }
 }
 
 /// A number that says something else than a measurement.
@@ -209,12 +231,14 @@ impl Profile {
         self.metrics.iter().any(is_source).then_some(Role::UnitSource)
     }
 
-    /// The rule for a name as sent, and the metric that it makes of it.
+    /// The rule for a name as sent, and the metric that it makes of it: that of the rule, unless it comes out empty or
+    /// too long.
     pub(crate) fn rule(&self, sent: &str) -> Option<(Arc<MetricRule>, Metric)> {
         self.metrics.iter().find_map(|rule| {
             let captures = rule.from.captures(sent)?;
-            let metric = rule.name.as_ref().map_or_else(|| sent.to_owned(), |name| name.fill(&captures));
-            Some((Arc::clone(rule), Metric::from(metric)))
+            let made = rule.name.as_ref().map(|name| name.fill(&captures));
+            let made = made.filter(|name| !name.is_empty() && name.len() <= MAX_NAME_BYTES);
+            Some((Arc::clone(rule), made.map_or_else(|| Metric::from(sent), Metric::from)))
         })
     }
 }

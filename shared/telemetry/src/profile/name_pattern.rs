@@ -1,5 +1,7 @@
 //! Which names a profile speaks of, and what they become.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// Names as they are decoded, nested ones joined by dots: `*` stands for any run of characters within a level, once in
@@ -46,7 +48,7 @@ impl From<NamePattern> for String {
 }
 
 /// RFC 6901, section 4.
-fn unescape(token: &str) -> String {
+pub(super) fn unescape(token: &str) -> String {
     token.replace("~1", "/").replace("~0", "~")
 }
 
@@ -103,6 +105,15 @@ enum Piece {
     Star(usize),
 }
 
+impl fmt::Display for NameTemplate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|piece| match piece {
+            Piece::Text(text) => f.write_str(text),
+            Piece::Star(star) => write!(f, "{{{}}}", star + 1),
+        })
+    }
+}
+
 impl NameTemplate {
     /// # Errors
     /// What is wrong with it, in a sentence.
@@ -134,21 +145,25 @@ impl NameTemplate {
         self.0.iter().map(piece).collect()
     }
 
-    /// Whether `metric` may have come out of it.
+    /// Whether `metric` may have come out of it. Each text between stars is taken where it first fits, the last at the
+    /// end, which finds a fit if there is one.
     pub(crate) fn makes(&self, metric: &str) -> bool {
         let mut rest = metric;
         let mut after_star = false;
-        for piece in &self.0 {
-            match piece {
-                Piece::Star(_) => after_star = true,
-                Piece::Text(text) => {
-                    let Some(place) = rest.find(&**text).filter(|place| after_star || *place == 0) else {
-                        return false;
-                    };
-                    rest = &rest[place + text.len()..];
-                    after_star = false;
-                }
-            }
+        let last = self.0.len().saturating_sub(1);
+        for (number, piece) in self.0.iter().enumerate() {
+            let Piece::Text(text) = piece else {
+                after_star = true;
+                continue;
+            };
+            let found = match (after_star, number == last) {
+                (true, true) => rest.ends_with(&**text).then(|| rest.len() - text.len()),
+                (true, false) => rest.find(&**text),
+                (false, _) => rest.starts_with(&**text).then_some(0),
+            };
+            let Some(place) = found else { return false };
+            rest = rest.get(place + text.len()..).unwrap_or_default();
+            after_star = false;
         }
         after_star || rest.is_empty()
     }
@@ -186,6 +201,9 @@ mod tests {
         assert!(template.makes("b.power.a") && !template.makes("b.energy.a"));
         assert!(NameTemplate::new("power", 0).unwrap().makes("power"));
         assert!(!NameTemplate::new("power", 0).unwrap().makes("powers"));
+        assert!(NameTemplate::new("{1}.x", 1).unwrap().makes("a.x.x"));
+        assert!(NameTemplate::new("a{1}b{1}", 1).unwrap().makes("axbb"));
+        assert!(!NameTemplate::new("a{1}b", 1).unwrap().makes("ac"));
         for bad in ["", "{", "{0}", "{3}", "{x}"] {
             assert!(NameTemplate::new(bad, 2).is_err(), "{bad}");
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use toml::de::{DeTable, DeValue};
 
+use super::name_pattern::unescape;
 use super::{
     EpochUnit, Gateway, MetricRule, NamePattern, NameTemplate, Profile, ProfileUnit, Sentinel, TimeField,
 };
@@ -387,17 +388,21 @@ fn check_metric(index: usize, fields: &MetricFields, problems: &mut Problems) ->
     if fields.unit.is_some() && fields.unit_from.is_some() {
         problems.add(&path("unit_from"), "a metric has `unit` or `unit_from`, not both");
     }
-    let numbers = [fields.scale, fields.offset, fields.deadband].into_iter().flatten();
     let mut sentinel = |(place, field): (usize, &SentinelField)| {
         let path = [Step::Key("metric"), Step::Index(index), Step::Key("sentinels"), Step::Index(place)];
         problems.take(&path, check_sentinel(field))
     };
     let sentinels: Option<Vec<_>> =
         fields.sentinels.as_ref().map(|fields| fields.iter().enumerate().filter_map(&mut sentinel).collect());
-    let ends = fields.range.into_iter().flatten();
-    if numbers.chain(ends).any(|number| !number.is_finite()) {
-        problems.add(&path("from"), "a metric's numbers are finite");
-    }
+    let mut must_be_finite = |key, numbers: &[f64]| {
+        if numbers.iter().any(|number| !number.is_finite()) {
+            problems.add(&path(key), format!("`{key}` is finite"));
+        }
+    };
+    must_be_finite("scale", fields.scale.as_slice());
+    must_be_finite("offset", fields.offset.as_slice());
+    must_be_finite("deadband", fields.deadband.as_slice());
+    must_be_finite("range", fields.range.as_ref().map_or(&[], |ends| ends.as_slice()));
     if fields.scale == Some(0.0) {
         problems.add(&path("scale"), "`scale` is not 0");
     }
@@ -424,7 +429,8 @@ fn check_metric(index: usize, fields: &MetricFields, problems: &mut Problems) ->
 
 /// A name, or a JSON pointer, as names are decoded.
 fn dotted(name: &str) -> String {
-    name.strip_prefix('/').map_or_else(|| name.to_owned(), |pointer| pointer.replace('/', "."))
+    let levels = |pointer: &str| pointer.split('/').map(unescape).collect::<Vec<_>>().join(".");
+    name.strip_prefix('/').map_or_else(|| name.to_owned(), levels)
 }
 
 fn check_sentinel(field: &SentinelField) -> Result<Sentinel, &'static str> {
@@ -437,5 +443,243 @@ fn check_sentinel(field: &SentinelField) -> Result<Sentinel, &'static str> {
             Some(quality @ (Quality::Bad | Quality::Uncertain)) => Ok(Sentinel { value: *value, quality }),
             _ => Err("the `quality` of a sentinel is bad or uncertain"),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    use super::*;
+
+    const FULL: &str = r#"
+name = "cold-room"
+description = "What hangs in the cold rooms"
+topics = "dt/+/+/telemetry"
+devices = ["*/cold-room-*", "*/freezer-*"]
+format = "json"
+gateway = "sensor"
+interval = "5m"
+numbers_as_text = true
+documents = "data"
+ignore = ["debug.*", "/a~1b/c"]
+
+[time]
+field = "when"
+zone = "Europe/Berlin"
+unit = "s"
+bits = 32
+
+[[metric]]
+from = "*.t"
+name = "{1}.temperature"
+scale = 0.1
+offset = -40
+range = [-60, 120.5]
+sentinels = [-127, { value = 85, quality = "uncertain" }]
+deadband = 0.5
+
+[[metric]]
+from = "/probe/h"
+unit_from = "/probe/u~1h"
+"#;
+
+    #[test]
+    fn a_profile_is_stored_as_it_was_written() {
+        let check = |text: &str| {
+            let written = Profile::from_toml(text).unwrap();
+            let stored = Profile::from_json(written.to_json()).unwrap();
+            assert_eq!(stored, written);
+            assert_eq!(stored.to_json(), written.to_json());
+        };
+        check(FULL);
+        check("name = \"p\"\ndevices = \"*/*\"");
+        check("name = \"p\"\ntopics = \"a/#\"\ngateway = true\ntime.zone = \"+02:00\"");
+        check("name = \"p\"\ntopics = \"a/#\"\ngateway = \"members\"");
+    }
+
+    #[test]
+    fn what_is_written_is_what_is_known() {
+        let profile = Profile::from_toml(FULL).unwrap();
+        assert_eq!(profile.interval, Some(Length(300_000_000)));
+        assert_eq!(profile.gateway, Some(Gateway::Member(name_pattern("sensor").unwrap())));
+        assert!(profile.time.is_32_bit && profile.numbers_as_text);
+        assert!(profile.ignores("debug.heap") && profile.ignores("a/b.c") && !profile.ignores("debug"));
+        let (rule, metric) = profile.rule("probe 1.t").unwrap();
+        assert_eq!((&*metric, rule.scale, rule.offset), ("probe 1.temperature", 0.1, -40.0));
+        assert_eq!(rule.range, Some((-60.0, 120.5)));
+        let quality = |sentinel: &Sentinel| (sentinel.value, sentinel.quality);
+        let sentinels = rule.sentinels.as_ref().unwrap().iter().map(quality).collect::<Vec<_>>();
+        assert_eq!(sentinels, [(-127.0, Quality::Bad), (85.0, Quality::Uncertain)]);
+        assert_eq!(profile.metrics[1].unit_from.as_deref(), Some("probe.u/h"));
+        assert_eq!(profile.deadband("any.temperature"), Some(0.5));
+        assert_eq!(profile.deadband("probe.h"), None);
+    }
+
+    #[test]
+    fn a_name_that_cannot_be_one_is_not_made() {
+        let profile = "name = \"p\"\ntopics = \"a\"\n[[metric]]\nfrom = \"a*\"\nname = \"{1}\"\n[[metric]]\nfrom = \"*\"\nname = \"{1}{1}\"";
+        let profile = Profile::from_toml(profile).unwrap();
+        let check = |sent: &str, expected: &str| {
+            assert_eq!(profile.rule(sent).map(|(_, metric)| metric.to_string()).as_deref(), Some(expected));
+        };
+        check("ab", "b");
+        check("a", "a");
+        check("x", "xx");
+        let long = "x".repeat(MAX_NAME_BYTES / 2 + 1);
+        check(&long, &long);
+    }
+
+    /// What is wrong with a profile that begins with a good name and pattern in its lines 1 and 2.
+    fn problems(rest: &str) -> Vec<(Option<usize>, String)> {
+        let text = format!("name = \"p\"\ndevices = \"*/*\"\n{rest}");
+        let error = Profile::from_toml(&text).expect_err(rest);
+        error.problems().iter().map(|problem| (problem.line, problem.text.clone())).collect()
+    }
+
+    #[test]
+    fn a_bad_profile_is_refused_with_line_and_reason() {
+        let check = |rest: &str, line: usize, reason: &str| {
+            let problems = problems(rest);
+            let is_told = |(at, text): &(Option<usize>, String)| *at == Some(line) && text.contains(reason);
+            assert!(problems.len() == 1 && problems.iter().all(is_told), "{rest}: {problems:?}");
+        };
+        check("colour = \"red\"", 3, "unknown field `colour`");
+        check("format = \"xml\"", 3, "unknown variant `xml`");
+        check("\ninterval = \"soon\"", 4, "no length of time");
+        check("interval = \"0s\"", 3, "longer than nothing");
+        check("interval = 5\n", 3, "invalid type: integer `5`");
+        check("topics = \"a/#/b\"", 3, "`topics`: not a topic filter");
+        check("topics = [\n  \"a/#\",\n  \"a#\",\n]", 5, "not a topic filter");
+        check("topics = 7", 3, "a text, or a list of texts");
+        check("ignore = [\"a\", \"a..b\"]", 3, "`ignore`: a name pattern has an empty level");
+        check("documents = \"a**\"", 3, "more than one *");
+        check("gateway = \"a..b\"", 3, "empty level");
+        check("gateway = 1", 3, "`gateway` is true, \"members\"");
+        check("numbers_as_text = \"yes\"", 3, "expected a boolean");
+        check("[time]\nzone = \"Mars/Olympus\"", 4, "not a time zone");
+        check("[time]\nunit = \"h\"", 4, "unknown variant `h`");
+        check("time.zone = \"Mars/Olympus\"", 3, "not a time zone");
+        check("[time]\nunit = \"s\"\nbits = 16", 5, "`bits` is 32");
+        check("[time]\nbits = 32", 4, "needs its `unit`");
+        check("[time]\nfield = \"\"", 4, "empty level");
+        check("[[metric]]\nname = \"t\"", 3, "missing field `from`");
+        check("[[metric]]\nfrom = \"\"", 4, "empty level");
+        check(
+            "[[metric]]\nfrom = \"a\"\n\n[[metric]]\nfrom = \"*.b\"\nname = \"{2}\"",
+            8,
+            "{2} is none of the 1 stars",
+        );
+        check("[[metric]]\nfrom = \"a\"\nname = \"\"", 5, "`name` is empty");
+        check("[[metric]]\nfrom = \"a\"\nname = \"{\"", 5, "without its }");
+        check(&format!("[[metric]]\nfrom = \"a\"\nname = \"{}\"", "x".repeat(257)), 5, "more than 256 bytes");
+        check("[[metric]]\nfrom = \"a\"\nunit = \"wibble\"", 5, "unit");
+        check("[[metric]]\nfrom = \"a\"\nrange = [1, 0]", 5, "[lowest, highest]");
+        check("[[metric]]\nfrom = \"a\"\nrange = [1]", 5, "invalid length 1");
+        check("[[metric]]\nfrom = \"a\"\nrange = [nan, 1]", 5, "finite");
+        check("[[metric]]\nfrom = \"a\"\nscale = 0", 5, "`scale` is not 0");
+        check("[[metric]]\nfrom = \"a\"\nscale = inf", 5, "finite");
+        check("[[metric]]\nfrom = \"a\"\noffset = nan", 5, "finite");
+        check("[[metric]]\nfrom = \"a\"\ndeadband = -1", 5, "`deadband` is not negative");
+        check("[[metric]]\nfrom = \"a\"\nsentinels = [1,\n  inf]", 6, "finite number");
+        check("[[metric]]\nfrom = \"a\"\nsentinels = [\"x\"]", 5, "a sentinel is a number, or {");
+        check(
+            "[[metric]]\nfrom = \"a\"\nsentinels = [{ value = 1, quality = \"good\" }]",
+            5,
+            "bad or uncertain",
+        );
+        check("description = \"\"\"\nit", 4, "invalid multi-line basic string");
+        check("name = \"twice\"", 3, "duplicate key");
+        check(&format!("description = \"{}\"", "x".repeat(1_025)), 3, "more than 1024 bytes");
+    }
+
+    #[test]
+    fn what_concerns_the_whole_profile_has_no_line() {
+        let check = |text: &str, line: Option<usize>, reason: &str| {
+            let error = Profile::from_toml(text).unwrap_err();
+            let [problem] = error.problems() else { panic!("{error}") };
+            assert!(problem.line == line && problem.text.contains(reason), "{text}: {error}");
+        };
+        check("name = \"p\"", None, "`topics` or `devices`");
+        check("devices = \"*/*\"", Some(1), "missing field `name`");
+        for name in ["", "Pump", "a b", "a/b", &"x".repeat(65)] {
+            check(&format!("devices = \"*/*\"\nname = \"{name}\""), Some(2), "lower-case letters");
+        }
+        let many = |of: &str| of.repeat(MAX_ENTRIES + 1);
+        let metrics = format!("name = \"p\"\ntopics = \"a\"\n{}", many("[[metric]]\nfrom = \"a\"\n"));
+        check(&metrics, Some(3), "more than 200 metrics");
+        let topics = format!("name = \"p\"\ntopics = [{}]", many("\"a\","));
+        check(&topics, Some(2), "`topics` has more than 200 entries");
+        let long = format!("\"{}\",", "x".repeat(500)).repeat(MAX_ENTRIES);
+        check(&format!("name = \"p\"\ntopics = \"a\"\nignore = [{long}]"), None, "more than 65536 bytes");
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told_at_once() {
+        let problems = problems(
+            "interval = \"0s\"\ndocuments = \"\"\n[[metric]]\nfrom = \"a\"\nscale = 0\ndeadband = -1",
+        );
+        let lines: Vec<_> = problems.iter().map(|(line, _)| *line).collect();
+        assert_eq!(lines, [Some(3), Some(4), Some(7), Some(8)], "{problems:?}");
+    }
+
+    /// Pieces of profiles.
+    const PIECES: [&str; 30] = [
+        "name = ",
+        "devices = ",
+        "topics = ",
+        "[time]\n",
+        "[[metric]]\n",
+        "from = ",
+        "unit = ",
+        "range = ",
+        "scale = ",
+        "sentinels = ",
+        "gateway = ",
+        "interval = ",
+        "zone = ",
+        "bits = ",
+        "ignore = ",
+        "\"p\"\n",
+        "\"*/*\"\n",
+        "\"a.*\"\n",
+        "\"{1}\"\n",
+        "[",
+        "]",
+        "{ value = ",
+        "}",
+        ", ",
+        "1e308\n",
+        "-1\n",
+        "nan\n",
+        "\"5m\"\n",
+        "é",
+        "\n",
+    ];
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_profile_or_a_reason(text in "\\PC*", pieces in proptest::collection::vec(select(&PIECES[..]), 0..40)) {
+            for text in [text, pieces.concat()] {
+                let outcome = Profile::from_toml(&text);
+                let _ = Profile::from_json(&text);
+                match outcome {
+                    Ok(profile) => assert_eq!(Profile::from_json(profile.to_json()), Ok(profile)),
+                    Err(error) => assert!(!error.problems().is_empty()),
+                }
+            }
+        }
+
+        #[test]
+        fn a_profile_with_any_numbers_reads_back(numbers in proptest::array::uniform5(any::<f64>())) {
+            let [scale, offset, low, high, deadband] = numbers.map(|number| format!("{number:?}").replace("NaN", "nan"));
+            let text = format!(
+                "name = \"p\"\ntopics = \"a\"\n[[metric]]\nfrom = \"a\"\nscale = {scale}\noffset = {offset}\nrange = [{low}, {high}]\ndeadband = {deadband}"
+            );
+            if let Ok(profile) = Profile::from_toml(&text) {
+                assert_eq!(Profile::from_json(profile.to_json()), Ok(profile));
+            }
+        }
     }
 }

@@ -1,9 +1,10 @@
-//! `tidegate alert-rule` and `tidegate alerts`, as an operator types them: without any cloud (`files`), and beside the
-//! fake of AWS with the function `alert` behind the queue (`stack`).
+//! `tidegate alert-rule`, `tidegate alerts` and `tidegate profile`, as an operator types them: without any cloud (`files`,
+//! `profiles`), and beside the fake of AWS with the function `alert` behind the queue (`stack`).
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod files;
+mod profiles;
 mod stack;
 
 use std::io::Write as _;

@@ -98,6 +98,47 @@ fn now() -> Micros {
 }
 
 #[tokio::test]
+async fn profiles_are_stored_listed_shown_and_deleted() {
+    let mut stack = Stack::start().await;
+    stack.judge(&[20.0]).await;
+    let put = |stack: &Stack, name: &str, rest: &str| {
+        let file = stack.files.put(&format!("{name}.toml"), format!("name = \"{name}\"\n{rest}"));
+        stack.run(&["profile", "put", &file]).good()
+    };
+    let stored = put(&stack, "pump", "devices = \"*/pump-*\"\ninterval = \"5m\"\nformat = \"json\"");
+    assert_eq!(stored, "pump: stored\npump: about 1 of the 1 device heard so far\n");
+    let stored = put(&stack, "fan", "devices = \"*/fan-*\"");
+    assert!(stored.ends_with("warning: it is about */fan-*, and none of them has been heard\n"), "{stored}");
+    let stored = put(&stack, "sensor", "topics = [\"dt/+/+/SENSOR\", \"a/#\"]");
+    assert_eq!(stored, "sensor: stored\nsensor: about whatever comes on dt/+/+/SENSOR, a/#\n");
+
+    let listed = stack.run(&["profile", "list"]).good();
+    let row = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let lines: Vec<_> = listed.lines().map(row).collect();
+    assert_eq!(lines[0], ["name", "devices", "topics", "format", "interval", "metrics", "updated"]);
+    assert_eq!(lines[2][..5], ["pump", "*/pump-*", "json", "5m", "0"], "{listed}");
+    let lines = stack.run(&["profile", "list", "--json"]).good();
+    let profile: Value = serde_json::from_str(lines.lines().nth(1).unwrap()).unwrap();
+    assert_eq!((&profile["name"], &profile["profile"]["interval"]), (&json!("pump"), &json!("5m")));
+    let shown: Value = serde_json::from_str(&stack.run(&["profile", "show", "pump"]).good()).unwrap();
+    assert_eq!(shown, json!({"name": "pump", "devices": ["*/pump-*"], "interval": "5m", "format": "json"}));
+    assert!(stack.run(&["profile", "show", "none"]).failed(1).contains("`tidegate profile list`"));
+
+    let ran = stack.run(&["profile", "delete", "pump", "none", "fan"]);
+    assert_eq!((ran.code, &*ran.out), (Some(1), "pump: deleted\nfan: deleted\n"), "{ran:?}");
+    assert!(ran.err.contains("none: there is no such profile"), "{ran:?}");
+    let stored = stack.put_rule("late", "profile = \"pump\"\ncondition = { silent_intervals = 3 }");
+    let expected =
+        "late: about 1 of the 1 device heard so far, as far as their messages are read by the profile pump\n";
+    assert_eq!(stored, format!("late: stored\n{expected}"));
+    // A profile and a rule of one name are two documents.
+    stack.put_rule("sensor", HOT);
+    stack.run(&["profile", "delete", "sensor"]).good();
+    assert!(stack.run(&["profile", "list"]).err.contains("there is no profile yet"));
+    assert!(stack.run(&["alert-rule", "list"]).good().contains("sensor"));
+}
+
+#[tokio::test]
 async fn rules_are_stored_listed_shown_and_deleted() {
     let mut stack = Stack::start().await;
     stack.judge(&[20.0]).await;

@@ -316,3 +316,20 @@ fn what_cannot_be_asked_is_refused_with_a_reason() {
     );
     check(&["alerts", "shelve", "a/b", "hot", "--until", "tomorrow"], 2, "expected a time");
 }
+
+#[test]
+fn silence_in_intervals_is_tried_with_the_interval_that_is_said() {
+    let files = Files::new();
+    let rule = files.put_rule("late", "profile = \"pump\"\ncondition = { silent_intervals = 3 }");
+    let told = tidegate(&["alert-rule", "check", &rule], b"").good();
+    assert!(told.contains("no reading for longer than 3 intervals of its profile"), "{told}");
+    assert!(told.contains("about all devices of the profile pump"), "{told}");
+    let readings = temperature(0, 20.0) + &temperature(200, 20.0);
+    let test = |more: &[&str]| {
+        let words = [&["alert-rule", "test", &rule, "--readings", "-"], more].concat();
+        tidegate(&words, readings.as_bytes()).good()
+    };
+    assert!(test(&["--interval", "1m"]).contains("2026-11-23T07:03:00Z"));
+    assert!(test(&["--interval", "5m"]).contains("0 transitions"));
+    assert!(test(&[]).contains("0 transitions"));
+}
