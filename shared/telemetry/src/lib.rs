@@ -58,8 +58,8 @@ pub use length::Length;
 pub use names::TIME_NAMES;
 pub use presence::{Lifecycle, LifecycleError, Presence};
 pub use profile::{
-    EpochUnit, Gateway, MetricRule, NamePattern, Problem, Profile, ProfileError, ProfileUnit, Profiles,
-    Sentinel, TimeField,
+    EpochUnit, Field, FieldType, Gateway, Layout, MetricRule, NamePattern, Problem, Profile, ProfileError,
+    ProfileUnit, Profiles, Sentinel, TimeField,
 };
 pub use reading::{
     Correction, CorrectionReason, DeviceId, Metric, Quality, Reading, TimeSource, Unit, Value,

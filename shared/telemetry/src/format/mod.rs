@@ -1,6 +1,9 @@
 //! The formats that devices send: each becomes the same samples.
 
 pub(crate) mod json;
+mod layout;
+mod lorawan;
+mod lpp;
 mod records;
 pub(crate) mod shape;
 
@@ -18,6 +21,10 @@ use crate::sample::Payload;
 pub enum Format {
     /// JSON, in the shapes that devices send.
     Json,
+    /// LoRaWAN uplinks, as network servers wrap them.
+    Lorawan,
+    /// Bare bytes, which the profile knows how to read.
+    Bytes,
 }
 
 /// What a format's decoder works with.
@@ -44,6 +51,8 @@ impl Format {
     pub(crate) fn of_topic_level(level: &str) -> Option<Self> {
         match level {
             "json" => Some(Self::Json),
+            "lorawan" => Some(Self::Lorawan),
+            "bytes" => Some(Self::Bytes),
             _ => None,
         }
     }
@@ -67,6 +76,8 @@ impl Format {
         payload.clear();
         match self {
             Self::Json => json::decode(bytes, context, payload)?,
+            Self::Lorawan => lorawan::decode(bytes, context, payload)?,
+            Self::Bytes => layout::decode(bytes, None, context, payload)?,
         }
         if payload.samples.is_empty() { Err(Reject::NoValue) } else { Ok(()) }
     }

@@ -19,6 +19,7 @@
 //! # Ok::<(), telemetry::ProfileError>(())
 //! ```
 
+mod field;
 mod name_pattern;
 mod set;
 mod written;
@@ -34,6 +35,7 @@ use crate::reading::{DeviceId, Metric, Quality};
 use crate::topic::TopicFilter;
 use crate::unit::{Conversion, Quantity};
 
+pub use field::{Field, FieldType, Layout};
 pub use name_pattern::NamePattern;
 pub(crate) use name_pattern::NameTemplate;
 pub use set::Profiles;
@@ -62,6 +64,8 @@ pub struct Profile {
     pub numbers_as_text: bool,
     /// What is known of its metrics; the first that matches a name counts.
     pub metrics: Vec<Arc<MetricRule>>,
+    /// How bare bytes are read, also those within an uplink.
+    pub layout: Option<Layout>,
     documents: Vec<NamePattern>,
     ignore: Vec<NamePattern>,
     document: String,
