@@ -270,13 +270,15 @@ impl<'a> Message<'a> {
     }
 
     fn of_chirpstack(self) -> Option<Uplink<'a>> {
+        let is_version_4 = self.device_info.is_some();
         let device = self.device_info.map_or(self.dev_eui, |device| device.dev_eui);
-        // Servers tell of joins, acknowledgements and more, too: only an uplink has data, an object, or a counter and was
-        // heard.
-        let object =
-            self.object.map(|object| Cow::Borrowed(object.get())).or_else(|| self.object_json.text());
+        let object = self.object.map(|object| Cow::Borrowed(object.get())).or_else(|| self.object_json.text());
         let bytes = self.data.text();
-        let was_heard = self.f_cnt.0.is_some() && self.rx_info.is_some();
+        // Version 4 leaves out what is 0.
+        let frame_counter = self.f_cnt.0.or_else(|| is_version_4.then_some(0.0));
+        // Servers tell of joins, acknowledgements and more, too: only an uplink has data, an object, or a counter and
+        // was heard.
+        let was_heard = frame_counter.is_some() && self.rx_info.is_some();
         if !was_heard && bytes.is_none() && object.is_none() {
             return None;
         }
@@ -290,7 +292,7 @@ impl<'a> Message<'a> {
             Uplink {
                 eui: eui(device),
                 port: port(self.f_port),
-                frame_counter: self.f_cnt.0,
+                frame_counter,
                 spreading_factor: lora.and_then(|lora| lora.spreading_factor.0),
                 bytes,
                 decoded: object,
@@ -452,5 +454,208 @@ impl<'de> Visitor<'de> for ModulationVisitor {
             }
         }
         Ok(modulation)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::{Index, select};
+
+    use super::super::Format;
+    use super::super::testing::{read, show};
+    use super::*;
+    use crate::profile::Profile;
+
+    const AWS: &str = r#"{"WirelessDeviceId": "5b58245e", "PayloadData": "A2cBEAVnAP8=", "WirelessMetadata": {"LoRaWAN": {
+        "DevEui": "647FDA0000006420", "FCnt": 1, "FPort": 136, "DataRate": "0", "SpreadingFactor": 12,
+        "Timestamp": "2023-11-14T22:13:27Z", "Gateways": [{"GatewayEui": "80029cfffe5cf1cc", "Snr": 9.75, "Rssi": -29}]}}}"#;
+    const THE_THINGS_STACK: &str = r#"{"end_device_ids": {"device_id": "dev1", "dev_eui": "0004A30B001C0530"},
+        "received_at": "2023-11-14T22:13:29Z", "uplink_message": {"f_port": 1, "f_cnt": 5, "frm_payload": "gkHKCgQ=",
+        "decoded_payload": {"temperature": 1.0, "luminosity": 0.64}, "rx_metadata": [{"rssi": -35, "snr": 5},
+        {"rssi": -30, "snr": 4.2}, {"rssi": -100}], "settings": {"data_rate": {"lora": {"spreading_factor": 7}}},
+        "received_at": "2023-11-14T22:13:28.5Z"}}"#;
+    const CHIRPSTACK_3: &str = r#"{"applicationID": "123", "devEUI": "AgICAgICAgI=", "fPort": 5, "fCnt": 10, "data": "A2cBEA==",
+        "objectJSON": "{\"temperatureSensor\":{\"1\":25}}", "publishedAt": null, "rxInfo": [{"gatewayID": "AwMDAwMDAwM=",
+        "time": "2023-11-14T22:13:24Z", "rssi": -48, "loRaSNR": 9}], "txInfo": {"frequency": 868100000,
+        "modulation": "LORA", "loRaModulationInfo": {"bandwidth": 125, "spreadingFactor": 11}}}"#;
+    const CHIRPSTACK_4: &str = r#"{"deduplicationId": "3ac7e3c4", "time": "2023-11-14T22:13:25.775023242+00:00",
+        "deviceInfo": {"devEui": "0101010101010101"}, "dr": 0, "fCnt": 4, "fPort": 1, "data": "ABEiMw==",
+        "object": {"b": [1, 2], "rssi": -1}, "rxInfo": [{"rssi": -47, "snr": 0}],
+        "txInfo": {"frequency": 868500000, "modulation": {"lora": {"bandwidth": 125000, "spreadingFactor": 9}}}}"#;
+
+    fn profile(more: &str) -> Profile {
+        Profile::from_toml(&format!("name = \"p\"\ndevices = \"*/*\"\nformat = \"lorawan\"\n{more}")).unwrap()
+    }
+
+    fn show_uplink(text: &str, more: &str) -> Result<String, Reject> {
+        show(Format::Lorawan, text.as_bytes(), Some(&profile(more)))
+    }
+
+    #[test]
+    fn each_network_servers_uplinks_are_read() {
+        let check = |text: &str, more: &str, expected: &str| {
+            assert_eq!(show_uplink(text, more).as_deref(), Ok(expected), "{text}");
+        };
+        check(
+            AWS,
+            "payload = \"cayenne-lpp\"",
+            "temperature_3=27.2[Cel]@7 temperature_5=25.5[Cel]@7 rssi=-29[dBm]@7 snr=9.75[dB]@7 spreading_factor=12@7 \
+             frame_counter=1@7",
+        );
+        check(
+            THE_THINGS_STACK,
+            "",
+            "temperature=1@8 luminosity=0.64@8 rssi=-30[dBm]@8 snr=4.2[dB]@8 spreading_factor=7@8 frame_counter=5@8",
+        );
+        check(
+            CHIRPSTACK_3,
+            "",
+            "temperatureSensor.1=25@4 rssi=-48[dBm]@4 snr=9[dB]@4 spreading_factor=11@4 frame_counter=10@4",
+        );
+        // Whose object has an `rssi` of its own.
+        check(
+            CHIRPSTACK_4,
+            "",
+            "b.0=1@5 b.1=2@5 rssi=-1@5 snr=0[dB]@5 spreading_factor=9@5 frame_counter=4@5",
+        );
+    }
+
+    #[test]
+    fn a_gateways_profile_makes_the_eui_the_device() {
+        let check = |text: &str, expected: &str| {
+            let payload = read(
+                Format::Lorawan,
+                text.as_bytes(),
+                Some(&profile("gateway = true\npayload = \"cayenne-lpp\"")),
+            );
+            let payload = payload.unwrap();
+            assert!(
+                payload.samples.iter().all(|sample| sample.device.as_deref() == Some(expected)),
+                "{payload:?}"
+            );
+            assert_eq!(payload.device_id.as_deref(), Some(expected));
+        };
+        check(AWS, "647fda0000006420");
+        check(THE_THINGS_STACK, "0004a30b001c0530");
+        check(CHIRPSTACK_3, "0202020202020202");
+        check(CHIRPSTACK_4, "0101010101010101");
+        check(&CHIRPSTACK_3.replace("AgICAgICAgI=", "02-02-02-02-02-02-02-02"), "0202020202020202");
+        for bad in ["", "01", "0101010101010g01", "dev", "AgICAgICAgICAg=="] {
+            let text = CHIRPSTACK_4.replace("0101010101010101", bad);
+            assert_eq!(
+                show_uplink(&text, "gateway = true"),
+                Err(Reject::NotUplink("EUI of a device")),
+                "{bad}"
+            );
+            assert!(show_uplink(&text, "").is_ok(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn whom_the_server_let_in_counts_for_more_than_what_the_object_says() {
+        let text = CHIRPSTACK_4.replace("\"rssi\": -1", "\"device_id\": \"another\"");
+        let payload = read(Format::Lorawan, text.as_bytes(), None).unwrap();
+        assert_eq!(payload.device_id.as_deref(), Some("0101010101010101"));
+        assert!(payload.samples.iter().all(|sample| sample.device.is_none()));
+    }
+
+    #[test]
+    fn times_of_the_device_stand_before_the_servers() {
+        let source = |text: &str, name: &str| {
+            let payload = read(Format::Lorawan, text.as_bytes(), None).unwrap();
+            let sample = payload.samples.iter().find(|sample| &*sample.name.sent == name).unwrap();
+            sample.time.map(|time| time.source)
+        };
+        let timed = THE_THINGS_STACK.replace("\"luminosity\": 0.64", "\"ts\": 1700000001");
+        assert_eq!(source(&timed, "temperature"), Some(TimeSource::Device));
+        assert_eq!(source(&timed, "snr"), Some(TimeSource::Broker));
+        assert_eq!(source(THE_THINGS_STACK, "temperature"), Some(TimeSource::Broker));
+        let untimed = THE_THINGS_STACK.replace("2023-11-14T", "soon");
+        assert_eq!(source(&untimed, "temperature"), None);
+        // Records without times stay apart.
+        let records = THE_THINGS_STACK.replace(
+            r#""decoded_payload": {"temperature": 1.0, "luminosity": 0.64}"#,
+            r#""normalized_payload": [{"air": {"temperature": 1}}, {"air": {"temperature": 2}}]"#,
+        );
+        let payload = read(Format::Lorawan, records.as_bytes(), None).unwrap();
+        let times: Vec<_> = payload.samples.iter().take(2).map(|sample| sample.time.unwrap().at).collect();
+        assert_eq!(times[1], times[0].plus(1));
+    }
+
+    #[test]
+    fn bytes_are_read_by_what_the_profile_says_of_their_port() {
+        let field = |name: &str, rest: &str| {
+            format!("[[field]]\nname = \"{name}\"\noffset = 0\ntype = \"u16\"\n{rest}\n")
+        };
+        let text = |port: &str| {
+            format!(
+                r#"{{"deviceInfo": {{}}, "fCnt": 1, {port} "rxInfo": [{{"rssi": "-70"}}], "data": "ABE="}}"#
+            )
+        };
+        let fields = [field("a", "port = 2"), field("a", "port = 3\nscale = 2"), field("b", "")].concat();
+        let check = |port: &str, fields: &str, expected: Result<&str, Reject>| {
+            assert_eq!(show_uplink(&text(port), fields).as_deref(), expected.as_ref().copied(), "{port}");
+        };
+        check("\"fPort\": 2,", &fields, Ok("a=17@- b=17@- rssi=-70[dBm]@- frame_counter=1@-"));
+        check("\"fPort\": 3,", &fields, Ok("a=34@- b=17@- rssi=-70[dBm]@- frame_counter=1@-"));
+        check("\"fPort\": 300,", &fields, Ok("b=17@- rssi=-70[dBm]@- frame_counter=1@-"));
+        check("", &fields, Ok("b=17@- rssi=-70[dBm]@- frame_counter=1@-"));
+        check("\"fPort\": 9,", &field("a", "port = 2"), Err(Reject::NoLayout("those of this port")));
+        check("\"fPort\": 2,", "", Err(Reject::NoLayout("them")));
+    }
+
+    #[test]
+    fn what_nobody_decoded_is_not_passed_over() {
+        let check = |text: &str, expected: Result<&str, Reject>| {
+            assert_eq!(show_uplink(text, "").as_deref(), expected.as_ref().copied(), "{text}");
+        };
+        let empty = r#"{"fCnt": 1, "rxInfo": [], "fPort": 1, "data": ""}"#;
+        check(empty, Ok("frame_counter=1@-"));
+        check(r#"{"uplink_message": {}}"#, Ok("frame_counter=0@-"));
+        check(r#"{"object": {}, "data": "AQ=="}"#, Err(Reject::NoLayout("them")));
+        check(r#"{"objectJSON": " ", "data": "AQ=="}"#, Err(Reject::NoLayout("them")));
+        check(r#"{"data": "AQ"}"#, Err(Reject::NotUplink("base64 in its data")));
+        check(r#"{"object": 5}"#, Err(Reject::Shape("one bare value")));
+    }
+
+    #[test]
+    fn other_messages_are_no_uplinks() {
+        let check = |text: &str, expected: Reject| {
+            assert_eq!(show_uplink(text, ""), Err(expected), "{text}");
+        };
+        let none = || Reject::NotUplink("member of theirs");
+        check(r#"{"end_device_ids": {"device_id": "dev1"}, "join_accept": {"session_key_id": "x"}}"#, none());
+        check(r#"{"devEUI": "AgICAgICAgI=", "acknowledged": true, "fCnt": 15}"#, none());
+        check(r#"{"deviceInfo": {"devEui": "0101010101010101"}, "margin": 7, "batteryLevel": 75.3}"#, none());
+        check(r#"{"WirelessMetadata": {"Sidewalk": {}}, "PayloadData": "AQ=="}"#, none());
+        check(r#"{"temperature": 22.5}"#, none());
+        check("", Reject::Empty);
+        check("{\"data\": \"AQ", Reject::CutShort);
+        check(
+            r#"{"rxInfo": 5}"#,
+            Reject::NotJson { what: "an unexpected value stands".into(), line: 1, column: 12 },
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_change_of_an_uplink_is_samples_or_a_reason(
+            text in select(&[AWS, THE_THINGS_STACK, CHIRPSTACK_3, CHIRPSTACK_4][..]),
+            changes in proptest::collection::vec((any::<Index>(), any::<u8>()), 0..4),
+            end in any::<Index>(),
+            is_cut in any::<bool>(),
+        ) {
+            let mut bytes = text.as_bytes().to_vec();
+            for (place, byte) in changes {
+                let place = place.index(bytes.len());
+                bytes[place] = byte;
+            }
+            if is_cut {
+                bytes.truncate(end.index(bytes.len()));
+            }
+            let _ = read(Format::Lorawan, &bytes, Some(&profile("gateway = true\npayload = \"cayenne-lpp\"")));
+            let _ = read(Format::Lorawan, &bytes, None);
+        }
     }
 }

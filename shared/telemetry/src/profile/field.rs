@@ -227,3 +227,83 @@ fn check_number(fields: &FieldFields, path: impl Fn(&'static str) -> [Step; 3], 
         problems.take(&path("unit"), unit::check(unit));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::profile::{Layout, Profile};
+
+    fn text(rest: &str) -> String {
+        format!("name = \"p\"\ndevices = \"*/*\"\n{rest}")
+    }
+
+    #[test]
+    fn a_layout_is_stored_as_it_was_written() {
+        let check = |rest: &str| {
+            let written = Profile::from_toml(&text(rest)).unwrap();
+            let stored = Profile::from_json(written.to_json()).unwrap();
+            assert_eq!(stored, written);
+            assert_eq!(stored.to_json(), written.to_json());
+            assert!(stored.layout.is_some());
+        };
+        check("format = \"bytes\"\npayload = \"cayenne-lpp\"");
+        check("payload = \"cayenne-lpp\"");
+        check(
+            "format = \"lorawan\"\n[[field]]\nname = \"a\"\noffset = 3\ntype = \"u16\"\nport = 2\nendian = \"little\"\n\
+             shift = 2\nbits = 14\nscale = 0.01\nadd = -40",
+        );
+        check("[[field]]\nname = \"a\"\noffset = 0\ntype = \"bool\"\nshift = 7");
+    }
+
+    #[test]
+    fn what_is_not_written_is_as_usual() {
+        let bits = |rest: &str| {
+            let profile =
+                Profile::from_toml(&text(&format!("[[field]]\nname = \"a\"\noffset = 0\n{rest}"))).unwrap();
+            let Some(Layout::Fields(fields)) = profile.layout else { panic!("{rest}") };
+            (fields[0].shift, fields[0].bits, fields[0].is_little_endian)
+        };
+        assert_eq!(bits("type = \"u24\""), (0, 24, false));
+        assert_eq!(bits("type = \"i16\"\nshift = 5"), (5, 11, false));
+        assert_eq!(bits("type = \"bool\"\nshift = 5"), (5, 1, false));
+        assert_eq!(bits("type = \"f64\"\nendian = \"little\""), (0, 64, true));
+    }
+
+    #[test]
+    fn a_bad_layout_is_refused_with_line_and_reason() {
+        let check = |rest: &str, line: usize, reason: &str| {
+            let error = Profile::from_toml(&text(rest)).expect_err(rest);
+            let problems = error.problems();
+            let is_told =
+                problems.len() == 1 && problems[0].line == Some(line) && problems[0].text.contains(reason);
+            assert!(is_told, "{rest}: {problems:?}");
+        };
+        check("format = \"bytes\"", 3, "there is neither");
+        check("format = \"json\"\npayload = \"cayenne-lpp\"", 3, "are for the formats bytes and lorawan");
+        check("payload = \"lpp\"", 3, "unknown variant `lpp`");
+        let field = "[[field]]\nname = \"a\"\noffset = 0\n";
+        check(&format!("payload = \"cayenne-lpp\"\n{field}type = \"u8\""), 3, "not both");
+        check(&format!("format = \"bytes\"\n{field}type = \"u8\"\nport = 2"), 3, "have a `port`");
+        check(&format!("{field}type = \"u12\""), 6, "unknown variant `u12`");
+        check(&format!("{field}type = \"u8\"\nlength = 1"), 7, "unknown field `length`");
+        check(&format!("{field}type = \"u8\"\nport = 256"), 7, "invalid value");
+        check(&format!("{field}type = \"u8\"\nendian = \"middle\""), 7, "unknown variant `middle`");
+        check("[[field]]\nname = \"a\"\ntype = \"u8\"", 3, "missing field `offset`");
+        check("[[field]]\nname = \"a\"\noffset = -1\ntype = \"u8\"", 5, "invalid value");
+        check("[[field]]\nname = \"a\"\noffset = 131071\ntype = \"u16\"", 5, "ends beyond");
+        check("[[field]]\nname = \"\"\noffset = 0\ntype = \"u16\"", 4, "has 1 to 256 bytes");
+        check(&format!("{field}type = \"u8\"\n{field}type = \"u8\""), 8, "has this name");
+        check(&format!("{field}type = \"u8\"\n{field}type = \"u8\"\nport = 1"), 8, "has this name");
+        check(&format!("{field}type = \"u8\"\nbits = 9"), 7, "the type has 8 bits");
+        check(&format!("{field}type = \"u16\"\nbits = 9\nshift = 8"), 8, "the type has 16 bits");
+        check(&format!("{field}type = \"u16\"\nshift = 4294967295"), 7, "the type has 16 bits");
+        check(&format!("{field}type = \"u16\"\nbits = 0"), 7, "is not 0");
+        check(&format!("{field}type = \"bool\"\nshift = 8"), 7, "the type has 8 bits");
+        check(&format!("{field}type = \"bool\"\nbits = 1"), 7, "is one bit");
+        check(&format!("{field}type = \"bool\"\nscale = 2"), 6, "has no `scale`");
+        check(&format!("{field}type = \"f32\"\nbits = 8"), 6, "has no `shift`");
+        check(&format!("{field}type = \"u8\"\nscale = 0"), 7, "not 0");
+        check(&format!("{field}type = \"u8\"\nscale = nan"), 7, "finite");
+        check(&format!("{field}type = \"u8\"\nadd = inf"), 7, "finite");
+        check(&format!("{field}type = \"u8\"\nunit = \"no such unit\""), 7, "unit");
+    }
+}
