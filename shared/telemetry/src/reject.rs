@@ -70,9 +70,7 @@ pub enum Reject {
         column: usize,
     },
     /// No uplink, or one without what it needs.
-    #[error(
-        "the payload is no LoRaWAN uplink of AWS IoT Core, The Things Stack or ChirpStack: it has no {0}"
-    )]
+    #[error("the payload is no LoRaWAN uplink of AWS IoT Core, The Things Stack or ChirpStack: {0}")]
     NotUplink(&'static str),
     /// Bytes that nothing is known of.
     #[error(

@@ -83,12 +83,22 @@ fn shortest(number: f32) -> f64 {
 }
 
 fn scaled(field: &Field, number: f64) -> Result<(Value, Quality), Reject> {
-    let is_as_sent = field.scale == 1.0 && field.add == 0.0;
-    let result = if is_as_sent { number } else { unit::rounded(number * field.scale + field.add) };
+    let result = match (whole_reciprocal(field.scale), field.add == 0.0) {
+        // The nearest double to the decimal that is meant: a thousandth of 3062 is 3.062, times 0.001 it is not.
+        (Some(divisor), true) => number / divisor,
+        (Some(divisor), false) => unit::rounded(number / divisor + field.add),
+        (None, _) => unit::rounded(number * field.scale + field.add),
+    };
     if number.is_finite() && !result.is_finite() {
         return Err(Reject::NumberRange);
     }
     Value::from_any_f64(result).ok_or(Reject::NumberRange)
+}
+
+/// The whole number that `scale` is one over, if there is one.
+fn whole_reciprocal(scale: f64) -> Option<f64> {
+    let divisor = scale.recip().round();
+    (divisor.recip() == scale).then_some(divisor)
 }
 
 /// The sample whose name is that of a time, by the profile or as usual, is the time of the others, if its value is one.
@@ -153,6 +163,9 @@ mod tests {
         check("offset = 0\ntype = \"i8\"\nshift = 2\nbits = 3", &[0b0001_1000], "a=-2@-");
         check("offset = 0\ntype = \"i16\"\nscale = 0.5\nadd = -40", &[0, 3], "a=-38.5@-");
         check("offset = 0\ntype = \"u8\"\nscale = 0.5", &[4], "a=2@-");
+        check("offset = 0\ntype = \"u16\"\nscale = 0.001", &[0x0b, 0xf6], "a=3.062@-");
+        check("offset = 0\ntype = \"i16\"\nscale = -0.1", &[0x0b, 0xf6], "a=-306.2@-");
+        check("offset = 0\ntype = \"f32\"\nscale = 1e-10", &0.0_f32.to_be_bytes(), "a=0@-");
     }
 
     #[test]

@@ -40,11 +40,11 @@ pub(super) fn decode(bytes: &[u8], context: &mut Context<'_>, payload: &mut Payl
         return Err(Reject::Empty);
     }
     let message: Message<'_> = serde_json::from_str(text).map_err(|error| json::explain(&error, text))?;
-    let uplink = message.uplink().ok_or(Reject::NotUplink("member of theirs"))?;
+    let uplink = message.uplink().ok_or(Reject::NotUplink("it is another message"))?;
     let speaks_for_others =
         matches!(context.profile.and_then(|profile| profile.gateway.as_ref()), Some(Gateway::Format));
     if speaks_for_others && uplink.eui.is_none() {
-        return Err(Reject::NotUplink("EUI of a device"));
+        return Err(Reject::NotUplink("it names no device by an EUI"));
     }
     uplink.read_values(context, payload)?;
     uplink.add_radio_facts(context, &mut payload.samples)?;
@@ -88,7 +88,7 @@ impl Uplink<'_> {
         }
         let bytes = base64_simd::STANDARD
             .decode_to_vec(base64)
-            .map_err(|_| Reject::NotUplink("base64 in its data"))?;
+            .map_err(|_| Reject::NotUplink("its data is not base64"))?;
         layout::decode(&bytes, self.port, context, payload)
     }
 
@@ -272,7 +272,8 @@ impl<'a> Message<'a> {
     fn of_chirpstack(self) -> Option<Uplink<'a>> {
         let is_version_4 = self.device_info.is_some();
         let device = self.device_info.map_or(self.dev_eui, |device| device.dev_eui);
-        let object = self.object.map(|object| Cow::Borrowed(object.get())).or_else(|| self.object_json.text());
+        let object =
+            self.object.map(|object| Cow::Borrowed(object.get())).or_else(|| self.object_json.text());
         let bytes = self.data.text();
         // Version 4 leaves out what is 0.
         let frame_counter = self.f_cnt.0.or_else(|| is_version_4.then_some(0.0));
@@ -545,7 +546,7 @@ mod tests {
             let text = CHIRPSTACK_4.replace("0101010101010101", bad);
             assert_eq!(
                 show_uplink(&text, "gateway = true"),
-                Err(Reject::NotUplink("EUI of a device")),
+                Err(Reject::NotUplink("it names no device by an EUI")),
                 "{bad}"
             );
             assert!(show_uplink(&text, "").is_ok(), "{bad}");
@@ -615,7 +616,7 @@ mod tests {
         check(r#"{"uplink_message": {}}"#, Ok("frame_counter=0@-"));
         check(r#"{"object": {}, "data": "AQ=="}"#, Err(Reject::NoLayout("them")));
         check(r#"{"objectJSON": " ", "data": "AQ=="}"#, Err(Reject::NoLayout("them")));
-        check(r#"{"data": "AQ"}"#, Err(Reject::NotUplink("base64 in its data")));
+        check(r#"{"data": "AQ"}"#, Err(Reject::NotUplink("its data is not base64")));
         check(r#"{"object": 5}"#, Err(Reject::Shape("one bare value")));
     }
 
@@ -624,7 +625,7 @@ mod tests {
         let check = |text: &str, expected: Reject| {
             assert_eq!(show_uplink(text, ""), Err(expected), "{text}");
         };
-        let none = || Reject::NotUplink("member of theirs");
+        let none = || Reject::NotUplink("it is another message");
         check(r#"{"end_device_ids": {"device_id": "dev1"}, "join_accept": {"session_key_id": "x"}}"#, none());
         check(r#"{"devEUI": "AgICAgICAgI=", "acknowledged": true, "fCnt": 15}"#, none());
         check(r#"{"deviceInfo": {"devEui": "0101010101010101"}, "margin": 7, "batteryLevel": 75.3}"#, none());
