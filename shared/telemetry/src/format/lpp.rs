@@ -101,47 +101,48 @@ fn kind(code: u8) -> Option<&'static Kind> {
 
 /// Adds the samples of `bytes` to `payload`. A channel that sends a type twice sends two samples.
 pub(super) fn decode(bytes: &[u8], context: &mut Context<'_>, payload: &mut Payload) -> Result<(), Reject> {
-    let mut path = std::mem::take(&mut payload.path);
-    let outcome = read_values(bytes, &mut path, context, payload);
-    payload.path = path;
-    if outcome? {
-        number_pairs(&mut payload.samples);
-    }
-    Ok(())
-}
-
-/// Returns whether a channel comes more than once.
-fn read_values(
-    bytes: &[u8],
-    path: &mut String,
-    context: &mut Context<'_>,
-    payload: &mut Payload,
-) -> Result<bool, Reject> {
     let mut seen = [false; 256];
     let mut comes_again = false;
     let mut rest = bytes;
     while let Some((channel, after)) = rest.split_first() {
         let at = bytes.len() - rest.len();
-        let (code, mut values) = after.split_first().ok_or(Reject::ShortBytes(at))?;
+        let (code, values) = after.split_first().ok_or(Reject::ShortBytes(at))?;
         let kind = kind(*code).ok_or(Reject::NotLpp(at))?;
-        for part in &kind.parts {
-            let (sent, others) = values.split_at_checked(part.size).ok_or(Reject::ShortBytes(at))?;
-            values = others;
-            if payload.samples.len() == MAX_SAMPLES {
-                return Err(Reject::Samples);
-            }
-            path.clear();
-            path.extend([kind.name, "_", itoa::Buffer::new().format(*channel), part.suffix]);
-            let name = context.names.get(path, context.profile);
-            let unit = part.unit.as_ref().map(|unit| (Arc::clone(unit), Dialect::Senml));
-            payload.samples.push(Sample { unit, ..Sample::new(name, part.value(sent)?, 0) });
-        }
+        rest = kind.read(*channel, values, context, payload)?.ok_or(Reject::ShortBytes(at))?;
         if let Some(seen) = seen.get_mut(usize::from(*channel)) {
             comes_again |= std::mem::replace(seen, true);
         }
-        rest = values;
     }
-    Ok(comes_again)
+    if comes_again {
+        number_pairs(&mut payload.samples);
+    }
+    Ok(())
+}
+
+impl Kind {
+    /// Adds the samples of a value that `bytes` begin with, and returns what comes after it; `None` if they end in it.
+    fn read<'b>(
+        &self,
+        channel: u8,
+        bytes: &'b [u8],
+        context: &mut Context<'_>,
+        payload: &mut Payload,
+    ) -> Result<Option<&'b [u8]>, Reject> {
+        let mut rest = bytes;
+        for (place, part) in (0_u8..).zip(&self.parts) {
+            let Some((sent, after)) = rest.split_at_checked(part.size) else { return Ok(None) };
+            rest = after;
+            if payload.samples.len() == MAX_SAMPLES {
+                return Err(Reject::Samples);
+            }
+            let number = u32::from_be_bytes([0, self.code, channel, place]);
+            let text = || format!("{}_{channel}{}", self.name, part.suffix);
+            let name = context.names.get_numbered(number, text, context.profile);
+            let unit = part.unit.as_ref().map(|unit| (Arc::clone(unit), Dialect::Senml));
+            payload.samples.push(Sample { unit, ..Sample::new(name, part.value(sent)?, 0) });
+        }
+        Ok(Some(rest))
+    }
 }
 
 impl Part {
