@@ -58,8 +58,8 @@ pub use length::Length;
 pub use names::TIME_NAMES;
 pub use presence::{Lifecycle, LifecycleError, Presence};
 pub use profile::{
-    EpochUnit, Gateway, Hints, LearnError, MetricRule, NamePattern, Problem, Profile, ProfileError,
-    ProfileUnit, Profiles, Sentinel, TimeField, learn,
+    EpochUnit, Field, FieldType, Gateway, Hints, Layout, LearnError, MetricRule, NamePattern, Problem,
+    Profile, ProfileError, ProfileUnit, Profiles, Sentinel, TimeField, learn,
 };
 pub use reading::{
     Correction, CorrectionReason, DeviceId, Metric, Quality, Reading, TimeSource, Unit, Value,

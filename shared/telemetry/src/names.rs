@@ -101,19 +101,40 @@ pub(crate) enum Role {
 
 /// The names that have been met under one profile, or under none.
 #[derive(Debug, Default)]
-pub(crate) struct Names(HashMap<Arc<str>, Rc<Name>, RandomState>);
+pub(crate) struct Names {
+    by_text: HashMap<Arc<str>, Rc<Name>, RandomState>,
+    by_number: HashMap<u32, Rc<Name>, RandomState>,
+}
 
 impl Names {
     /// What is known of the name `sent`, under `profile`.
     pub(crate) fn get(&mut self, sent: &str, profile: Option<&Profile>) -> Rc<Name> {
-        if let Some(known) = self.0.get(sent) {
+        if let Some(known) = self.by_text.get(sent) {
             return Rc::clone(known);
         }
-        if self.0.len() == MAX_NAMES {
-            self.0.clear();
+        if self.by_text.len() == MAX_NAMES {
+            self.by_text.clear();
         }
         let name = Rc::new(describe(sent, profile));
-        self.0.insert(Arc::clone(&name.sent), Rc::clone(&name));
+        self.by_text.insert(Arc::clone(&name.sent), Rc::clone(&name));
+        name
+    }
+
+    /// As [`Names::get`], where a format has a number in place of a name: `sent` writes it when it is first met.
+    pub(crate) fn get_numbered(
+        &mut self,
+        number: u32,
+        sent: impl FnOnce() -> String,
+        profile: Option<&Profile>,
+    ) -> Rc<Name> {
+        if let Some(known) = self.by_number.get(&number) {
+            return Rc::clone(known);
+        }
+        if self.by_number.len() == MAX_NAMES {
+            self.by_number.clear();
+        }
+        let name = self.get(&sent(), profile);
+        self.by_number.insert(number, Rc::clone(&name));
         name
     }
 }
@@ -182,7 +203,9 @@ mod tests {
         assert!(Rc::ptr_eq(&names.get("a", None), &names.get("a", None)));
         for number in 0..3 * MAX_NAMES {
             names.get(&number.to_string(), None);
-            assert!(names.0.len() <= MAX_NAMES);
+            assert!(names.by_text.len() <= MAX_NAMES);
+            names.get_numbered(number as u32, || "a".to_owned(), None);
+            assert!(names.by_number.len() <= MAX_NAMES);
         }
     }
 

@@ -77,6 +77,22 @@ pub enum Reject {
         /// What it has.
         what: &'static str,
     },
+    /// No uplink, or one without what it needs.
+    #[error("the payload is no LoRaWAN uplink of AWS IoT Core, The Things Stack or ChirpStack: {0}")]
+    NotUplink(&'static str),
+    /// Bytes that nothing is known of.
+    #[error(
+        "the payload is bare bytes, and the device's profile has no `payload` or `[[field]]` to read {0} by"
+    )]
+    NoLayout(&'static str),
+    /// Bytes that are not Cayenne LPP.
+    #[error(
+        "the payload is not Cayenne LPP: the type of the value at byte {0} is unknown, and with it its length"
+    )]
+    NotLpp(usize),
+    /// Bytes that end too early.
+    #[error("the payload is cut short: its bytes end within the value at byte {0}")]
+    ShortBytes(usize),
     /// A JSON value that has no names.
     #[error("the payload is {0}; an object with names, or an array of such objects, was expected")]
     Shape(&'static str),
@@ -119,9 +135,12 @@ impl Reject {
             Self::NoDeviceId | Self::ManyDevices => "device_id",
             Self::Empty | Self::NoValue => "empty",
             Self::NotUtf8(_) => "not_utf8",
-            Self::CutShort => "cut_short",
+            Self::CutShort | Self::ShortBytes(_) => "cut_short",
             Self::NotANumber { .. } | Self::NotJson { .. } => "not_json",
             Self::Senml { .. } => "not_senml",
+            Self::NotUplink(_) => "not_uplink",
+            Self::NoLayout(_) => "no_layout",
+            Self::NotLpp(_) => "not_lpp",
             Self::Shape(_) => "shape",
             Self::TimeRange => "time",
             Self::Unit => "unit",

@@ -9,7 +9,15 @@ use crate::sample::Payload;
 
 /// Adds the samples of a JSON text to `payload`.
 pub(crate) fn decode(bytes: &[u8], context: &mut Context<'_>, payload: &mut Payload) -> Result<(), Reject> {
-    let text = text(bytes)?;
+    decode_text(text(bytes)?, context, payload)
+}
+
+/// As [`decode`], for what is known to be text.
+pub(super) fn decode_text(
+    text: &str,
+    context: &mut Context<'_>,
+    payload: &mut Payload,
+) -> Result<(), Reject> {
     let mut shape = Shape::new(context, payload);
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let outcome = Node::payload(&mut shape).deserialize(&mut deserializer).and_then(|()| deserializer.end());

@@ -1,6 +1,9 @@
 //! The formats that devices send: each becomes the same samples.
 
 pub(crate) mod json;
+mod layout;
+mod lorawan;
+mod lpp;
 mod records;
 mod senml;
 pub(crate) mod shape;
@@ -21,6 +24,10 @@ pub enum Format {
     Json,
     /// SenML (RFC 8428), in JSON.
     Senml,
+    /// LoRaWAN uplinks, as network servers wrap them.
+    Lorawan,
+    /// Bare bytes, which the profile knows how to read.
+    Bytes,
 }
 
 /// What a format's decoder works with.
@@ -49,6 +56,8 @@ impl Format {
         match level {
             "json" => Some(Self::Json),
             "senml" => Some(Self::Senml),
+            "lorawan" => Some(Self::Lorawan),
+            "bytes" => Some(Self::Bytes),
             _ => None,
         }
     }
@@ -72,6 +81,8 @@ impl Format {
         match self {
             Self::Json => json::decode(bytes, context, payload)?,
             Self::Senml => senml::decode_json(bytes, context, payload)?,
+            Self::Lorawan => lorawan::decode(bytes, context, payload)?,
+            Self::Bytes => layout::decode(bytes, None, context, payload)?,
         }
         if payload.samples.is_empty() { Err(Reject::NoValue) } else { Ok(()) }
     }

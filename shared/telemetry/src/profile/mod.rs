@@ -19,6 +19,7 @@
 //! # Ok::<(), telemetry::ProfileError>(())
 //! ```
 
+mod field;
 mod learn;
 mod name_pattern;
 mod set;
@@ -36,6 +37,7 @@ use crate::reading::{DeviceId, Metric, Quality};
 use crate::topic::TopicFilter;
 use crate::unit::{Conversion, Quantity};
 
+pub use field::{Field, FieldType, Layout};
 pub use learn::{Hints, LearnError, learn};
 pub use name_pattern::NamePattern;
 pub(crate) use name_pattern::NameTemplate;
@@ -65,6 +67,8 @@ pub struct Profile {
     pub numbers_as_text: bool,
     /// What is known of its metrics; the first that matches a name counts.
     pub metrics: Vec<Arc<MetricRule>>,
+    /// How bare bytes are read, also those within an uplink.
+    pub layout: Option<Layout>,
     documents: Vec<NamePattern>,
     ignore: Vec<NamePattern>,
     document: String,

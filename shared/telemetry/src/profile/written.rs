@@ -6,9 +6,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use toml::de::{DeTable, DeValue};
 
+use super::field::{FieldFields, PayloadField, check_layout, has_ports};
 use super::name_pattern::unescape;
 use super::{
-    EpochUnit, Gateway, MetricRule, NamePattern, NameTemplate, Profile, ProfileUnit, Sentinel, TimeField,
+    EpochUnit, Gateway, Layout, MetricRule, NamePattern, NameTemplate, Profile, ProfileUnit, Sentinel,
+    TimeField,
 };
 use crate::clock::Zone;
 use crate::device_pattern::DevicePattern;
@@ -109,7 +111,7 @@ impl Profile {
 type Path = Vec<Step>;
 
 #[derive(Debug, Clone)]
-enum Step {
+pub(super) enum Step {
     Key(&'static str),
     Index(usize),
 }
@@ -165,8 +167,12 @@ struct ProfileFields {
     ignore: Texts,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     time: Option<TimeFields>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    payload: Option<PayloadField>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     metric: Vec<MetricFields>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    field: Vec<FieldFields>,
 }
 
 /// A list of texts, or its only member.
@@ -253,15 +259,15 @@ enum SentinelField {
 
 /// Collects what is wrong.
 #[derive(Default)]
-struct Problems(Vec<Found>);
+pub(super) struct Problems(Vec<Found>);
 
 impl Problems {
-    fn add(&mut self, path: &[Step], text: impl Into<String>) {
+    pub(super) fn add(&mut self, path: &[Step], text: impl Into<String>) {
         self.0.push(Found { path: path.to_vec(), text: text.into() });
     }
 
     /// What came out, if anything did; notes what is wrong otherwise.
-    fn take<T, E: fmt::Display>(&mut self, path: &[Step], outcome: Result<T, E>) -> Option<T> {
+    pub(super) fn take<T, E: fmt::Display>(&mut self, path: &[Step], outcome: Result<T, E>) -> Option<T> {
         outcome.map_err(|error| self.add(path, error.to_string())).ok()
     }
 
@@ -324,6 +330,11 @@ fn check(fields: ProfileFields) -> Result<Profile, Vec<Found>> {
         .filter_map(|(index, metric)| check_metric(index, metric, &mut problems))
         .map(Arc::new)
         .collect();
+    if fields.field.len() > MAX_ENTRIES {
+        problems.add(&[Step::Key("field")], format!("there are more than {MAX_ENTRIES} fields"));
+    }
+    let layout = check_layout(fields.payload, &fields.field, &mut problems);
+    check_format(fields.format, layout.as_ref(), &mut problems);
     let document = problems.take(&[], serde_json::to_string(&fields)).unwrap_or_default();
     if document.len() > MAX_PROFILE_BYTES {
         problems.add(&[], format!("the profile has more than {MAX_PROFILE_BYTES} bytes"));
@@ -342,6 +353,7 @@ fn check(fields: ProfileFields) -> Result<Profile, Vec<Found>> {
         time,
         numbers_as_text: fields.numbers_as_text,
         metrics,
+        layout,
         documents,
         ignore,
         document,
@@ -355,6 +367,23 @@ fn check_name(name: &str, problems: &mut Problems) {
             &[Step::Key("name")],
             format!("`name` has 1 to {MAX_PROFILE_NAME_BYTES} lower-case letters, digits, - and _"),
         );
+    }
+}
+
+/// Whether a layout and the format go together.
+fn check_format(format: Option<Format>, layout: Option<&Layout>, problems: &mut Problems) {
+    let path = [Step::Key("format")];
+    match (format, layout) {
+        (Some(Format::Bytes), None) => {
+            problems.add(&path, "bytes are read by `payload` or `[[field]]`, and there is neither");
+        }
+        (Some(Format::Bytes), Some(layout)) if has_ports(layout) => {
+            problems.add(&path, "only uplinks of the format lorawan have a `port`");
+        }
+        (None | Some(Format::Bytes | Format::Lorawan), _) | (_, None) => {}
+        (Some(_), Some(_)) => {
+            problems.add(&path, "`payload` and `[[field]]` are for the formats bytes and lorawan");
+        }
     }
 }
 
