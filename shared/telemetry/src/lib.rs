@@ -69,3 +69,8 @@ pub use scalar::Scalar;
 pub use span::{Run, RunReading, Span, SpanError, SpanItem, StoredSpan, pack, standing};
 pub use time::Micros;
 pub use topic::{ClientId, IdentityRules, TopicFilter, TopicFilterError};
+
+/// The README's table of quantities and units, in Markdown.
+pub fn units_markdown_table() -> String {
+    unit::markdown_table()
+}

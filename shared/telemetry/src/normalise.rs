@@ -107,7 +107,7 @@ fn measure(
     }
     let mut quantity = name.quantity;
     if let Some((text, dialect)) = unit {
-        let known = units.get(text, *dialect);
+        let known = units.get(text, *dialect, name.quantity);
         if rule.is_some() && name.unit.is_some() && known.quantity != name.quantity {
             return Err(Reject::Unit);
         }

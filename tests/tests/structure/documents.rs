@@ -9,9 +9,11 @@ const DOCUMENTS: [&str; 2] = ["README.md", "ARCHITECTURE.md"];
 #[test]
 fn the_readme_has_the_tables_of_the_code() {
     let readme = read("README.md");
-    for (name, table) in
-        [("configuration", cloud::config::markdown_table()), ("schema", lake::schema::markdown_table())]
-    {
+    for (name, table) in [
+        ("configuration", cloud::config::markdown_table()),
+        ("schema", lake::schema::markdown_table()),
+        ("units", telemetry::units_markdown_table()),
+    ] {
         let (_, rest) = readme.split_once(&format!("<!-- {name} -->")).expect("a place for the table");
         let (found, _) = rest.split_once(&format!("<!-- /{name} -->")).expect("an end of the table");
         assert_eq!(found.trim(), table.trim(), "paste the right side into README.md");

@@ -12,10 +12,10 @@
 //!     name = "temperature"
 //!     unit = "degF"
 //!     range = [-60, 120]
-//!     deadband = 0.5
+//!     deadband = 0.9
 //!     "#,
 //! )?;
-//! assert_eq!(profile.deadband("temperature"), Some(0.5 / 1.8));
+//! assert_eq!(profile.deadband("temperature"), Some(0.5));
 //! # Ok::<(), telemetry::ProfileError>(())
 //! ```
 

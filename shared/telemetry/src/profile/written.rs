@@ -450,9 +450,11 @@ fn check_metric(index: usize, fields: &MetricFields, problems: &mut Problems) ->
         unit_from: fields.unit_from.as_deref().map(dotted),
         scale: fields.scale.unwrap_or(1.0),
         offset: fields.offset.unwrap_or(0.0),
-        range: fields.range.map(|[low, high]| (low * factor + zero, high * factor + zero)),
+        range: fields
+            .range
+            .map(|[low, high]| (unit::rounded(low * factor + zero), unit::rounded(high * factor + zero))),
         sentinels,
-        deadband: fields.deadband.map(|deadband| deadband * factor.abs()),
+        deadband: fields.deadband.map(|deadband| unit::rounded(deadband * factor.abs())),
     })
 }
 

@@ -260,7 +260,7 @@ interval = "1m"
 # 3 values
 [[metric]]
 from = "flow"
-# unit = "…"
+# unit = "…" # of volume flow
 # range = [-3, 12.5]
 
 # 2 names, 6 values
