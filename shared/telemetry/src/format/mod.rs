@@ -1,6 +1,9 @@
 //! The formats that devices send: each becomes the same samples.
 
+pub(crate) mod cbor;
+pub(crate) mod items;
 pub(crate) mod json;
+pub(crate) mod msgpack;
 mod records;
 mod senml;
 pub(crate) mod shape;
@@ -21,6 +24,10 @@ pub enum Format {
     Json,
     /// SenML (RFC 8428), in JSON.
     Senml,
+    /// CBOR, in the shapes of JSON.
+    Cbor,
+    /// MessagePack, in the shapes of JSON.
+    MsgPack,
 }
 
 /// What a format's decoder works with.
@@ -40,6 +47,10 @@ impl Format {
         match media_type.to_ascii_lowercase().as_str() {
             "application/json" | "text/json" => Some(Self::Json),
             "application/senml+json" => Some(Self::Senml),
+            "application/cbor" => Some(Self::Cbor),
+            "application/msgpack" | "application/vnd.msgpack" | "application/x-msgpack" => {
+                Some(Self::MsgPack)
+            }
             _ => None,
         }
     }
@@ -49,13 +60,21 @@ impl Format {
         match level {
             "json" => Some(Self::Json),
             "senml" => Some(Self::Senml),
+            "cbor" => Some(Self::Cbor),
+            "msgpack" => Some(Self::MsgPack),
             _ => None,
         }
     }
 
     /// The format that a payload's bytes show. Only those are told that no other payload is mistaken for.
     pub(crate) fn of_bytes(bytes: &[u8]) -> Self {
-        if senml::is_json_pack(bytes) { Self::Senml } else { Self::Json }
+        if senml::is_json_pack(bytes) {
+            Self::Senml
+        } else if cbor::is_probable(bytes) {
+            Self::Cbor
+        } else {
+            Self::Json
+        }
     }
 
     /// Reads `bytes` into `payload`, whose previous content is dropped.
@@ -72,6 +91,8 @@ impl Format {
         match self {
             Self::Json => json::decode(bytes, context, payload)?,
             Self::Senml => senml::decode_json(bytes, context, payload)?,
+            Self::Cbor => cbor::decode(bytes, context, payload)?,
+            Self::MsgPack => msgpack::decode(bytes, context, payload)?,
         }
         if payload.samples.is_empty() { Err(Reject::NoValue) } else { Ok(()) }
     }
