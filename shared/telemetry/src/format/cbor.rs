@@ -1,14 +1,15 @@
 //! CBOR payloads (RFC 8949): the shapes of JSON, and beside them byte strings (as base64 text), names that are
-//! integers, and the tags for times (0, 1) and large integers (2, 3). Other tags are passed over: what they say of an
+//! integers, and the tags for times (0, 1), large integers (2, 3) and decimal fractions (4). Other tags are passed over: what they say of an
 //! item, such as that a text is an address, makes it no other value.
 
 use std::borrow::Cow;
 
 use minicbor::data::Type;
 use minicbor::decode::{Decoder, Error};
+use serde::de::DeserializeSeed;
 
 use super::Context;
-use super::items::{self, Item, Items};
+use super::items::{self, Document, Item, Items};
 use crate::reject::Reject;
 use crate::sample::Payload;
 use crate::time::Micros;
@@ -19,6 +20,7 @@ mod tag {
     pub(super) const EPOCH_TIME: u64 = 1;
     pub(super) const BIG_POSITIVE: u64 = 2;
     pub(super) const BIG_NEGATIVE: u64 = 3;
+    pub(super) const DECIMAL_FRACTION: u64 = 4;
 }
 
 /// The tag that says that what follows is CBOR, as bytes (RFC 8949, 3.4.6).
@@ -35,6 +37,16 @@ pub(crate) fn decode(bytes: &[u8], context: &mut Context<'_>, payload: &mut Payl
     items::decode(CborItems(Decoder::new(bytes)), bytes.len(), context, payload)
 }
 
+/// Reads a CBOR document.
+pub(super) fn read<'de, T: DeserializeSeed<'de>>(bytes: &'de [u8], seed: T) -> Result<T::Value, Reject> {
+    items::read(CborItems(Decoder::new(bytes)), bytes.len(), seed)
+}
+
+/// A CBOR document of which not all may be read.
+pub(super) fn document(bytes: &[u8]) -> Document<impl Items<'_>> {
+    Document::new(CborItems(Decoder::new(bytes)))
+}
+
 /// The items of a CBOR document.
 struct CborItems<'de>(Decoder<'de>);
 
@@ -48,6 +60,7 @@ impl<'de> Items<'de> for CborItems<'de> {
                 tag::BIG_POSITIVE => return Ok(Item::Integer(self.magnitude()?)),
                 // RFC 8949, 3.4.3: the number is -1 - n.
                 tag::BIG_NEGATIVE => return Ok(Item::Integer(-1 - self.magnitude()?)),
+                tag::DECIMAL_FRACTION => return self.decimal_fraction(),
                 _ => {}
             }
         }
@@ -139,6 +152,17 @@ impl<'de> CborItems<'de> {
         };
         let at = at.map(Micros).filter(|at| at.has_date());
         at.map(Item::Time).ok_or_else(|| self.malformed("a tagged time is none"))
+    }
+
+    /// A list of an exponent of ten and the integer that is multiplied by that power (RFC 8949, 3.4.4).
+    fn decimal_fraction(&mut self) -> Result<Item<'de>, Reject> {
+        let parts = (self.untagged()?, self.untagged()?, self.untagged()?);
+        let (Item::List(Some(2)), Item::Integer(exponent), Item::Integer(mantissa)) = parts else {
+            return Err(self.malformed("a decimal fraction is no list of two integers"));
+        };
+        // As text, so that it is rounded once.
+        let number = format!("{mantissa}e{exponent}").parse().ok().filter(|number: &f64| number.is_finite());
+        number.map(Item::Double).ok_or(Reject::NumberRange)
     }
 
     /// The number that a byte string is, its most significant byte first.

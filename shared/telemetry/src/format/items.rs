@@ -57,19 +57,29 @@ pub(super) fn decode<'de>(
     context: &mut Context<'_>,
     payload: &mut Payload,
 ) -> Result<(), Reject> {
+    let mut shape = Shape::new(context, payload);
+    let outcome = read(items, length, Node::payload(&mut shape));
+    match shape.finish() {
+        Some(reject) => Err(reject),
+        None => outcome,
+    }
+}
+
+/// Reads one document, of so many bytes.
+pub(super) fn read<'de, T: DeserializeSeed<'de>>(
+    items: impl Items<'de>,
+    length: usize,
+    seed: T,
+) -> Result<T::Value, Reject> {
     if length == 0 {
         return Err(Reject::Empty);
     }
-    let mut document = Document { items, depth: 0 };
-    let mut shape = Shape::new(context, payload);
-    let outcome = Node::payload(&mut shape).deserialize(&mut document);
-    match (outcome, shape.finish()) {
-        (Ok(()), None) if document.items.position() < length => {
-            Err(document.items.malformed("more bytes follow the document"))
-        }
-        (Ok(()), None) => Ok(()),
-        (_, Some(reject)) | (Err(Failure(reject)), None) => Err(reject),
+    let mut document = Document::new(items);
+    let value = seed.deserialize(&mut document).map_err(|Failure(reject)| reject)?;
+    if document.items.position() < length {
+        return Err(document.items.malformed("more bytes follow the document"));
     }
+    Ok(value)
 }
 
 /// Why reading stopped, as serde hands it through.
@@ -103,6 +113,10 @@ pub(crate) struct Document<I> {
 }
 
 impl<'de, I: Items<'de>> Document<I> {
+    pub(super) fn new(items: I) -> Self {
+        Self { items, depth: 0 }
+    }
+
     /// Runs `read` one level deeper. Visitors bound the depth of what they look at; this bounds what they pass over.
     fn nested<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, Failure>) -> Result<T, Failure> {
         if self.depth > MAX_DEPTH {

@@ -22,7 +22,7 @@ use crate::sample::Payload;
 pub enum Format {
     /// JSON, in the shapes that devices send.
     Json,
-    /// SenML (RFC 8428), in JSON.
+    /// SenML (RFC 8428), in JSON or CBOR.
     Senml,
     /// CBOR, in the shapes of JSON.
     Cbor,
@@ -46,7 +46,7 @@ impl Format {
         let media_type = content_type.split(';').next().unwrap_or_default().trim();
         match media_type.to_ascii_lowercase().as_str() {
             "application/json" | "text/json" => Some(Self::Json),
-            "application/senml+json" => Some(Self::Senml),
+            "application/senml+json" | "application/senml+cbor" => Some(Self::Senml),
             "application/cbor" => Some(Self::Cbor),
             "application/msgpack" | "application/vnd.msgpack" | "application/x-msgpack" => {
                 Some(Self::MsgPack)
@@ -68,7 +68,7 @@ impl Format {
 
     /// The format that a payload's bytes show. Only those are told that no other payload is mistaken for.
     pub(crate) fn of_bytes(bytes: &[u8]) -> Self {
-        if senml::is_json_pack(bytes) {
+        if senml::is_pack(bytes) {
             Self::Senml
         } else if cbor::is_probable(bytes) {
             Self::Cbor
@@ -90,7 +90,7 @@ impl Format {
         payload.clear();
         match self {
             Self::Json => json::decode(bytes, context, payload)?,
-            Self::Senml => senml::decode_json(bytes, context, payload)?,
+            Self::Senml => senml::decode(bytes, context, payload)?,
             Self::Cbor => cbor::decode(bytes, context, payload)?,
             Self::MsgPack => msgpack::decode(bytes, context, payload)?,
         }
