@@ -33,7 +33,7 @@ lake-interop: setup  ## let Spark read the lake, on a local cloud of its own (40
 bench: tools  ## measure
 	@infra/local/install.sh lake
 	@cargo build --release --package ingest --package archive --package compact
-	@cargo bench --package telemetry --bench messages
+	@cargo bench --package telemetry --bench messages --bench uplinks
 	@cargo run --release --quiet --package tests --bin whole_function
 	@cargo bench --package alert --bench evaluate
 	@cargo bench --package alert --bench anomaly

@@ -11,7 +11,9 @@
 )]
 
 use std::borrow::Cow;
+use std::convert::Infallible;
 use std::fmt;
+use std::io::Write as _;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
@@ -71,20 +73,71 @@ fn senml_payloads() -> Vec<String> {
         .collect()
 }
 
+/// The same records with the integer labels of CBOR.
+fn senml_cbor(number: usize) -> Result<Vec<u8>, minicbor::encode::Error<Infallible>> {
+    let time = 1_700_000_000.0 + (number / DEVICES) as f64 * 10.0 + (number % DEVICES) as f64 / 1_000.0;
+    let values = [
+        ("temperature", "Cel", 20.0 + number as f64 / 1_000.0),
+        ("humidity", "%RH", 40.0 + (number % 100) as f64 / 10.0),
+        ("pressure", "Pa", 101_325.0 + number as f64),
+        ("battery", "V", 3.7 - number as f64 / 10_000.0),
+    ];
+    let mut encoder = minicbor::Encoder::new(Vec::new());
+    encoder.array(values.len() as u64 + 1)?;
+    encoder.map(2)?.i8(-2)?.str("urn:dev:ow:10e2073a01080063:")?.i8(-3)?.f64(time)?;
+    for (name, unit, value) in values {
+        encoder.map(3)?.i8(0)?.str(name)?.i8(1)?.str(unit)?.i8(2)?.f64(value)?;
+    }
+    Ok(encoder.into_writer())
+}
+
+/// The JSON documents in CBOR.
+fn cbor(document: &str) -> Vec<u8> {
+    let document: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(document).expect("made above");
+    let mut encoder = minicbor::Encoder::new(Vec::new());
+    encoder.map(document.len() as u64).expect("to memory");
+    for (name, value) in &document {
+        encoder.str(name).expect("to memory");
+        match (value.as_u64(), value.as_f64()) {
+            (Some(number), _) => drop(encoder.u64(number).map(drop)),
+            (None, Some(number)) => drop(encoder.f64(number).map(drop)),
+            (None, None) => drop(encoder.null().map(drop)),
+        }
+    }
+    encoder.into_writer()
+}
+
+/// The JSON documents in MessagePack.
+fn msgpack(document: &str) -> Vec<u8> {
+    let document: serde_json::Value = serde_json::from_str(document).expect("made above");
+    rmp_serde::to_vec(&document).expect("to memory")
+}
+
+fn gzip(document: &str) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(document.as_bytes()).expect("to memory");
+    encoder.finish().expect("to memory")
+}
+
 fn records() -> Vec<String> {
     records_of(&payloads())
 }
 
-fn records_of(payloads: &[String]) -> Vec<String> {
-    let record = |(number, payload): (usize, &String)| {
+fn records_of(payloads: &[impl AsRef<[u8]>]) -> Vec<String> {
+    records_on("state", payloads)
+}
+
+fn records_on(stream: &str, payloads: &[impl AsRef<[u8]>]) -> Vec<String> {
+    let record = |(number, payload): (usize, _)| {
         let device = number % DEVICES;
         format!(
-            r#"{{"payload":"{}","topic":"dt/plant-1/device-{device:04}/state","client":"device-{device:04}","principal":"a3b1c0d1e2f3a3b1c0d1e2f3a3b1c0d1e2f3a3b1c0d1e2f3a3b1c0d1e2f3abcd","received":{},"trace":"b5e0c1f0-1a2b-3c4d-5e6f-7a8b9c{number:06}"}}"#,
+            r#"{{"payload":"{}","topic":"dt/plant-1/device-{device:04}/{stream}","client":"device-{device:04}","principal":"a3b1c0d1e2f3a3b1c0d1e2f3a3b1c0d1e2f3a3b1c0d1e2f3a3b1c0d1e2f3abcd","received":{},"trace":"b5e0c1f0-1a2b-3c4d-5e6f-7a8b9c{number:06}"}}"#,
             base64_simd::STANDARD.encode_to_string(payload),
             1_700_000_000_250_u64 + (number / DEVICES) as u64 * 10_000,
         )
     };
-    payloads.iter().enumerate().map(record).collect()
+    payloads.iter().map(AsRef::as_ref).enumerate().map(record).collect()
 }
 
 fn decode_all(decoder: &mut Decoder, records: &[String]) -> Vec<Reading> {
@@ -124,6 +177,31 @@ fn part_decode(bencher: Bencher<'_, '_>) {
 #[divan::bench(counters = [ItemsCount::new(MESSAGES)])]
 fn part_decode_senml(bencher: Bencher<'_, '_>) {
     let records = records_of(&senml_payloads());
+    let mut decoder = Decoder::default();
+    bencher.bench_local(move || decode_all(&mut decoder, &records));
+}
+
+/// As `part_decode_senml`, in CBOR.
+#[divan::bench(counters = [ItemsCount::new(MESSAGES)])]
+fn part_decode_senml_cbor(bencher: Bencher<'_, '_>) {
+    let payloads: Vec<_> =
+        (0..MESSAGES).map(|number| senml_cbor(number).expect("written to memory")).collect();
+    let records = records_of(&payloads);
+    let mut decoder = Decoder::default();
+    bencher.bench_local(move || decode_all(&mut decoder, &records));
+}
+
+/// As `part_decode`, of the same documents written otherwise.
+#[divan::bench(counters = [ItemsCount::new(MESSAGES)], args = ["cbor", "msgpack", "json, gzip"])]
+fn part_decode_as(bencher: Bencher<'_, '_>, format: &str) {
+    let write = match format {
+        "cbor" => cbor,
+        "msgpack" => msgpack,
+        _ => gzip,
+    };
+    let payloads: Vec<_> = payloads().iter().map(|document| write(document)).collect();
+    println!("{format}: {} bytes", payloads[0].len());
+    let records = records_on(if format == "msgpack" { "msgpack" } else { "state" }, &payloads);
     let mut decoder = Decoder::default();
     bencher.bench_local(move || decode_all(&mut decoder, &records));
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 use crate::clock::{Clock, TimePolicy};
+use crate::compression::Expander;
 use crate::envelope::Envelope;
 use crate::format::{Context, Format};
 use crate::interner::Interner;
@@ -66,6 +67,8 @@ pub struct Decoder {
     devices: Interner,
     payload: Payload,
     bytes: Vec<u8>,
+    expander: Expander,
+    expanded: Vec<u8>,
     device: String,
 }
 
@@ -113,12 +116,14 @@ impl Decoder {
         if self.bytes.len() > MAX_PAYLOAD_BYTES {
             return Err(Reject::TooLarge(self.bytes.len()));
         }
+        let is_expanded = self.expander.expand(&self.bytes, &mut self.expanded)?;
+        let bytes = if is_expanded { &self.expanded } else { &self.bytes };
         let profile = route.profile.and_then(|place| self.profiles.at(place)).map(|profile| &**profile);
         let format = profile
             .and_then(|profile| profile.format)
             .or_else(|| Format::of_content_type(envelope.content_type.as_deref()?))
             .or(route.format)
-            .unwrap_or_else(|| Format::of_bytes(&self.bytes));
+            .unwrap_or_else(|| Format::of_bytes(bytes));
         let clock = Clock {
             received: envelope.received,
             trace: envelope.trace.as_deref(),
@@ -130,7 +135,7 @@ impl Decoder {
             self.names.resize_with(names_at + 1, Names::default);
         }
         let mut context = Context { names: &mut self.names[names_at], profile, clock: &clock };
-        format.decode(&self.bytes, &mut context, &mut self.payload)?;
+        format.decode(bytes, &mut context, &mut self.payload)?;
 
         let (devices, id) = (&mut self.devices, &mut self.device);
         let mut device_of = |name: &str| {

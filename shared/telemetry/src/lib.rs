@@ -27,6 +27,7 @@
 
 pub mod attribute;
 mod clock;
+mod compression;
 mod decoder;
 mod device;
 mod device_pattern;

@@ -7,6 +7,10 @@
 /// (AWS IoT Core quotas, "Maximum message payload size"). Kinesis, SQS and Kafka would allow more.
 pub const MAX_PAYLOAD_BYTES: usize = 128 * 1024;
 
+/// Longest payload after expansion, in bytes, of one that was compressed. Telemetry is seldom packed tighter than 8 to
+/// 1, while 128 KiB of zeros could fill the memory of a function several times over.
+pub const MAX_EXPANDED_BYTES: usize = 1024 * 1024;
+
 /// Longest site, device or stream, in bytes: the longest name of an AWS IoT thing.
 pub const MAX_TOPIC_LEVEL_BYTES: usize = 128;
 

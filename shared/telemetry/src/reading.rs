@@ -80,6 +80,16 @@ impl Value {
         Some((Self::Text(Arc::from(word)), Quality::Bad))
     }
 
+    /// As [`Value::from_any_f64`], for numbers of 32 bits: the shortest decimal that is this number in 32 bits, so that
+    /// what a device measured as `22.1` is `22.1`, and not what 64 bits show of the rounding, `22.100000381469727`.
+    /// Numbers without a fraction are exact as they are.
+    pub(crate) fn from_any_f32(number: f32) -> Option<(Self, Quality)> {
+        let double = f64::from(number);
+        let has_fraction = number.is_finite() && number.fract() != 0.0;
+        let shortest = has_fraction.then(|| zmij::Buffer::new().format_finite(number).parse().ok());
+        Self::from_any_f64(shortest.flatten().unwrap_or(double))
+    }
+
     /// A total order, used where two values claim one identity and nothing else decides.
     pub fn canonical_cmp(&self, other: &Self) -> Ordering {
         let rank = |value: &Self| match value {
@@ -306,6 +316,23 @@ mod tests {
         check(1e-131, None);
         check(f64::NAN, None);
         check(f64::NEG_INFINITY, None);
+    }
+
+    #[test]
+    fn a_float_of_32_bits_is_its_shortest_decimal() {
+        let check = |number: f32, expected: Value| {
+            assert_eq!(Value::from_any_f32(number), Some((expected, Quality::Good)), "{number}");
+        };
+        check(22.1, Value::Float(22.1));
+        check(-0.007, Value::Float(-0.007));
+        check(1e-20, Value::Float(1e-20));
+        check(22.0, Value::Integer(22));
+        check(-0.0, Value::Integer(0));
+        check(16_777_216.0, Value::Integer(16_777_216));
+        check(123_456_792.0, Value::Integer(123_456_792));
+        let text = |text: &str| Some((Value::Text(text.into()), Quality::Bad));
+        assert_eq!(Value::from_any_f32(f32::NAN), text("NaN"));
+        assert_eq!(Value::from_any_f32(f32::NEG_INFINITY), text("-Infinity"));
     }
 
     #[test]

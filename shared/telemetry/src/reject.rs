@@ -3,7 +3,8 @@
 use thiserror::Error;
 
 use crate::limits::{
-    MAX_DEPTH, MAX_NAME_BYTES, MAX_PAYLOAD_BYTES, MAX_SAMPLES, MAX_TEXT_BYTES, MAX_TOPIC_LEVEL_BYTES,
+    MAX_DEPTH, MAX_EXPANDED_BYTES, MAX_NAME_BYTES, MAX_PAYLOAD_BYTES, MAX_SAMPLES, MAX_TEXT_BYTES,
+    MAX_TOPIC_LEVEL_BYTES,
 };
 
 /// The reason that a message is kept in quarantine. Its text is for the person who looks there;
@@ -49,7 +50,7 @@ pub enum Reject {
     #[error("the payload is not JSON: byte {0} is not UTF-8")]
     NotUtf8(usize),
     /// The text stops in the middle.
-    #[error("the payload is cut short: its JSON does not end")]
+    #[error("the payload is cut short: its document does not end")]
     CutShort,
     /// `NaN` or `Infinity`.
     #[error("the payload has NaN or Infinity at line {line}, column {column}; JSON has no such numbers")]
@@ -93,6 +94,28 @@ pub enum Reject {
     /// Bytes that end too early.
     #[error("the payload is cut short: its bytes end within the value at byte {0}")]
     ShortBytes(usize),
+    /// Bytes that are not CBOR.
+    #[error("the payload is not CBOR: {what} before byte {at}")]
+    NotCbor {
+        /// What was found.
+        what: &'static str,
+        /// How many bytes had been read.
+        at: usize,
+    },
+    /// Bytes that are not MessagePack.
+    #[error("the payload is not MessagePack: {what} before byte {at}")]
+    NotMsgPack {
+        /// What was found.
+        what: &'static str,
+        /// How many bytes had been read.
+        at: usize,
+    },
+    /// Compressed, and damaged.
+    #[error("the payload is {0} that is damaged, cut short, or followed by other bytes")]
+    Compressed(&'static str),
+    /// Compressed, and too large.
+    #[error("the payload is compressed, and expands to more than {MAX_EXPANDED_BYTES} bytes")]
+    Expansion,
     /// A JSON value that has no names.
     #[error("the payload is {0}; an object with names, or an array of such objects, was expected")]
     Shape(&'static str),
@@ -141,10 +164,14 @@ impl Reject {
             Self::NotUplink(_) => "not_uplink",
             Self::NoLayout(_) => "no_layout",
             Self::NotLpp(_) => "not_lpp",
+            Self::NotCbor { .. } => "not_cbor",
+            Self::NotMsgPack { .. } => "not_msgpack",
+            Self::Compressed(_) => "compressed",
             Self::Shape(_) => "shape",
             Self::TimeRange => "time",
             Self::Unit => "unit",
             Self::TooLarge(_)
+            | Self::Expansion
             | Self::Depth
             | Self::Samples
             | Self::EmptyName

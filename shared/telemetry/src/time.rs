@@ -75,6 +75,11 @@ impl Micros {
         Some(Self(timestamp.as_microsecond()))
     }
 
+    /// Whether a calendar of four-digit years has it.
+    pub(crate) fn has_date(self) -> bool {
+        Timestamp::from_microsecond(self.0).is_ok()
+    }
+
     /// Whether it lies between 2000 and 2100.
     pub fn is_plausible(self) -> bool {
         (EARLIEST..LATEST).contains(&self)

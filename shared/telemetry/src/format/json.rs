@@ -1,6 +1,6 @@
 //! JSON payloads. Their shapes are those of every format that is made of maps and lists ([`shape`](super::shape)).
 
-use serde::de::DeserializeSeed as _;
+use serde::de::DeserializeSeed;
 
 use super::Context;
 use super::shape::{Node, Shape};
@@ -9,27 +9,24 @@ use crate::sample::Payload;
 
 /// Adds the samples of a JSON text to `payload`.
 pub(crate) fn decode(bytes: &[u8], context: &mut Context<'_>, payload: &mut Payload) -> Result<(), Reject> {
-    decode_text(text(bytes)?, context, payload)
-}
-
-/// As [`decode`], for what is known to be text.
-pub(super) fn decode_text(
-    text: &str,
-    context: &mut Context<'_>,
-    payload: &mut Payload,
-) -> Result<(), Reject> {
     let mut shape = Shape::new(context, payload);
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    let outcome = Node::payload(&mut shape).deserialize(&mut deserializer).and_then(|()| deserializer.end());
-    match (outcome, shape.finish()) {
-        (Ok(()), None) => Ok(()),
-        (_, Some(reject)) => Err(reject),
-        (Err(error), None) => Err(explain(&error, text)),
+    let outcome = read(bytes, Node::payload(&mut shape));
+    match shape.finish() {
+        Some(reject) => Err(reject),
+        None => outcome,
     }
 }
 
+/// Reads a JSON document.
+pub(super) fn read<'de, T: DeserializeSeed<'de>>(bytes: &'de [u8], seed: T) -> Result<T::Value, Reject> {
+    let text = text(bytes)?;
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let outcome = seed.deserialize(&mut deserializer);
+    outcome.and_then(|value| deserializer.end().map(|()| value)).map_err(|error| explain(&error, text))
+}
+
 /// The text of a JSON document.
-pub(super) fn text(bytes: &[u8]) -> Result<&str, Reject> {
+fn text(bytes: &[u8]) -> Result<&str, Reject> {
     let text = std::str::from_utf8(bytes).map_err(|error| Reject::NotUtf8(error.valid_up_to()))?;
     // Byte order marks and C's closing zero bytes are what editors and firmware add, not content.
     let text = text.trim_start_matches('\u{feff}').trim_end_matches('\0');

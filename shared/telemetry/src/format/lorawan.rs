@@ -80,7 +80,7 @@ impl Uplink<'_> {
     /// The samples that the device has sent; none if it has sent nothing.
     fn read_values(&self, context: &mut Context<'_>, payload: &mut Payload) -> Result<(), Reject> {
         if let Some(decoded) = self.decoded.as_deref().filter(|decoded| !decoded.trim_ascii().is_empty()) {
-            json::decode_text(decoded, context, payload)?;
+            json::decode(decoded.as_bytes(), context, payload)?;
         }
         let base64 = self.bytes.as_deref().unwrap_or_default();
         if !payload.samples.is_empty() || base64.is_empty() {

@@ -1,9 +1,12 @@
 //! The formats that devices send: each becomes the same samples.
 
+pub(crate) mod cbor;
+pub(crate) mod items;
 pub(crate) mod json;
 mod layout;
 mod lorawan;
 mod lpp;
+pub(crate) mod msgpack;
 mod records;
 mod senml;
 pub(crate) mod shape;
@@ -22,12 +25,16 @@ use crate::sample::Payload;
 pub enum Format {
     /// JSON, in the shapes that devices send.
     Json,
-    /// SenML (RFC 8428), in JSON.
+    /// SenML (RFC 8428), in JSON or CBOR.
     Senml,
     /// LoRaWAN uplinks, as network servers wrap them.
     Lorawan,
     /// Bare bytes, which the profile knows how to read.
     Bytes,
+    /// CBOR, in the shapes of JSON.
+    Cbor,
+    /// MessagePack, in the shapes of JSON.
+    MsgPack,
 }
 
 /// What a format's decoder works with.
@@ -46,7 +53,11 @@ impl Format {
         let media_type = content_type.split(';').next().unwrap_or_default().trim();
         match media_type.to_ascii_lowercase().as_str() {
             "application/json" | "text/json" => Some(Self::Json),
-            "application/senml+json" => Some(Self::Senml),
+            "application/senml+json" | "application/senml+cbor" => Some(Self::Senml),
+            "application/cbor" => Some(Self::Cbor),
+            "application/msgpack" | "application/vnd.msgpack" | "application/x-msgpack" => {
+                Some(Self::MsgPack)
+            }
             _ => None,
         }
     }
@@ -58,13 +69,21 @@ impl Format {
             "senml" => Some(Self::Senml),
             "lorawan" => Some(Self::Lorawan),
             "bytes" => Some(Self::Bytes),
+            "cbor" => Some(Self::Cbor),
+            "msgpack" => Some(Self::MsgPack),
             _ => None,
         }
     }
 
     /// The format that a payload's bytes show. Only those are told that no other payload is mistaken for.
     pub(crate) fn of_bytes(bytes: &[u8]) -> Self {
-        if senml::is_json_pack(bytes) { Self::Senml } else { Self::Json }
+        if senml::is_pack(bytes) {
+            Self::Senml
+        } else if cbor::is_probable(bytes) {
+            Self::Cbor
+        } else {
+            Self::Json
+        }
     }
 
     /// Reads `bytes` into `payload`, whose previous content is dropped.
@@ -80,9 +99,11 @@ impl Format {
         payload.clear();
         match self {
             Self::Json => json::decode(bytes, context, payload)?,
-            Self::Senml => senml::decode_json(bytes, context, payload)?,
             Self::Lorawan => lorawan::decode(bytes, context, payload)?,
             Self::Bytes => layout::decode(bytes, None, context, payload)?,
+            Self::Senml => senml::decode(bytes, context, payload)?,
+            Self::Cbor => cbor::decode(bytes, context, payload)?,
+            Self::MsgPack => msgpack::decode(bytes, context, payload)?,
         }
         if payload.samples.is_empty() { Err(Reject::NoValue) } else { Ok(()) }
     }

@@ -23,6 +23,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use serde::Deserialize as _;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use super::{Context, json, records};
@@ -32,10 +33,14 @@ use crate::profile::Gateway;
 use crate::reading::{Quality, Value};
 use crate::reject::Reject;
 use crate::sample::{Payload, Sample, SentTime};
+use crate::time::Micros;
 use crate::topic::check_name;
 
 /// The member whose object holds a record's samples beside its time.
 const VALUES: &str = "values";
+
+/// The rank of a time that no name says is one.
+const TAGGED: usize = usize::MAX;
 
 /// A document while it is read.
 pub(crate) struct Shape<'s, 'c> {
@@ -51,13 +56,25 @@ pub(crate) struct Shape<'s, 'c> {
     profile_time: Option<SentTime>,
     /// Why decoding stopped, where it was not the parser that stopped it: serde's errors carry text only.
     reject: Option<Reject>,
+    /// The place of the last sample whose value the format says is a time.
+    tagged_time: Option<usize>,
 }
 
 impl<'s, 'c> Shape<'s, 'c> {
     pub(crate) fn new(context: &'s mut Context<'c>, payload: &'s mut Payload) -> Self {
         let mut path = std::mem::take(&mut payload.path);
         path.clear();
-        Self { context, payload, path, depth: 0, record: 0, device: None, profile_time: None, reject: None }
+        Self {
+            context,
+            payload,
+            path,
+            depth: 0,
+            record: 0,
+            device: None,
+            profile_time: None,
+            reject: None,
+            tagged_time: None,
+        }
     }
 
     /// Ends the document; why it was refused, where it was not the parser that did.
@@ -133,6 +150,13 @@ impl<'s, 'c> Shape<'s, 'c> {
         self.push_named(name, Value::Text(Arc::from(text)), Quality::Good)
     }
 
+    /// A value of which the format itself says that it is a time. It is the record's, if none has a better name; else
+    /// it stays a sample, as text.
+    fn push_time<E: Error>(&mut self, at: Micros) -> Result<(), E> {
+        self.tagged_time = Some(self.payload.samples.len());
+        self.push_sample(Value::Text(Arc::from(at.to_string())), Quality::Good)
+    }
+
     /// Reads a text that is a JSON document itself.
     fn read_document<E: Error>(&mut self, text: &str, place: Place) -> Result<(), E> {
         self.enter()?;
@@ -163,7 +187,11 @@ impl<'s, 'c> Shape<'s, 'c> {
             // A scalar's sample has just this name; that of an object with one member has a longer one.
             let role = match &self.payload.samples[before..] {
                 [one] if one.name.sent.len() == self.path.len() && one.name.last_level == level_at => {
-                    one.name.role
+                    match one.name.role {
+                        Some(Role::Time(rank)) => Some(Role::Time(rank)),
+                        _ if self.tagged_time == Some(before) => Some(Role::Time(TAGGED)),
+                        role => role,
+                    }
                 }
                 [first, ..] if is_first_of_list(&first.name.sent, self.path.len()) => {
                     self.note_times(before, object, &mut record);
@@ -473,6 +501,18 @@ impl<'de> Visitor<'de> for Node<'_, '_, '_> {
         self.shape.push_sample(Value::Integer(number.into()), Quality::Good)
     }
 
+    fn visit_i128<E: Error>(self, number: i128) -> Result<(), E> {
+        #[expect(clippy::cast_precision_loss, reason = "what 64 bits cannot hold is a float, as in JSON")]
+        self.visit_f64(number as f64)
+    }
+
+    fn visit_f32<E: Error>(self, number: f32) -> Result<(), E> {
+        match Value::from_any_f32(number) {
+            Some((value, quality)) => self.shape.push_sample(value, quality),
+            None => Err(self.shape.stop(Reject::NumberRange)),
+        }
+    }
+
     fn visit_f64<E: Error>(self, number: f64) -> Result<(), E> {
         match Value::from_any_f64(number) {
             Some((value, quality)) => self.shape.push_sample(value, quality),
@@ -486,8 +526,21 @@ impl<'de> Visitor<'de> for Node<'_, '_, '_> {
         if is_document { self.shape.read_document(text, Place::Payload) } else { self.shape.push_text(text) }
     }
 
+    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<(), E> {
+        // Three bytes are four letters: nothing is written out only to be refused.
+        if bytes.len() > MAX_TEXT_BYTES {
+            return Err(self.shape.stop(Reject::LongText));
+        }
+        self.shape.push_text(&base64_simd::STANDARD.encode_to_string(bytes))
+    }
+
     fn visit_unit<E: Error>(self) -> Result<(), E> {
         Ok(())
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        let micros = i64::deserialize(deserializer)?;
+        self.shape.push_time(Micros(micros))
     }
 }
 

@@ -11,13 +11,17 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 use super::number::Number;
 use super::record::{Field, Label};
 use super::{Labels, RELATIVE_BELOW, name};
+use crate::format::cbor;
 use crate::format::shape::Key;
 
-/// Whether a JSON document is a SenML pack.
-pub(in crate::format) fn is_json_pack(bytes: &[u8]) -> bool {
+/// Whether a document is a SenML pack.
+pub(in crate::format) fn is_pack(bytes: &[u8]) -> bool {
+    if cbor::is_probable(bytes) {
+        return has_first_record(&mut cbor::document(bytes), Labels::Cbor);
+    }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     begins_with_label(bytes).unwrap_or(false)
-        && is_pack(&mut serde_json::Deserializer::from_slice(bytes), Labels::Json)
+        && has_first_record(&mut serde_json::Deserializer::from_slice(bytes), Labels::Json)
 }
 
 /// Whether the first name in an array of objects is a label. Tells nearly all other JSON at once.
@@ -30,8 +34,8 @@ fn begins_with_label(bytes: &[u8]) -> Option<bool> {
     Some(Label::of(key, Labels::Json).is_some())
 }
 
-/// Whether a document is a SenML pack, whose labels are written in this way.
-pub(super) fn is_pack<'de, D: Deserializer<'de>>(document: D, labels: Labels) -> bool {
+/// Whether the first record of a document, whose labels would be written in this way, is one of SenML.
+fn has_first_record<'de, D: Deserializer<'de>>(document: D, labels: Labels) -> bool {
     let mut look = Look { labels, is_pack: false };
     // The rest of the document is left unread, of which a parser complains.
     let _unread = document.deserialize_seq(&mut look);

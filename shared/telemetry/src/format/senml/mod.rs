@@ -30,7 +30,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, SeqAccess, Visitor};
 
 use self::number::Number;
 use self::record::{Content, Record, RecordSeed};
-use super::{Context, json};
+use super::{Context, cbor, json};
 use crate::limits::{MAX_NAME_BYTES, MAX_SAMPLES};
 use crate::profile::Gateway;
 use crate::reading::{Quality, TimeSource, Value};
@@ -40,7 +40,7 @@ use crate::time::Micros;
 use crate::topic::check_name;
 use crate::unit::Dialect;
 
-pub(super) use self::look::is_json_pack;
+pub(super) use self::look::is_pack;
 
 /// The latest version that is understood: that of RFC 8428.
 const VERSION: i128 = 10;
@@ -57,20 +57,17 @@ pub(super) enum Labels {
     Cbor,
 }
 
-/// Adds the samples of a SenML pack in JSON to `payload`.
-pub(super) fn decode_json(
-    bytes: &[u8],
-    context: &mut Context<'_>,
-    payload: &mut Payload,
-) -> Result<(), Reject> {
-    let text = json::text(bytes)?;
-    let mut pack = Pack::new(Labels::Json, context, payload);
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    let outcome = Records(&mut pack).deserialize(&mut deserializer).and_then(|()| deserializer.end());
-    match (outcome, pack.finish()) {
-        (Ok(()), None) => Ok(()),
-        (_, Some(reject)) => Err(reject),
-        (Err(error), None) => Err(json::explain(&error, text)),
+/// Adds the samples of a SenML pack to `payload`.
+pub(super) fn decode(bytes: &[u8], context: &mut Context<'_>, payload: &mut Payload) -> Result<(), Reject> {
+    let labels = if cbor::is_probable(bytes) { Labels::Cbor } else { Labels::Json };
+    let mut pack = Pack::new(labels, context, payload);
+    let outcome = match labels {
+        Labels::Json => json::read(bytes, Records(&mut pack)),
+        Labels::Cbor => cbor::read(bytes, Records(&mut pack)),
+    };
+    match pack.finish() {
+        Some(reject) => Err(reject),
+        None => outcome,
     }
 }
 
@@ -560,6 +557,78 @@ mod tests {
             r#"[{"bn":"urn:dev:ow:10e2073a01080063:","n":"temp","u":"Cel","v":23.1},{"n":"label","vs":"Machine Room"},{"n":"open","vb":false},{"n":"nfc-reader","vd":"aGkgCg"}]"#,
             "temp=23.1[Cel]@- label=Machine Room@- open=false@- nfc-reader=aGkgCg==@-",
         );
+    }
+
+    /// Section 6 of the RFC: the pack with times of section 5.1.2.
+    #[test]
+    fn packs_in_cbor() {
+        let example = [
+            "87a721781b75726e3a6465763a6f773a3130653230373361303130383030363a22fb41d303a15b0010622361412005",
+            "0067766f6c7461676501615602fb405e066666666666a3006763757272656e74062402fb3ff3333333333333a30067",
+            "63757272656e74062302fb3ff4cccccccccccda3006763757272656e74062202fb3ff6666666666666a30067637572",
+            "72656e74062102f93e00a3006763757272656e74062002fb3ff999999999999aa3006763757272656e74060002fb3f",
+            "fb333333333333",
+        ];
+        let expected = [
+            "voltage=120.1[V]@-423979923 current=1.2[A]@-423979928 current=1.3[A]@-423979927#1",
+            "current=1.4[A]@-423979926#2 current=1.5[A]@-423979925#3 current=1.6[A]@-423979924#4",
+            "current=1.7[A]@-423979923#5",
+        ];
+        let example = bytes_of(&example.concat());
+        assert_eq!(Format::of_bytes(&example), Format::Senml);
+        assert_eq!(show(Format::Senml, &example, None), Ok(expected.join(" ")));
+
+        let check = |hex: &str, expected: &str| {
+            let outcome = show(Format::Senml, &bytes_of(hex), None);
+            let outcome = outcome.unwrap_or_else(|reject| reject.code().to_owned());
+            assert_eq!(outcome, expected, "{hex}");
+        };
+        // [_ {_ "n": "a", "v": 1}]
+        check("9fbf616e61616176 01ffff", "a=1@-");
+        // Decimal fractions of tag 4: 273.15 and 2e3; a float of 32 bits, and one of 16.
+        check("81a2006161 02c48221196ab3", "a=273.15@-");
+        check("81a2006161 02c4820302", "a=2000@-");
+        check("81a2006161 02fa41b0cccd", "a=22.1@-");
+        check("81a2006161 02f93e00", "a=1.5@-");
+        check("81a2006161 02f97e00", "a=NaN@-");
+        check("81a2006161 084268ff", "a=aP8=@-");
+        check("81a2006161 021bffffffffffffffff", "a=18446744073709551615@-");
+        // An unknown field, and one that must be understood.
+        check("81a3006161 0201 6178 80", "a=1@-");
+        check("81a3006161 0201 62785f 80", "not_senml");
+        // A version after 10, a time with a tag, a value of another type, no list, and a list that is cut short.
+        check("81a3200b 006161 0201", "not_senml");
+        check("81a3006161 06c101 0201", "not_senml");
+        check("81a2006161 0280", "not_senml");
+        check("a2006161 0201", "shape");
+        check("82a2006161 0201", "cut_short");
+        check("81a2006161 0201 00", "not_cbor");
+        check("81a2006161 02c48221", "cut_short");
+        check("81a2006161 02c4821b7fffffffffffffff01", "limit");
+    }
+
+    fn bytes_of(hex: &str) -> Vec<u8> {
+        let digits: String = hex.split_whitespace().collect();
+        let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
+        (0..digits.len()).step_by(2).map(byte).collect()
+    }
+
+    #[test]
+    fn packs_in_cbor_are_told_from_other_cbor() {
+        let check = |hex: &str, expected: Format| {
+            assert_eq!(Format::of_bytes(&bytes_of(hex)), expected, "{hex}");
+        };
+        check("81a2006161 0201", Format::Senml);
+        check("9fbf216161", Format::Cbor);
+        check("9fbf216161 ff", Format::Senml);
+        // With labels as text, {"n": "a", "v": 1} is a pair.
+        check("81a2616e6161617601", Format::Cbor);
+        check("81a362626e6161616e6161617601", Format::Senml);
+        check("81a1 01 02", Format::Cbor);
+        check("81a2006161 0901", Format::Cbor);
+        check("a2006161 0201", Format::Cbor);
+        check("80", Format::Cbor);
+        check("81", Format::Cbor);
     }
 
     #[test]

@@ -16,6 +16,15 @@ pub(super) enum Number {
 }
 
 impl Number {
+    /// A number of 32 bits, as readings have it: its shortest decimal.
+    pub(super) fn from_f32(number: f32) -> Self {
+        match Value::from_any_f32(number) {
+            Some((Value::Integer(number), _)) => Self::Integer(number),
+            Some((Value::Float(number), _)) => Self::Float(number),
+            _ => Self::Float(number.into()),
+        }
+    }
+
     /// The sum. That of two decimals is a decimal: 0.1 and 0.2 are 0.3.
     pub(super) fn plus(self, other: Self) -> Self {
         let exact = match (self, other) {

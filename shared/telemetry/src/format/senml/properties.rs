@@ -141,6 +141,58 @@ fn expected(plain: &Plain) -> Value {
     }
 }
 
+/// The integers that CBOR has for labels.
+const LABELS: [(&str, i8); 15] = [
+    ("bver", -1),
+    ("bn", -2),
+    ("bt", -3),
+    ("bu", -4),
+    ("bv", -5),
+    ("bs", -6),
+    ("n", 0),
+    ("u", 1),
+    ("v", 2),
+    ("vs", 3),
+    ("vb", 4),
+    ("s", 5),
+    ("t", 6),
+    ("ut", 7),
+    ("vd", 8),
+];
+
+/// A pack in JSON as the same pack in CBOR.
+pub(super) fn to_cbor(pack: &str) -> Vec<u8> {
+    let records: Vec<serde_json::Map<String, serde_json::Value>> = serde_json::from_str(pack).unwrap();
+    let mut encoder = minicbor::Encoder::new(Vec::new());
+    encoder.array(records.len() as u64).unwrap();
+    for record in &records {
+        encoder.map(record.len() as u64).unwrap();
+        for (key, value) in record {
+            match LABELS.iter().find(|(label, _)| label == key) {
+                Some((_, label)) => encoder.i8(*label).unwrap(),
+                None => encoder.str(key).unwrap(),
+            };
+            put_cbor(&mut encoder, key, value);
+        }
+    }
+    encoder.into_writer()
+}
+
+fn put_cbor(encoder: &mut minicbor::Encoder<Vec<u8>>, key: &str, value: &serde_json::Value) {
+    match value {
+        serde_json::Value::String(text) if key == "vd" => {
+            encoder.bytes(&base64_simd::URL_SAFE_NO_PAD.decode_to_vec(text).unwrap())
+        }
+        serde_json::Value::String(text) => encoder.str(text),
+        serde_json::Value::Bool(flag) => encoder.bool(*flag),
+        serde_json::Value::Number(number) if number.is_u64() => encoder.u64(number.as_u64().unwrap()),
+        serde_json::Value::Number(number) if number.is_i64() => encoder.i64(number.as_i64().unwrap()),
+        serde_json::Value::Number(number) => encoder.f64(number.as_f64().unwrap()),
+        _ => encoder.null(),
+    }
+    .unwrap();
+}
+
 /// Pieces of packs.
 const PIECES: [&str; 26] = [
     "[",
@@ -181,6 +233,8 @@ proptest! {
             records.iter().map(|(plain, bases)| writer.record(plain, bases)).collect();
         let pack = format!("[{}]", written.join(","));
         let payload = read(Format::Senml, pack.as_bytes(), None).expect(&pack);
+        let cbor = read(Format::Senml, &to_cbor(&pack), None).expect(&pack);
+        prop_assert_eq!(&cbor, &payload, "{}", &pack);
         prop_assert_eq!(payload.samples.len(), records.len());
         for (sample, (plain, _)) in payload.samples.iter().zip(&records) {
             prop_assert_eq!(&*sample.name.sent, plain.name, "{}", &pack);
@@ -195,6 +249,8 @@ proptest! {
     #[test]
     fn any_bytes_are_samples_or_a_reason(bytes in prop::collection::vec(any::<u8>(), 0..256)) {
         assert_harmless(&bytes);
+        // As an array of maps of CBOR.
+        assert_harmless(&[&[0x9f, 0xbf], &bytes[..]].concat());
     }
 
     #[test]

@@ -308,6 +308,10 @@ impl<'de> Visitor<'de> for FieldVisitor {
         Ok(Field::Number(Number::Integer(number)))
     }
 
+    fn visit_f32<E: Error>(self, number: f32) -> Result<Field<'de>, E> {
+        Ok(Field::Number(Number::from_f32(number)))
+    }
+
     fn visit_f64<E: Error>(self, number: f64) -> Result<Field<'de>, E> {
         Ok(Field::Number(Number::Float(number)))
     }
