@@ -1,7 +1,8 @@
 //! What is to be done with an event: pure, so that nearly everything is tested here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use cloud::quarantine;
 use serde::Serialize;
@@ -56,19 +57,49 @@ impl<'a> Plan<'a> {
         let mut readings = Vec::with_capacity(READINGS_PER_MESSAGE * records.len());
         let mut days = Days::default();
         let mut fates = Vec::with_capacity(records.len());
+        let mut profiles = ProfileOfDevice::new();
         for record in records {
             let before = readings.len();
             let fate = match decode(&record, decoder, &mut readings) {
-                Ok(()) => Fate::Stored(devices_of(&readings[before..])),
+                Ok(profile) => {
+                    let devices = devices_of(&readings[before..]);
+                    if let Some(profile) = profile {
+                        note_profile(&mut profiles, &devices, readings[before..].first(), &profile);
+                    }
+                    Fate::Stored(devices)
+                }
                 Err((day, line)) => Fate::Quarantined(days.add(day, line)),
             };
             fates.push((record.position, fate));
         }
         let decoded = readings.len();
         let spans = pack(readings);
-        let updates = latest(&spans);
+        let mut updates = latest(&spans);
+        for update in &mut updates {
+            update.profile = profiles.remove(&update.device).map(|(_, profile)| profile);
+        }
         let items = spans.into_iter().map(|span| span.to_item(retention_days)).collect();
         Self { items, updates, objects: days.into_objects(), fates, readings: decoded }
+    }
+}
+
+/// The profile that the last message of a device was read by, and when that arrived.
+type ProfileOfDevice = HashMap<DeviceId, (Micros, Arc<str>)>;
+
+/// Whatever the order of the batch, the same profile counts: of messages of one moment, the last by name.
+fn note_profile(
+    profiles: &mut ProfileOfDevice,
+    devices: &[DeviceId],
+    reading: Option<&Reading>,
+    profile: &Arc<str>,
+) {
+    let Some(reading) = reading else { return };
+    let noted = (reading.received, Arc::clone(profile));
+    for device in devices {
+        let known = profiles.entry(device.clone()).or_insert_with(|| noted.clone());
+        if *known < noted {
+            known.clone_from(&noted);
+        }
     }
 }
 
@@ -83,12 +114,12 @@ fn devices_of(readings: &[Reading]) -> Vec<DeviceId> {
     devices
 }
 
-/// The readings of one record; or the day and the line under which it goes to quarantine.
+/// Appends the readings of one record, and returns the profile they were read by; or the day and the line under which it goes to quarantine.
 fn decode(
     record: &Record<'_>,
     decoder: &mut Decoder,
     readings: &mut Vec<Reading>,
-) -> Result<(), (String, Line)> {
+) -> Result<Option<Arc<str>>, (String, Line)> {
     let text = match &record.envelope {
         Ok(text) => text,
         Err(unreadable) => return Err(unreadable_line(unreadable, record)),
@@ -102,7 +133,7 @@ fn decode(
         };
         (day_of(record.arrived.at()), line.finish(text))
     })?;
-    decoder.decode(&envelope, readings).map(drop).map_err(|reject| {
+    decoder.decode(&envelope, readings).map(|decoded| decoded.profile).map_err(|reject| {
         let line = QuarantineLine {
             reason: &reject.to_string(),
             code: reject.code(),

@@ -175,10 +175,11 @@ impl Update {
             Way::Fast => self.fast_statement(table).unwrap_or_else(|| fetch_statement(table, device)),
             Way::Fetch => fetch_statement(table, device),
             Way::Insert => {
+                let profile = if latest.profile.is_some() { ", 'profile': ?" } else { "" };
                 let text = format!(
-                    "INSERT INTO \"{table}\" VALUE {{'device': ?, 'name': ?, 'latest': ?, 'last_at': ?, 'first_seen': ?, 'last_seen': ?, 'rev': ?}}"
+                    "INSERT INTO \"{table}\" VALUE {{'device': ?, 'name': ?, 'latest': ?, 'last_at': ?, 'first_seen': ?, 'last_seen': ?, 'rev': ?{profile}}}"
                 );
-                let parameters = [
+                let mut parameters = vec![
                     device,
                     Parameter::S(latest.device.name()),
                     Parameter::Latest(latest),
@@ -187,13 +188,17 @@ impl Update {
                     Parameter::N(latest.last_seen.0),
                     Parameter::N(1),
                 ];
+                parameters.extend(latest.profile.as_deref().map(Parameter::S));
                 Statement::new(&text, &parameters)
             }
             Way::Replace { merged, rev } => {
+                let profile = if merged.profile.is_some() { "profile = ?, " } else { "" };
                 let text = format!(
-                    "UPDATE \"{table}\" SET latest = ?, last_at = ?, first_seen = ?, last_seen = ?, rev = ? WHERE device = ? AND rev = ?"
+                    "UPDATE \"{table}\" SET {profile}latest = ?, last_at = ?, first_seen = ?, last_seen = ?, rev = ? WHERE device = ? AND rev = ?"
                 );
-                let parameters = [
+                let mut parameters: Vec<_> =
+                    merged.profile.as_deref().map(Parameter::S).into_iter().collect();
+                parameters.extend([
                     Parameter::Latest(merged),
                     Parameter::N(merged.newest().0),
                     Parameter::N(merged.first_seen.0),
@@ -201,7 +206,7 @@ impl Update {
                     Parameter::N(rev + 1),
                     device,
                     Parameter::N(*rev),
-                ];
+                ]);
                 Statement::new(&text, &parameters)
             }
         }
@@ -215,6 +220,9 @@ impl Update {
             // A quote inside a quoted name is doubled.
             let _ = write!(text, "latest.\"{}\" = ?, ", metric.replace('"', "\"\""));
         }
+        if latest.profile.is_some() {
+            text.push_str("profile = ?, ");
+        }
         text.push_str(
             "last_at = ?, last_seen = ?, rev = rev + 1 WHERE device = ? AND last_at < ? AND last_seen <= ?",
         );
@@ -222,6 +230,7 @@ impl Update {
             return None;
         }
         let mut parameters: Vec<Parameter<'_>> = latest.metrics.values().map(Parameter::Reading).collect();
+        parameters.extend(latest.profile.as_deref().map(Parameter::S));
         parameters.extend([
             Parameter::N(latest.newest().0),
             Parameter::N(latest.last_seen.0),

@@ -5,9 +5,10 @@
 //! | attribute | type | meaning |
 //! |---|---|---|
 //! | `device` | S, partition key | `{site}/{device}` |
-//! | `latest` | M | per metric a map of `value` (N, S or BOOL), `at` and `received` (N, µs since 1970), `source` (S), and `unit` and `quality` (S) where they say something |
+//! | `latest` | M | per metric a map of `value` (N, S or BOOL), `at` and `received` (N, µs since 1970), `source` (S), and `unit`, `unit_sent`, `quality`, `correction` (S) and `time_sent` (N, µs since 1970) where they say something |
 //! | `last_at` | N | time of the newest reading of any metric, µs since 1970 |
 //! | `first_seen`, `last_seen` | N | when the broker received the first and the last message, µs since 1970 |
+//! | `profile` | S | the name of the profile that its last message was read by; what was there stays where none fits |
 //! | `rev` | N | how often these were written |
 //! | `name` | S | the part of `device` after the slash, written when the item was: the key of the index `by-name` |
 //! | `presence` | M | whether the device is connected, which `presence` writes by itself: [`Presence`](crate::Presence) |
@@ -15,13 +16,14 @@
 //! | `nudged` | N | when the function `shadow` last touched the item so that the stream brings it again, µs since 1970 |
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde::ser::SerializeMap;
 
 use crate::attribute::{Attribute, Item, M, N, S, V};
 use crate::limits::MAX_LATEST_JSON_BYTES;
-use crate::reading::{DeviceId, Metric, Quality, Reading, TimeSource, Unit};
+use crate::reading::{Correction, CorrectionReason, DeviceId, Metric, Quality, Reading, TimeSource, Unit};
 use crate::span::Span;
 use crate::time::Micros;
 
@@ -39,6 +41,8 @@ pub struct Latest {
     pub first_seen: Micros,
     /// When it received the last.
     pub last_seen: Micros,
+    /// The name of the profile that the last message was read by, where it was by one.
+    pub profile: Option<Arc<str>>,
 }
 
 impl Latest {
@@ -56,10 +60,14 @@ impl Latest {
     /// the times seen. Returns whether anything changed. Merging is associative, commutative and
     /// idempotent, so neither order nor repetition of batches matters.
     pub fn merge(&mut self, other: &Self) -> bool {
-        let before = (self.first_seen, self.last_seen);
+        let before = (self.first_seen, self.last_seen, self.profile.clone());
+        // Of two messages of one moment the order of arrival must not matter.
+        if (other.last_seen, &other.profile) > (self.last_seen, &self.profile) {
+            self.profile.clone_from(&other.profile);
+        }
         self.first_seen = self.first_seen.min(other.first_seen);
         self.last_seen = self.last_seen.max(other.last_seen);
-        let mut has_changed = before != (self.first_seen, self.last_seen);
+        let mut has_changed = before != (self.first_seen, self.last_seen, self.profile.clone());
         for (metric, theirs) in &other.metrics {
             let is_newer = self.metrics.get(metric).is_none_or(|ours| theirs.supersedes(ours));
             if is_newer {
@@ -102,23 +110,32 @@ impl Latest {
         };
         let metrics = item.get("latest")?.as_m()?.iter().map(reading).collect::<Option<_>>()?;
         let (first_seen, last_seen) = (micros("first_seen")?, micros("last_seen")?);
-        Some(Self { device, metrics, first_seen, last_seen })
+        let profile = item.get("profile").and_then(Attribute::as_s).map(Arc::from);
+        Some(Self { device, metrics, first_seen, last_seen, profile })
     }
 }
 
 fn read_latest(device: &DeviceId, metric: Metric, stored: &Item) -> Option<Reading> {
+    let word = |name: &str| stored.get(name).and_then(Attribute::as_s);
+    let correction = match word("correction") {
+        Some(reason) => Some(Correction {
+            reason: CorrectionReason::from_word(reason)?,
+            sent: Micros(stored.get("time_sent")?.as_i64()?),
+        }),
+        None => None,
+    };
     Some(Reading {
         device: device.clone(),
         metric,
         at: Micros(stored.get("at")?.as_i64()?),
         received: Micros(stored.get("received")?.as_i64()?),
         value: stored.get("value")?.as_value()?,
-        unit: stored.get("unit").and_then(Attribute::as_s).map(|unit| Unit::new(unit, None)),
+        unit: word("unit").map(|unit| Unit::new(unit, word("unit_sent"))),
         quality: stored
             .get("quality")
             .map_or(Some(Quality::Good), |word| Quality::from_word(word.as_s()?))?,
         time_source: TimeSource::from_word(stored.get("source")?.as_s()?)?,
-        correction: None,
+        correction: correction.map(Box::new),
     })
 }
 
@@ -139,6 +156,13 @@ impl Serialize for LatestAttribute<'_> {
                 map.serialize_entry("source", &S(reading.time_source.as_str()))?;
                 if let Some(unit) = &reading.unit {
                     map.serialize_entry("unit", &S(unit))?;
+                }
+                if let Some(sent) = reading.unit.as_ref().and_then(Unit::sent) {
+                    map.serialize_entry("unit_sent", &S(sent))?;
+                }
+                if let Some(correction) = &reading.correction {
+                    map.serialize_entry("correction", &S(correction.reason.as_str()))?;
+                    map.serialize_entry("time_sent", &N(correction.sent.0))?;
                 }
                 if reading.quality != Quality::Good {
                     map.serialize_entry("quality", &S(reading.quality.as_str()))?;
@@ -171,7 +195,13 @@ fn latest_of_device(spans: &[Span]) -> Latest {
         let (first, last) = span.received();
         seen = (seen.0.min(first), seen.1.max(last));
     }
-    Latest { device: spans[0].device().clone(), metrics, first_seen: seen.0, last_seen: seen.1 }
+    Latest {
+        device: spans[0].device().clone(),
+        metrics,
+        first_seen: seen.0,
+        last_seen: seen.1,
+        profile: None,
+    }
 }
 
 #[cfg(test)]
@@ -192,7 +222,13 @@ mod tests {
             correction: None,
         };
         let metrics = metrics.iter().map(|entry| (entry.0.into(), reading(entry))).collect();
-        Latest { device: DeviceId::from_stored("s/d"), metrics, first_seen: Micros(1), last_seen: Micros(2) }
+        Latest {
+            device: DeviceId::from_stored("s/d"),
+            metrics,
+            first_seen: Micros(1),
+            last_seen: Micros(2),
+            profile: None,
+        }
     }
 
     #[test]
@@ -212,6 +248,27 @@ mod tests {
     }
 
     #[test]
+    fn the_profile_of_the_last_message_counts() {
+        let with = |last_seen: i64, profile: Option<&str>| Latest {
+            last_seen: Micros(last_seen),
+            profile: profile.map(Into::into),
+            ..latest_with(&[])
+        };
+        for (a, b) in [
+            (with(5, Some("a")), with(6, Some("b"))),
+            (with(5, Some("a")), with(5, Some("b"))),
+            (with(5, Some("a")), with(6, None)),
+            (with(5, None), with(5, Some("a"))),
+        ] {
+            let (mut ab, mut ba) = (a.clone(), b.clone());
+            ab.merge(&b);
+            ba.merge(&a);
+            assert_eq!(ab, ba);
+            assert_eq!(ab.profile, b.profile);
+        }
+    }
+
+    #[test]
     fn a_state_too_large_loses_what_was_silent_longest() {
         let names: Vec<String> = (0..2_000).map(|number| format!("{number:0>200}")).collect();
         let metrics: Vec<(&str, i64, i64)> =
@@ -227,10 +284,16 @@ mod tests {
 
     #[test]
     fn items_read_back() {
-        let state = latest_with(&[("a", 10, 10), ("b.c", 12, 13)]);
+        let mut state = latest_with(&[("a", 10, 10), ("b.c", 12, 13)]);
+        for reading in state.metrics.values_mut().take(1) {
+            reading.unit = Some(Unit::new("Cel", Some("degF")));
+            reading.correction =
+                Some(Box::new(Correction { reason: CorrectionReason::Boot, sent: Micros(7) }));
+        }
+        state.profile = Some("p".into());
         let latest = serde_json::to_string(&latest_attribute(&state.metrics)).unwrap();
         let item = format!(
-            r#"{{"device":{{"S":"s/d"}},"first_seen":{{"N":"1"}},"last_seen":{{"N":"2"}},"latest":{latest}}}"#
+            r#"{{"device":{{"S":"s/d"}},"first_seen":{{"N":"1"}},"last_seen":{{"N":"2"}},"profile":{{"S":"p"}},"latest":{latest}}}"#
         );
         assert_eq!(Latest::from_item(&serde_json::from_str(&item).unwrap()), Some(state));
         assert_eq!(Latest::from_item(&Item::new()), None);

@@ -9,7 +9,8 @@ use proptest::prelude::*;
 use telemetry::attribute::{Attribute, Item};
 use telemetry::limits::{MAX_SPAN_JSON_BYTES, MAX_SPAN_MICROS};
 use telemetry::{
-    DeviceId, Latest, Micros, Quality, Reading, Span, StoredSpan, TimeSource, Value, latest, pack,
+    Correction, CorrectionReason, DeviceId, Latest, Micros, Quality, Reading, Span, StoredSpan, TimeSource,
+    Unit, Value, latest, pack,
 };
 
 const START: i64 = 1_700_000_000_000_000;
@@ -28,21 +29,39 @@ fn value() -> impl Strategy<Value = Value> {
 
 fn reading() -> impl Strategy<Value = Reading> {
     let time = prop_oneof![0..50_i64, (0..200_i64).prop_map(|n| n * 10_000_000), 0..3 * MAX_SPAN_MICROS];
-    let unit = prop_oneof![4 => Just(None), 1 => Just(Some("Cel")), 1 => Just(Some("%RH"))];
+    let sent = prop_oneof![2 => Just(None), 1 => Just(Some("degF")), 1 => Just(Some("K"))];
+    let unit = prop_oneof![
+        4 => Just(None),
+        1 => sent.prop_map(|sent| Some(Unit::new("Cel", sent))),
+        1 => Just(Some(Unit::from("%RH")))
+    ];
     let quality =
         prop_oneof![4 => Just(Quality::Good), 1 => Just(Quality::Bad), 1 => Just(Quality::Uncertain)];
-    let source = prop_oneof![Just(TimeSource::Device), Just(TimeSource::Arrival)];
-    ("[ab]", "[a-e]|b\\.[\"é]", time, -5..5_i64, value(), unit, quality, source).prop_map(
-        |(device, metric, after, delay, value, unit, quality, time_source)| Reading {
+    let source = proptest::sample::select(vec![
+        TimeSource::Device,
+        TimeSource::Format,
+        TimeSource::Broker,
+        TimeSource::Arrival,
+    ]);
+    let reason = proptest::sample::select(vec![
+        CorrectionReason::Zone,
+        CorrectionReason::Wrap,
+        CorrectionReason::Boot,
+        CorrectionReason::Outside,
+    ]);
+    let correction = (reason, prop_oneof![0..100_i64, Just(START), any::<i64>()]);
+    let correction = prop_oneof![4 => Just(None), 1 => correction.prop_map(Some)];
+    ("[ab]", "[a-e]|b\\.[\"é]", time, -5..5_i64, value(), unit, quality, (source, correction)).prop_map(
+        |(device, metric, after, delay, value, unit, quality, (time_source, correction))| Reading {
             device: DeviceId::from_stored(format!("site/{device}")),
             metric: metric.into(),
             at: Micros(START + after),
             received: Micros((START + after) / 1000 * 1000 + delay * 1000),
             value,
-            unit: unit.map(Into::into),
+            unit,
             quality,
             time_source,
-            correction: None,
+            correction: correction.map(|(reason, sent)| Box::new(Correction { reason, sent: Micros(sent) })),
         },
     )
 }
@@ -142,7 +161,7 @@ proptest! {
 
     #[test]
     fn the_latest_of_each_metric_is_the_newest(readings in prop::collection::vec(reading(), 1..100)) {
-        for Latest { device, metrics, first_seen, last_seen } in latest(&pack(readings.clone())) {
+        for Latest { device, metrics, first_seen, last_seen, .. } in latest(&pack(readings.clone())) {
             let of_device = readings.iter().filter(|reading| reading.device == device);
             for (metric, found) in &metrics {
                 let newest = of_device.clone().filter(|reading| reading.metric == *metric).map(|reading| reading.at).max();

@@ -12,7 +12,9 @@
 //! | `times` | L of N | per row, µs after the first time |
 //! | `delays` | L of N | per row, µs from the reading's time to its arrival at the broker |
 //! | `source` | S, or L of S | where the rows' times came from: one word for all, or one per row |
-//! | `metrics` | M | per metric a map of `values` (L of N, S or BOOL), `rows` (L of N: the row of each value; left out where every row has one), `unit` and `quality` (S for all, or L, one per value; left out where there is none, or all are good) |
+//! | `correction` | S, or L of S | per row, why its time is not the one that was sent, in the words of [`CorrectionReason`](crate::CorrectionReason), or nothing; left out where all are as sent |
+//! | `sent` | L of N | per row, µs from its time to the one that was sent; left out as `correction` is |
+//! | `metrics` | M | per metric a map of `values` (L of N, S or BOOL), `rows` (L of N: the row of each value; left out where every row has one), `unit`, `unit_sent` (where it was sent in another) and `quality` (S for all, or L, one per value; left out where there is none, or all are good) |
 //! | `expires` | N | when DynamoDB may delete the item, seconds since 1970; left out where readings are kept for ever |
 //!
 //! A row is a time at which something was measured: the samples of one record share it, so its
@@ -31,7 +33,7 @@ use thiserror::Error;
 
 use crate::attribute::{Item, L, M, N, S, V};
 use crate::limits::{MAX_SPAN_JSON_BYTES, MAX_SPAN_MICROS};
-use crate::reading::{DeviceId, Metric, Quality, Reading, TimeSource, Unit, Value};
+use crate::reading::{Correction, DeviceId, Metric, Quality, Reading, TimeSource, Unit, Value};
 use crate::time::Micros;
 
 pub use read::StoredSpan;
@@ -55,6 +57,7 @@ struct Row {
     at: Micros,
     received: Micros,
     time_source: TimeSource,
+    correction: Option<Correction>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -134,7 +137,12 @@ impl SpanBuilder {
 
     fn push(&mut self, reading: Reading) {
         self.json_bytes += size::reading(&reading);
-        let row = Row { at: reading.at, received: reading.received, time_source: reading.time_source };
+        let row = Row {
+            at: reading.at,
+            received: reading.received,
+            time_source: reading.time_source,
+            correction: reading.correction.as_deref().copied(),
+        };
         // Only rows of the same time can be the same row, and those are the last.
         let rows = &mut self.span.rows;
         let same_time = rows.iter().rev().take_while(|known| known.at == row.at);
@@ -169,11 +177,13 @@ pub struct RunReading<'a> {
     /// What was measured.
     pub value: &'a Value,
     /// Unit of the value, where one is known.
-    pub unit: Option<&'a str>,
+    pub unit: Option<&'a Unit>,
     /// How far to trust it.
     pub quality: Quality,
     /// Where `at` came from.
     pub time_source: TimeSource,
+    /// What was done to the time that was sent, where anything was.
+    pub correction: Option<Correction>,
 }
 
 impl<'a> Run<'a> {
@@ -185,9 +195,10 @@ impl<'a> Run<'a> {
                 at: row.at,
                 received: row.received,
                 value: &cell.value,
-                unit: cell.unit.as_deref(),
+                unit: cell.unit.as_ref(),
                 quality: cell.quality,
                 time_source: row.time_source,
+                correction: row.correction,
             }
         })
     }
@@ -198,9 +209,9 @@ mod size {
     use super::{DeviceId, Reading, Value};
 
     const ITEM: usize = 512;
-    const ROW: usize = 96;
+    const ROW: usize = 160;
     const COLUMN: usize = 128;
-    const CELL: usize = 112;
+    const CELL: usize = 128;
     const ESCAPED: usize = 6;
 
     pub(super) fn item(device: &DeviceId) -> usize {
@@ -213,7 +224,8 @@ mod size {
             Value::Text(text) => ESCAPED * text.len(),
             Value::Float(_) | Value::Integer(_) | Value::Boolean(_) => 0,
         };
-        let unit = reading.unit.as_ref().map_or(0, |unit| ESCAPED * unit.len());
+        let unit =
+            reading.unit.as_ref().map_or(0, |unit| ESCAPED * (unit.len() + unit.sent().map_or(0, str::len)));
         ROW + COLUMN + CELL + ESCAPED * reading.metric.len() + text + unit
     }
 }
@@ -276,7 +288,7 @@ impl Span {
             unit: cell.unit.clone(),
             quality: cell.quality,
             time_source: row.time_source,
-            correction: None,
+            correction: row.correction.map(Box::new),
         }
     }
 
@@ -304,6 +316,13 @@ impl Span {
         let times = L(self.rows.iter().map(|row| N(row.at.0 - first)));
         let delays = L(self.rows.iter().map(|row| N(row.received.0 - row.at.0)));
         let source = Words { items: &self.rows, word: |row: &Row| row.time_source.as_str() };
+        let has_corrections = self.rows.iter().any(|row| row.correction.is_some());
+        let reason = |row: &Row| row.correction.map_or("", |correction| correction.reason.as_str());
+        let correction = Words { items: &self.rows, word: reason };
+        // What was sent may be any number: the difference wraps around as the sum does.
+        let sent =
+            |row: &Row| row.correction.map_or(0, |correction| correction.sent.0.wrapping_sub(row.at.0));
+        let sent = L(self.rows.iter().map(|row| N(sent(row))));
         let metrics = M(self.columns.iter().map(|(metric, cells)| (&**metric, self.column(cells))));
         let content = Content {
             device: S(self.device.as_str()),
@@ -313,6 +332,8 @@ impl Span {
             times,
             delays,
             source,
+            correction: has_corrections.then_some(correction),
+            sent: has_corrections.then_some(sent),
             metrics,
         };
         #[expect(clippy::expect_used, reason = "maps with text keys, written to memory: nothing can fail")]
@@ -324,6 +345,9 @@ impl Span {
             cells,
             has_rows: cells.len() != self.rows.len(),
             has_unit: cells.iter().any(|cell| cell.unit.is_some()),
+            has_unit_sent: cells
+                .iter()
+                .any(|cell| cell.unit.as_ref().is_some_and(|unit| unit.sent().is_some())),
             has_quality: cells.iter().any(|cell| cell.quality != Quality::Good),
         }
     }
@@ -344,7 +368,7 @@ impl Span {
 pub struct SpanError(&'static str);
 
 #[derive(Serialize)]
-struct Content<'a, T, D, C, X> {
+struct Content<'a, T, D, C, R, Z, X> {
     device: S<'a>,
     version: N,
     to: N,
@@ -352,6 +376,10 @@ struct Content<'a, T, D, C, X> {
     times: T,
     delays: D,
     source: C,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    correction: Option<R>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sent: Option<Z>,
     metrics: X,
 }
 
@@ -371,11 +399,12 @@ impl<'a, T, F: Fn(&'a T) -> &'a str> Serialize for Words<'a, T, F> {
     }
 }
 
-/// `{"M": {"values": …, "rows": …, "unit": …, "quality": …}}` of one metric.
+/// `{"M": {"values": …, "rows": …, "unit": …, "unit_sent": …, "quality": …}}` of one metric.
 struct ColumnAttribute<'a> {
     cells: &'a [Cell],
     has_rows: bool,
     has_unit: bool,
+    has_unit_sent: bool,
     has_quality: bool,
 }
 
@@ -387,12 +416,14 @@ impl<'a> Serialize for ColumnAttribute<'a> {
             map: T,
         }
         #[derive(Serialize)]
-        struct Column<VS, R, U, Q> {
+        struct Column<VS, R, U, W, Q> {
             values: VS,
             #[serde(skip_serializing_if = "Option::is_none")]
             rows: Option<R>,
             #[serde(skip_serializing_if = "Option::is_none")]
             unit: Option<U>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            unit_sent: Option<W>,
             #[serde(skip_serializing_if = "Option::is_none")]
             quality: Option<Q>,
         }
@@ -405,6 +436,10 @@ impl<'a> Serialize for ColumnAttribute<'a> {
             unit: self
                 .has_unit
                 .then_some(Words { items: cells, word: |cell: &'a Cell| cell.unit.as_deref().unwrap_or("") }),
+            unit_sent: self.has_unit_sent.then_some(Words {
+                items: cells,
+                word: |cell: &'a Cell| cell.unit.as_ref().and_then(Unit::sent).unwrap_or(""),
+            }),
             quality: self
                 .has_quality
                 .then_some(Words { items: cells, word: |cell: &Cell| cell.quality.as_str() }),

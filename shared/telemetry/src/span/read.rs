@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 use super::{Cell, Row, Span, SpanError, VERSION};
 use crate::attribute::number;
 use crate::limits::MAX_SPAN_MICROS;
-use crate::reading::{DeviceId, Metric, Quality, TimeSource, Unit, Value};
+use crate::reading::{Correction, CorrectionReason, DeviceId, Metric, Quality, TimeSource, Unit, Value};
 use crate::time::Micros;
 
 /// A span as the readings table has it.
@@ -61,6 +61,8 @@ struct Fields<'a> {
     times: Option<List<Integer>>,
     delays: Option<List<Integer>>,
     source: Option<OneOrEach<'a>>,
+    correction: Option<OneOrEach<'a>>,
+    sent: Option<List<Integer>>,
     metrics: Option<Columns<'a>>,
 }
 
@@ -82,9 +84,24 @@ impl Fields<'_> {
         let source = |index| TimeSource::from_word(sources.get(index, times.len())?);
         let row = |index: usize| {
             let at = first.plus(times[index].0);
-            Some(Row { at, received: at.plus(delays[index].0), time_source: source(index)? })
+            let (received, time_source) = (at.plus(delays[index].0), source(index)?);
+            Some(Row { at, received, time_source, correction: None })
         };
-        let rows: Vec<Row> = (0..times.len()).map(row).collect::<Option<_>>().ok_or(SpanError("source"))?;
+        let mut rows: Vec<Row> =
+            (0..times.len()).map(row).collect::<Option<_>>().ok_or(SpanError("source"))?;
+        if let Some(reasons) = self.correction {
+            let sent = self.sent.ok_or(SpanError("sent"))?.0;
+            if sent.len() != rows.len() {
+                return Err(SpanError("sent"));
+            }
+            for (index, (row, sent)) in rows.iter_mut().zip(sent).enumerate() {
+                let word = reasons.get(index, times.len()).ok_or(SpanError("correction"))?;
+                if !word.is_empty() {
+                    let reason = CorrectionReason::from_word(word).ok_or(SpanError("correction"))?;
+                    row.correction = Some(Correction { reason, sent: Micros(row.at.0.wrapping_add(sent.0)) });
+                }
+            }
+        }
         let is_ordered = rows.windows(2).all(|pair| pair[0].at <= pair[1].at);
         let covers =
             rows.last().zip(rows.first()).map_or(0, |(last, first)| last.at.0.saturating_sub(first.at.0));
@@ -111,6 +128,7 @@ struct Column<'a> {
     values: Option<List<Value>>,
     rows: Option<List<Integer>>,
     unit: Option<OneOrEach<'a>>,
+    unit_sent: Option<OneOrEach<'a>>,
     quality: Option<OneOrEach<'a>>,
 }
 
@@ -134,8 +152,13 @@ impl Column<'_> {
             if text.is_empty() {
                 return Some(None);
             }
-            if last_unit.as_deref() != Some(text) {
-                last_unit = Some(Unit::new(text, None));
+            let sent = match &self.unit_sent {
+                Some(sent) => Some(sent.get(index, count)?).filter(|sent| !sent.is_empty()),
+                None => None,
+            };
+            let is_last = |unit: &Unit| unit.as_str() == text && unit.sent() == sent;
+            if !last_unit.as_ref().is_some_and(is_last) {
+                last_unit = Some(Unit::new(text, sent));
             }
             Some(last_unit.clone())
         };
@@ -388,7 +411,7 @@ impl<'de> Visitor<'de> for ColumnVisitor {
     type Value = Column<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a map of values, rows, unit and quality")
+        f.write_str("a map of values, rows, units and quality")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Column<'de>, A::Error> {
@@ -398,6 +421,7 @@ impl<'de> Visitor<'de> for ColumnVisitor {
                 "values" => column.values = Some(map.next_value::<Read<_>>()?.0),
                 "rows" => column.rows = Some(map.next_value::<Read<_>>()?.0),
                 "unit" => column.unit = Some(map.next_value::<Read<_>>()?.0),
+                "unit_sent" => column.unit_sent = Some(map.next_value::<Read<_>>()?.0),
                 "quality" => column.quality = Some(map.next_value::<Read<_>>()?.0),
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }
@@ -446,6 +470,8 @@ impl<'de> Visitor<'de> for FieldsSeed<'_> {
                 "times" => fields.times = self.read("times", &mut map)?,
                 "delays" => fields.delays = self.read("delays", &mut map)?,
                 "source" => fields.source = self.read("source", &mut map)?,
+                "correction" => fields.correction = self.read("correction", &mut map)?,
+                "sent" => fields.sent = self.read("sent", &mut map)?,
                 "metrics" => fields.metrics = self.read("metrics", &mut map)?,
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }
