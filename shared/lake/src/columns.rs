@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 use parquet::data_type::ByteArray;
-use telemetry::{DeviceId, Quality, Reading, Run, RunReading, Span, TimeSource, Value};
+use telemetry::{Correction, DeviceId, Quality, Reading, Run, RunReading, Span, TimeSource, Unit, Value};
 
 /// Stands for a text in [`Columns`]: its place among the texts known there.
 pub(crate) type Symbol = u32;
@@ -85,6 +85,8 @@ pub struct Columns {
     pub(crate) unit: Vec<Symbol>,
     pub(crate) quality: Vec<Quality>,
     pub(crate) time_source: Vec<TimeSource>,
+    pub(crate) unit_sent: Vec<Symbol>,
+    pub(crate) correction: Vec<Option<Correction>>,
     /// Where runs begin: stretches of one device and metric.
     runs: Vec<usize>,
 }
@@ -116,6 +118,8 @@ impl Columns {
         self.unit.clear();
         self.quality.clear();
         self.time_source.clear();
+        self.unit_sent.clear();
+        self.correction.clear();
         self.runs.clear();
     }
 
@@ -129,6 +133,8 @@ impl Columns {
         self.unit.truncate(len);
         self.quality.truncate(len);
         self.time_source.truncate(len);
+        self.unit_sent.truncate(len);
+        self.correction.truncate(len);
         self.runs.retain(|start| *start < len);
     }
 
@@ -148,17 +154,24 @@ impl Columns {
         let (device, metric) =
             (self.symbols.of(device.as_str().as_bytes()), self.symbols.of(run.metric.as_bytes()));
         self.start_run();
-        let mut last_unit = (None, NONE);
+        let mut last_unit = (None, [NONE; 2]);
         for reading in run.readings().filter(|reading| is_wanted(reading.at.0)) {
             if reading.unit != last_unit.0 {
-                last_unit =
-                    (reading.unit, reading.unit.map_or(NONE, |unit| self.symbols.of(unit.as_bytes())));
+                let texts = [reading.unit.map(Unit::as_str), reading.unit.and_then(Unit::sent)];
+                let symbol = |text: Option<&str>| text.map_or(NONE, |text| self.symbols.of(text.as_bytes()));
+                last_unit = (reading.unit, texts.map(symbol));
             }
             self.push_reading(device, metric, last_unit.1, &reading);
         }
     }
 
-    fn push_reading(&mut self, device: Symbol, metric: Symbol, unit: Symbol, reading: &RunReading<'_>) {
+    fn push_reading(
+        &mut self,
+        device: Symbol,
+        metric: Symbol,
+        [unit, unit_sent]: [Symbol; 2],
+        reading: &RunReading<'_>,
+    ) {
         let value = self.cell(reading.value);
         // Two rows of one time, in a span that is not ours: each begins a run, so that one of them stands.
         if self.runs.last() != Some(&self.len()) && self.at.last() >= Some(&reading.at.0) {
@@ -172,6 +185,8 @@ impl Columns {
         self.unit.push(unit);
         self.quality.push(reading.quality);
         self.time_source.push(reading.time_source);
+        self.unit_sent.push(unit_sent);
+        self.correction.push(reading.correction);
     }
 
     fn cell(&mut self, value: &Value) -> Cell {
@@ -207,6 +222,7 @@ impl Columns {
         let device = translate(other.device[index]);
         let metric = translate(other.metric[index]);
         let unit = translate(other.unit[index]);
+        let unit_sent = translate(other.unit_sent[index]);
         let value = match other.value[index] {
             Cell::Text(symbol) => Cell::Text(translate(symbol)),
             cell => cell,
@@ -223,6 +239,8 @@ impl Columns {
         self.unit.push(unit);
         self.quality.push(other.quality[index]);
         self.time_source.push(other.time_source[index]);
+        self.unit_sent.push(unit_sent);
+        self.correction.push(other.correction[index]);
     }
 
     /// The places of the readings that stand, each identity once, in the order of device, metric and time.
@@ -299,11 +317,15 @@ impl Columns {
         let by_received = other.received[other_index].cmp(&self.received[index]);
         by_received
             .then_with(|| other.compare_values(other_index, self, index))
-            .then_with(|| {
-                other.symbols.bytes(other.unit[other_index]).cmp(self.symbols.bytes(self.unit[index]))
-            })
+            .then_with(|| other.units(other_index).cmp(&self.units(index)))
             .then_with(|| self.quality[index].cmp(&other.quality[other_index]))
             .then_with(|| self.time_source[index].cmp(&other.time_source[other_index]))
+            .then_with(|| self.correction[index].cmp(&other.correction[other_index]))
+    }
+
+    /// The unit and the one that was sent; empty where there is none.
+    fn units(&self, index: usize) -> [&[u8]; 2] {
+        [self.unit[index], self.unit_sent[index]].map(|symbol| self.symbols.bytes(symbol))
     }
 
     fn compare_values(&self, index: usize, other: &Self, other_index: usize) -> Ordering {
@@ -322,6 +344,12 @@ impl Columns {
         }
     }
 
+    fn unit_at(&self, index: usize) -> Option<Unit> {
+        let text = |symbol: Symbol| (symbol != NONE).then(|| self.text(symbol));
+        let sent = text(self.unit_sent[index]);
+        text(self.unit[index]).map(|unit| Unit::new(&unit, sent.as_deref()))
+    }
+
     fn text(&self, symbol: Symbol) -> String {
         String::from_utf8_lossy(self.symbols.bytes(symbol)).into_owned()
     }
@@ -334,11 +362,10 @@ impl Columns {
             at: telemetry::Micros(self.at[index]),
             received: telemetry::Micros(self.received[index]),
             value: self.value_at(index),
-            unit: (self.unit[index] != NONE)
-                .then(|| telemetry::Unit::new(&self.text(self.unit[index]), None)),
+            unit: self.unit_at(index),
             quality: self.quality[index],
             time_source: self.time_source[index],
-            correction: None,
+            correction: self.correction[index].map(Box::new),
         }
     }
 

@@ -10,13 +10,13 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{FileMetaData, ParquetMetaDataReader};
 use parquet::file::reader::{ChunkReader, FileReader, SerializedFileReader};
 use parquet::schema::types::{SchemaDescriptor, Type};
-use telemetry::{Quality, TimeSource};
+use telemetry::{Correction, CorrectionReason, Micros, Quality, TimeSource};
 
 use crate::columns::{Cell, Columns, NONE, Symbol, Symbols};
 use crate::error::LakeError;
 use crate::schema::{
-    AT, COLUMNS, DEVICE, INTEGER, METRIC, QUALITY, RECEIVED, TEXT, TIME_SOURCE, UNIT, VALUE, VERSION,
-    VERSION_KEY,
+    AT, COLUMNS, DEVICE, INTEGER, METRIC, QUALITY, RECEIVED, TEXT, TIME_CORRECTION, TIME_SENT, TIME_SOURCE,
+    UNIT, UNIT_SENT, VALUE, VERSION, VERSION_KEY,
 };
 
 /// Most rows of a file; more is a footer that lies.
@@ -110,6 +110,9 @@ impl<R: ChunkReader + 'static> Reader<R> {
                 unit: Texts::of(column(UNIT)?),
                 quality: Texts::of(column(QUALITY)?),
                 time_source: Texts::of(column(TIME_SOURCE)?),
+                unit_sent: Texts::of(column(UNIT_SENT)?),
+                correction: Texts::of(column(TIME_CORRECTION)?),
+                time_sent: Numbers::of(column(TIME_SENT)?),
             });
         }
     }
@@ -212,6 +215,9 @@ struct RowGroup {
     unit: Texts,
     quality: Texts,
     time_source: Texts,
+    unit_sent: Texts,
+    correction: Texts,
+    time_sent: Numbers<Int64Type>,
 }
 
 impl RowGroup {
@@ -226,16 +232,23 @@ impl RowGroup {
         self.received.read(rows)?;
         self.value.read(rows)?;
         self.integer.read(rows)?;
+        self.unit_sent.read(rows, symbols, &mut columns.unit_sent)?;
+        self.time_sent.read(rows)?;
+        let mut reasons = Vec::with_capacity(rows);
+        let reason = |word: &str| CorrectionReason::from_word(word).map(Some);
+        self.correction.read_words(rows, reason, TIME_CORRECTION, &mut reasons)?;
         let mut texts = Vec::with_capacity(rows);
         self.text.read(rows, symbols, &mut texts)?;
         self.quality.read_words(rows, Quality::from_word, QUALITY, &mut columns.quality)?;
         self.time_source.read_words(rows, TimeSource::from_word, TIME_SOURCE, &mut columns.time_source)?;
-        for (row, text) in texts.into_iter().enumerate() {
+        for (row, (text, reason)) in texts.into_iter().zip(reasons).enumerate() {
             let at = self.at.get(row).ok_or(LakeError::Column(COLUMNS[AT].name))?;
             columns.at.push(at);
             columns.received.push(self.received.get(row).unwrap_or(at));
             let cell = cell(self.value.get(row), self.integer.get(row), text, symbols);
             columns.value.push(cell.ok_or(LakeError::NoValue)?);
+            let sent = self.time_sent.get(row).unwrap_or(at);
+            columns.correction.push(reason.map(|reason| Correction { reason, sent: Micros(sent) }));
         }
         if columns.device[start..].contains(&NONE) || columns.metric[start..].contains(&NONE) {
             return Err(LakeError::Column(COLUMNS[DEVICE].name));

@@ -81,6 +81,11 @@ impl<W: Write + Send> Writer<W> {
         group.texts(&words(SOURCES.map(TimeSource::as_str)), |row| {
             place(&SOURCES, &columns.time_source[row])
         })?;
+        group.optional::<ByteArrayType>(|row| symbol(columns.unit_sent[row], texts))?;
+        group.optional::<ByteArrayType>(|row| {
+            columns.correction[row].map(|correction| correction.reason.as_str().into())
+        })?;
+        group.optional::<Int64Type>(|row| columns.correction[row].map(|correction| correction.sent.0))?;
         group.writer.close()?;
         Ok(())
     }
@@ -234,7 +239,8 @@ fn symbol(symbol: Symbol, texts: &[ByteArray]) -> Option<ByteArray> {
 }
 
 const QUALITIES: [Quality; 3] = [Quality::Good, Quality::Uncertain, Quality::Bad];
-const SOURCES: [TimeSource; 2] = [TimeSource::Device, TimeSource::Arrival];
+const SOURCES: [TimeSource; 4] =
+    [TimeSource::Device, TimeSource::Format, TimeSource::Broker, TimeSource::Arrival];
 
 fn words<const N: usize>(words: [&'static str; N]) -> [ByteArray; N] {
     words.map(|word| Bytes::from_static(word.as_bytes()).into())

@@ -14,7 +14,7 @@ use parquet::schema::types::{ColumnPath, Type, TypePtr};
 
 /// The version of the schema. It grows when a column is added; readers go by the columns' names, so an
 /// older reader finds what it knows in a newer file, and a newer one reads what is missing as its default.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Key of the version in a file's metadata; it marks the file as one of the lake's.
 pub(crate) const VERSION_KEY: &str = "tidegate.version";
 /// Beginning of the keys under which a file's metadata says what a column means.
@@ -61,7 +61,7 @@ const fn column(name: &'static str, kind: Kind, is_optional: bool, meaning: &'st
 }
 
 /// All columns, in the order of the file.
-pub const COLUMNS: [Column; 11] = [
+pub const COLUMNS: [Column; 14] = [
     column("device", Kind::Text, false, "The device, as {site}/{device}."),
     column("site", Kind::Text, false, "The site: the part of `device` before the slash."),
     column("metric", Kind::Text, false, "What was measured; nested names are joined by dots."),
@@ -96,8 +96,16 @@ pub const COLUMNS: [Column; 11] = [
         "time_source",
         Kind::Text,
         false,
-        "Where `at` came from: device, or arrival where the message had no time.",
+        "Where `at` came from: device, format, broker, or arrival where there was no time, or none that is accepted.",
     ),
+    column("unit_sent", Kind::Text, true, "The unit as it was sent, where that is another; else null."),
+    column(
+        "time_correction",
+        Kind::Text,
+        true,
+        "Why `at` is not the time that was sent: zone, wrap, boot or outside; null where it is.",
+    ),
+    column("time_sent", Kind::Time, true, "The time that was sent, where `at` is another; else null."),
 ];
 
 /// The place of a column in [`COLUMNS`].
@@ -111,6 +119,9 @@ pub(crate) const TEXT: usize = 7;
 pub(crate) const UNIT: usize = 8;
 pub(crate) const QUALITY: usize = 9;
 pub(crate) const TIME_SOURCE: usize = 10;
+pub(crate) const UNIT_SENT: usize = 11;
+pub(crate) const TIME_CORRECTION: usize = 12;
+pub(crate) const TIME_SENT: usize = 13;
 
 /// The README's table of [`COLUMNS`], in Markdown.
 pub fn markdown_table() -> String {

@@ -17,7 +17,9 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::Type;
 use proptest::prelude::*;
-use telemetry::{DeviceId, Micros, Quality, Reading, TimeSource, Value, pack};
+use telemetry::{
+    Correction, CorrectionReason, DeviceId, Micros, Quality, Reading, TimeSource, Unit, Value, pack,
+};
 
 const START: i64 = 1_795_417_200_000_000;
 
@@ -39,21 +41,38 @@ fn value() -> impl Strategy<Value = Value> {
 }
 
 fn reading() -> impl Strategy<Value = Reading> {
-    let unit = prop_oneof![4 => Just(None), 1 => Just(Some("Cel")), 1 => Just(Some("%RH"))];
+    let unit = proptest::sample::select(vec![
+        None,
+        Some(Unit::new("Cel", None)),
+        Some(Unit::new("Cel", Some("degF"))),
+        Some(Unit::new("%RH", Some("%"))),
+    ]);
     let quality =
         prop_oneof![4 => Just(Quality::Good), 1 => Just(Quality::Bad), 1 => Just(Quality::Uncertain)];
-    let source = prop_oneof![Just(TimeSource::Device), Just(TimeSource::Arrival)];
-    ("[abé]", "[a-c]", 0..40_i64, 0..4_i64, value(), unit, quality, source).prop_map(
-        |(device, metric, after, delay, value, unit, quality, time_source)| Reading {
+    let source = proptest::sample::select(vec![
+        TimeSource::Device,
+        TimeSource::Format,
+        TimeSource::Broker,
+        TimeSource::Arrival,
+    ]);
+    let correction = proptest::sample::select(vec![
+        None,
+        Some((CorrectionReason::Zone, START)),
+        Some((CorrectionReason::Boot, 7)),
+        Some((CorrectionReason::Outside, i64::MIN)),
+        Some((CorrectionReason::Wrap, i64::MAX)),
+    ]);
+    ("[abé]", "[a-c]", 0..40_i64, 0..4_i64, value(), unit, quality, (source, correction)).prop_map(
+        |(device, metric, after, delay, value, unit, quality, (time_source, correction))| Reading {
             device: DeviceId::from_stored(format!("site/{device}")),
             metric: metric.into(),
             at: Micros(START + after * 30_000_000),
             received: Micros(START + after * 30_000_000 + delay * 1_000),
             value,
-            unit: unit.map(Into::into),
+            unit,
             quality,
             time_source,
-            correction: None,
+            correction: correction.map(|(reason, sent)| Box::new(Correction { reason, sent: Micros(sent) })),
         },
     )
 }
