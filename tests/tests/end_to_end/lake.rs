@@ -142,6 +142,9 @@ fn expected(reading: &Reading) -> Vec<Json> {
         json!(reading.unit.as_deref()),
         json!(reading.quality.as_str()),
         json!(reading.time_source.as_str()),
+        json!(reading.unit.as_ref().and_then(|unit| unit.sent())),
+        json!(reading.correction.as_ref().map(|correction| correction.reason.as_str())),
+        json!(reading.correction.as_ref().map(|correction| correction.sent.0)),
         json!(at[..10]),
         json!(at[11..13].parse::<u8>().unwrap()),
     ]

@@ -259,8 +259,8 @@ impl Draft<'_> {
     /// Integers that a double would round, and a time in microseconds.
     fn integers(&mut self, at: Micros) -> Payload {
         let (seq, energy) = (self.seq, 9_007_199_254_740_993 + self.rng.i64(0..1_000));
-        let payload = format!(r#"{{"t": {}, "seq": {seq}, "energy_wh": {energy}, "balance": -4}}"#, at.0);
-        let values = [("energy_wh", Value::Integer(energy.into())), ("balance", Value::Integer(-4))];
+        let payload = format!(r#"{{"t": {}, "seq": {seq}, "pulses": {energy}, "balance": -4}}"#, at.0);
+        let values = [("pulses", Value::Integer(energy.into())), ("balance", Value::Integer(-4))];
         (payload, vec![self.record(Some(at), &values)])
     }
 

@@ -45,6 +45,9 @@ impl Conversion {
         let sent = match value {
             _ if is_identity => return Some(value.clone()),
             Value::Float(sent) => *sent,
+            Value::Integer(sent) if self.whole_factor().is_some_and(|factor| fits(*sent, factor)) => {
+                return self.whole_factor().map(|factor| Value::Integer(sent * factor));
+            }
             #[expect(
                 clippy::cast_precision_loss,
                 reason = "what is converted is rounded to 15 digits anyway"
@@ -55,6 +58,21 @@ impl Conversion {
         let scaled = sent * self.factor;
         Value::from_f64(round_at(scaled + self.offset, scaled.abs().max(self.offset.abs())))
     }
+}
+
+impl Conversion {
+    /// The factor, where it is all that there is, and an integer: then integers stay integers, with all their digits.
+    fn whole_factor(&self) -> Option<i128> {
+        #[expect(clippy::float_cmp, reason = "an integer is exact")]
+        let is_whole = self.offset == 0.0 && self.factor.fract() == 0.0 && self.factor.abs() < 1e15;
+        #[expect(clippy::cast_possible_truncation, reason = "checked on the line above")]
+        is_whole.then_some(self.factor as i128)
+    }
+}
+
+/// Whether the product is an integer of 64 bits.
+fn fits(sent: i128, factor: i128) -> bool {
+    sent.checked_mul(factor).is_some_and(|product| (i64::MIN.into()..=u64::MAX.into()).contains(&product))
 }
 
 /// What UCUM says of two units. A unit with a zero of its own, as a temperature, is a straight line, too; of a

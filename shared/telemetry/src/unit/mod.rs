@@ -287,6 +287,10 @@ mod tests {
         let (_, conversion) = check("Cel").unwrap();
         let large = Value::Integer(9_007_199_254_740_993);
         assert_eq!(conversion.apply(&large), Some(large));
+        let (_, conversion) = check("Wh").unwrap();
+        let counted = conversion.apply(&Value::Integer(1_000_000_000_000_001));
+        assert_eq!(counted, Some(Value::Integer(3_600_000_000_000_003_600)));
+        assert_eq!(conversion.apply(&Value::Integer(1 << 60)), Value::from_f64(4.15051741658465e21));
     }
 
     #[test]
