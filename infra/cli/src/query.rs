@@ -6,7 +6,7 @@ use cloud::devices::Devices;
 use cloud::readings::Readings;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
-use telemetry::{DeviceId, Latest, Micros, Quality, Reading, TimeSource, Value};
+use telemetry::{DeviceId, Latest, Micros, Quality, Reading, TimeSource, Unit, Value};
 
 use crate::aws::patience;
 use crate::console::{note, print};
@@ -214,19 +214,29 @@ pub(crate) struct Line<'a> {
     at: String,
     value: &'a Value,
     unit: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unit_sent: Option<&'a str>,
     time_source: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time_correction: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time_sent: Option<String>,
     quality: &'static str,
 }
 
 impl<'a> Line<'a> {
     pub(crate) fn of(reading: &'a Reading) -> Self {
+        let correction = reading.correction.as_deref();
         Self {
             device: reading.device.as_str(),
             metric: &reading.metric,
             at: reading.at.to_string(),
             value: &reading.value,
             unit: reading.unit.as_deref(),
+            unit_sent: reading.unit.as_ref().and_then(Unit::sent),
             time_source: TimeSource::as_str(reading.time_source),
+            time_correction: correction.map(|correction| correction.reason.as_str()),
+            time_sent: correction.map(|correction| correction.sent.to_string()),
             quality: Quality::as_str(reading.quality),
         }
     }
@@ -249,15 +259,13 @@ fn render(readings: &[Reading], format: Format) -> Result<String> {
         Format::Table => {
             let mut table = Table::new(["at", "metric", "value", "unit", "time from", "quality"]);
             for reading in readings {
-                let unit = reading.unit.as_deref().unwrap_or_default().to_owned();
-                let (source, quality) = (reading.time_source.to_string(), reading.quality.to_string());
                 table.push([
                     reading.at.to_string(),
                     reading.metric.to_string(),
                     reading.value.to_string(),
-                    unit,
-                    source,
-                    quality,
+                    unit_words(reading),
+                    time_words(reading),
+                    reading.quality.to_string(),
                 ]);
             }
             Ok(table.render())
@@ -265,7 +273,26 @@ fn render(readings: &[Reading], format: Format) -> Result<String> {
     }
 }
 
-/// The names of [`Line`].
+/// `Cel, sent as degF`
+fn unit_words(reading: &Reading) -> String {
+    match reading.unit.as_ref().map(|unit| (unit.as_str(), unit.sent())) {
+        Some((unit, Some(sent))) => format!("{unit}, sent as {sent}"),
+        Some((unit, None)) => unit.to_owned(),
+        None => String::new(),
+    }
+}
+
+/// `arrival: outside, sent as 2020-01-01T00:00:00Z`
+fn time_words(reading: &Reading) -> String {
+    match &reading.correction {
+        Some(correction) => {
+            format!("{}: {}, sent as {}", reading.time_source, correction.reason, correction.sent)
+        }
+        None => reading.time_source.to_string(),
+    }
+}
+
+/// Names of members of [`Line`] that every reading has; recordings for `alert-rule test` are written so.
 pub(crate) const CSV_HEADER: &str = "device,metric,at,value,unit,time_source,quality";
 
 /// RFC 4180, with [`CSV_HEADER`].
@@ -299,6 +326,8 @@ fn csv_field(field: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use telemetry::{Correction, CorrectionReason};
+
     use super::*;
 
     fn reading(metric: &str, value: Value) -> Reading {
@@ -345,6 +374,19 @@ mod tests {
     }
 
     #[test]
+    fn what_was_sent_otherwise_is_told() {
+        let mut reading = reading("temperature", Value::Float(22.5));
+        reading.unit = Some(Unit::new("Cel", Some("degF")));
+        let correction = Correction { reason: CorrectionReason::Outside, sent: Micros(0) };
+        reading.correction = Some(Box::new(correction));
+        assert_eq!(unit_words(&reading), "Cel, sent as degF");
+        assert_eq!(time_words(&reading), "device: outside, sent as 1970-01-01T00:00:00Z");
+        let line = json_lines([Line::of(&reading)]).unwrap();
+        let told = r#""unit":"Cel","unit_sent":"degF","time_source":"device","time_correction":"outside","time_sent":"1970-01-01T00:00:00Z""#;
+        assert!(line.contains(told), "{line}");
+    }
+
+    #[test]
     fn csv_quotes_what_it_must() {
         let readings = [reading("note", Value::Text("a, \"b\"".into())), reading("n", Value::Integer(7))];
         assert_eq!(
@@ -360,7 +402,8 @@ mod tests {
         let metrics = ["a", "b"].map(|name| (name.into(), reading(name, Value::Integer(1)))).into();
         let device = DeviceId::from_stored("plant-1/pump-7");
         let seen = Micros(1_795_417_200_000_000);
-        let table = device_table(&[Latest { device, metrics, first_seen: seen, last_seen: seen }]);
+        let table =
+            device_table(&[Latest { device, metrics, first_seen: seen, last_seen: seen, profile: None }]);
         assert_eq!(table.matches("plant-1/pump-7").count(), 1);
         assert_eq!(table.lines().count(), 3);
     }

@@ -1,6 +1,6 @@
 //! What of a device's readings a rule gets to see.
 
-use telemetry::{Micros, Reading, RunReading, Span, Value};
+use telemetry::{Micros, Reading, RunReading, Span, Unit, Value};
 
 use crate::rule::Rule;
 use crate::sample::Sample;
@@ -54,7 +54,7 @@ impl Feed {
     ) {
         let leaves = rule.leaves_of(place);
         for reading in readings.filter(|reading| reading.quality <= rule.quality) {
-            if !leaves.iter().any(|leaf| rule.leaves[*leaf].accepts(reading.unit)) {
+            if !leaves.iter().any(|leaf| rule.leaves[*leaf].accepts(reading.unit.map(Unit::as_str))) {
                 self.other_unit += 1;
             } else if is_ahead(&reading, lateness) {
                 self.ahead += 1;
@@ -64,7 +64,7 @@ impl Feed {
                     received: reading.received,
                     metric: place,
                     value: reading.value.clone(),
-                    unit: reading.unit.map(Into::into),
+                    unit: reading.unit.map(|unit| unit.as_str().into()),
                 });
             }
         }

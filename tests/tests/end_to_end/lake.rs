@@ -205,12 +205,15 @@ fn check_types(
     types: &BTreeMap<String, String>,
     [text, time, double, integer, day, hour]: [&str; 6],
 ) {
-    for column in ["device", "site", "metric", "text", "unit", "quality", "time_source"] {
+    for column in
+        ["device", "site", "metric", "text", "unit", "quality", "time_source", "unit_sent", "time_correction"]
+    {
         assert_eq!(types[column], text, "{engine}: {column}");
     }
     let others = [
         ("at", time),
         ("received", time),
+        ("time_sent", time),
         ("value", double),
         ("integer", integer),
         ("day", day),
@@ -219,7 +222,7 @@ fn check_types(
     for (column, expected) in others {
         assert_eq!(types[column], expected, "{engine}: {column}");
     }
-    assert_eq!(types.len(), 13, "{engine}: {types:?}");
+    assert_eq!(types.len(), 16, "{engine}: {types:?}");
 }
 
 fn check_engine(copy: &Copy, engine: &str, device: &str, stored: &[Reading]) {

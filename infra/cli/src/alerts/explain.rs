@@ -329,7 +329,13 @@ pub(super) mod tests {
         let (alerts, _) = judged(std::slice::from_ref(&rule), &[20, 51, 52, 53]);
         let latest = reading(START.plus(3 * SECOND), 53);
         let metrics = [(latest.metric.clone(), latest)].into();
-        let latest = Latest { device: alerts.device.clone(), metrics, first_seen: START, last_seen: START };
+        let latest = Latest {
+            device: alerts.device.clone(),
+            metrics,
+            first_seen: START,
+            last_seen: START,
+            profile: None,
+        };
         let id = alerts.told()["hot"].id.clone();
         let text = explanation(&rule, &alerts.device, &alerts, Some(&latest), START.plus(63 * SECOND));
         let expected = format!(

@@ -107,7 +107,7 @@ mod tests {
             correction: None,
         };
         let metrics = [(metric.into(), reading)].into();
-        Latest { device, metrics, first_seen: at, last_seen: at }
+        Latest { device, metrics, first_seen: at, last_seen: at, profile: None }
     }
 
     #[test]

@@ -139,7 +139,7 @@ impl Members<'_> {
             value: self.value.ok_or_else(|| wrong("value", "a value that a reading can have"))?,
             unit: self.unit.map(Into::into),
             quality: quality.ok_or_else(|| wrong("quality", "good, uncertain or bad"))?,
-            time_source: source.ok_or_else(|| wrong("time_source", "device or arrival"))?,
+            time_source: source.ok_or_else(|| wrong("time_source", "device, format, broker or arrival"))?,
             correction: None,
         })
     }

@@ -63,7 +63,6 @@ impl Conversion {
 impl Conversion {
     /// The factor, where it is all that there is, and an integer: then integers stay integers, with all their digits.
     fn whole_factor(&self) -> Option<i128> {
-        #[expect(clippy::float_cmp, reason = "an integer is exact")]
         let is_whole = self.offset == 0.0 && self.factor.fract() == 0.0 && self.factor.abs() < 1e15;
         #[expect(clippy::cast_possible_truncation, reason = "checked on the line above")]
         is_whole.then_some(self.factor as i128)
