@@ -63,6 +63,16 @@ impl Ingest {
         Ok(Self { aws, function })
     }
 
+    /// Stores a document as the profile of this name.
+    ///
+    /// # Errors
+    /// If the fake refuses.
+    pub fn put_profile(&self, name: &str, document: &str) -> io::Result<()> {
+        let item = serde_json::json!({"kind": {"S": "profile"}, "name": {"S": name}, "document": {"S": document}, "updated": {"N": "1"}});
+        let item = serde_json::from_value(item)?;
+        self.aws.put_item(CONFIG, item).map_err(io::Error::other)
+    }
+
     /// Kills the process and starts another beside the same fake.
     ///
     /// # Errors

@@ -184,3 +184,121 @@ fn known_sentinel(sent: f64, canonical: f64, quantity: Option<&'static Quantity>
         _ => Quality::Good,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decoder::{Decoder, Settings};
+    use crate::envelope::Envelope;
+    use crate::time::Micros;
+
+    /// Each reading as `metric=value unit`, with `<sent` where it was sent in another unit, `?` if it is uncertain and
+    /// `!` if it is bad.
+    fn show(profile: &str, payload: &str) -> Result<String, Reject> {
+        let profiles = match profile {
+            "" => Vec::new(),
+            text => {
+                vec![Arc::new(
+                    Profile::from_toml(&format!("name = \"p\"\ndevices = \"*/*\"\n{text}")).unwrap(),
+                )]
+            }
+        };
+        let envelope = Envelope {
+            payload: base64_simd::STANDARD.encode_to_string(payload).into(),
+            topic: "dt/s/d/state".into(),
+            client: None,
+            principal: None,
+            content_type: None,
+            received: Micros(1_795_417_200_000_000),
+            trace: None,
+        };
+        let mut readings = Vec::new();
+        Decoder::new(Settings::default(), Arc::new(profiles.into_iter().collect()))
+            .decode(&envelope, &mut readings)?;
+        let words = readings.iter().map(|reading| {
+            let unit = reading.unit.as_ref().map_or(String::new(), |unit| {
+                let sent = unit.sent().map(|sent| format!("<{sent}")).unwrap_or_default();
+                format!(" {}{sent}", unit.as_str())
+            });
+            let quality = match reading.quality {
+                Quality::Good => "",
+                Quality::Uncertain => "?",
+                Quality::Bad => "!",
+            };
+            format!("{}={}{unit}{quality}", reading.metric, reading.value)
+        });
+        Ok(words.collect::<Vec<_>>().join(", "))
+    }
+
+    #[test]
+    fn units_come_from_names_from_beside_the_value_and_from_profiles() {
+        let check = |profile: &str, payload: &str, expected: &str| {
+            assert_eq!(show(profile, payload).as_deref(), Ok(expected), "{profile} {payload}");
+        };
+        check("", r#"{"temperature_F": 72.5, "humidity": 40}"#, "temperature=22.5 Cel<degF, humidity=40");
+        check("", r#"{"temperature": {"value": 72.5, "unit": "°F"}}"#, "temperature=22.5 Cel<°F");
+        check("", r#"{"temp": 72.5, "TempUnit": "F", "rssi": -70}"#, "temp=22.5 Cel<F, rssi=-70");
+        check("", r#"{"humidity": {"value": 40, "unit": "%"}}"#, "humidity=40 %RH<%");
+        check("", r#"{"x": {"value": 4, "unit": "widgets"}}"#, "x=4 widgets");
+        check("", r#"{"temperature": {"tC": 20, "tF": 68}}"#, "temperature.t=20 Cel, temperature.tF=68 degF");
+        check("", r#"{"temperature": 20, "temperature_F": 68}"#, "temperature=20, temperature_F=68 degF");
+        check(
+            "[[metric]]\nfrom = \"t\"\nname = \"temperature\"\nunit = \"degF\"",
+            r#"{"t": 50}"#,
+            "temperature=10 Cel<degF",
+        );
+        check("[[metric]]\nfrom = \"t\"\nunit_from = \"u\"", r#"{"t": 50, "u": "F"}"#, "t=10 Cel<F");
+        check(
+            "[[metric]]\nfrom = \"t\"\nscale = 0.1\noffset = -40\nunit = \"Cel\"",
+            r#"{"t": 625}"#,
+            "t=22.5 Cel",
+        );
+        check(
+            "numbers_as_text = true",
+            r#"{"a": "22.50", "b": "-7", "c": "x", "d": ""}"#,
+            "a=22.5, b=-7, c=x, d=",
+        );
+    }
+
+    #[test]
+    fn a_unit_of_another_quantity_than_the_profile_says_refuses_the_message() {
+        let profile = "[[metric]]\nfrom = \"p\"\nunit = \"hPa\"";
+        assert_eq!(
+            show(profile, r#"[{"name": "p", "value": 1, "unit": "bar"}]"#).as_deref(),
+            Ok("p=100000 Pa<bar")
+        );
+        assert_eq!(show(profile, r#"[{"name": "p", "value": 1, "unit": "V"}]"#), Err(Reject::Unit));
+    }
+
+    #[test]
+    fn what_is_no_measurement_is_kept_and_never_good() {
+        let check = |profile: &str, payload: &str, expected: &str| {
+            assert_eq!(show(profile, payload).as_deref(), Ok(expected), "{profile} {payload}");
+        };
+        check("", r#"{"temperature": 85.0, "humidity": 85.0}"#, "temperature=85?, humidity=85");
+        check(
+            "",
+            r#"{"temperature": -127, "temperature_F": 185}"#,
+            "temperature=-127!, temperature_F=185 degF",
+        );
+        check("", r#"{"temp_f": 185}"#, "temp=85 Cel<degF?");
+        check(
+            "",
+            r#"{"pressure": 32767, "x": 65535, "y": -32768, "z": 32766}"#,
+            "pressure=32767!, x=65535?, y=-32768?, z=32766",
+        );
+        let ranged = "[[metric]]\nfrom = \"t\"\nunit = \"degF\"\nrange = [-40, 140]";
+        check(ranged, r#"{"t": 140}"#, "t=60 Cel<degF");
+        check(ranged, r#"{"t": 141}"#, "t=60.5555555555556 Cel<degF!");
+        check("[[metric]]\nfrom = \"x\"\nsentinels = []", r#"{"x": 65535}"#, "x=65535");
+        let own = "[[metric]]\nfrom = \"x\"\nscale = 0.1\nsentinels = [999, { value = 0, quality = \"uncertain\" }]";
+        check(own, r#"{"x": 999, "y": 1}"#, "x=99.9!, y=1");
+        check(own, r#"{"x": 0}"#, "x=0?");
+    }
+
+    #[test]
+    fn what_a_profile_ignores_is_no_reading() {
+        assert_eq!(show("ignore = \"x\"", r#"{"x": 1, "y": 2}"#).as_deref(), Ok("y=2"));
+        assert_eq!(show("ignore = \"x\"", r#"{"x": 1}"#).as_deref(), Ok(""));
+    }
+}

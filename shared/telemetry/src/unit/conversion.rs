@@ -79,7 +79,7 @@ fn fits(sent: i128, factor: i128) -> bool {
 fn factor_and_offset(from: &str, to: &str) -> Option<(f64, f64)> {
     let convert = |number: f64| octofhir_ucum::convert(number, from, to).ok();
     let (zero, one, many) = (convert(0.0)?, convert(1.0)?, convert(1_000.0)?);
-    let factor = if zero == 0.0 { one } else { rounded((many - zero) / 1_000.0) };
+    let factor = if zero == 0.0 { one } else { (many - zero) / 1_000.0 };
     let is_line = (zero + 1_000.0 * factor - many).abs() <= 1e-9 * many.abs().max(zero.abs());
     let is_usable = is_line && factor.is_finite() && factor != 0.0 && zero.is_finite();
     is_usable.then_some((factor, zero))

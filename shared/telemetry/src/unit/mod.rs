@@ -116,6 +116,8 @@ mod tests {
         check(32.0, "F", "0 Cel");
         check(-40.0, "degF", "-40 Cel");
         check(212.0, "℉", "100 Cel");
+        check(140.0, "°F", "60 Cel");
+        check(-459.67, "°F", "-273.15 Cel");
         check(22.5, "C", "22.5 Cel");
         check(22.5, "℃", "22.5 Cel");
         check(22.5, "celsius", "22.5 Cel");

@@ -1,0 +1,121 @@
+//! The function `ingest` as a process, with profiles: what they say counts, what is wrong with them harms nobody.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::time::Duration;
+
+use serde_json::json;
+use telemetry::Profile;
+use tests::events::{RECEIVED, envelope, sqs};
+use tests::fake_aws::{Fault, Operation, Pick, StatementFault};
+use tests::functions::metrics;
+use tests::ingest::Ingest;
+
+const ENOUGH: Duration = Duration::from_secs(30);
+
+/// The rooms of a gateway, whose temperatures are in °F.
+const ROOMS: &str = r#"
+    name = "rooms"
+    topics = "dt/+/+/rooms"
+    gateway = "members"
+
+    [[metric]]
+    from = "t"
+    name = "temperature"
+    unit = "degF"
+    range = [0, 120]
+"#;
+
+async fn start() -> Ingest {
+    Ingest::start_with(&[("TIDEGATE_CONFIG_CACHE_SECONDS", "0")]).await.unwrap()
+}
+
+fn put(ingest: &Ingest, profile: &str) {
+    let profile = Profile::from_toml(profile).unwrap();
+    ingest.put_profile(&profile.name, profile.to_json()).unwrap();
+}
+
+/// A message of `plant/gateway`, one of whose rooms is warm.
+fn rooms(number: i64) -> String {
+    let payload = json!({"north": {"t": 50, "n": number}, "south": {"t": 500, "n": number}});
+    envelope("plant/gateway", RECEIVED + number, payload.to_string().as_bytes())
+        .replace("plant/gateway/state", "plant/gateway/rooms")
+}
+
+/// Each stored reading but of `n`, as `device metric value unit quality`.
+fn stored(ingest: &Ingest) -> Vec<String> {
+    let readings = ingest.readings().unwrap();
+    let readings = readings.iter().filter(|reading| &*reading.metric != "n");
+    let word = |reading: &telemetry::Reading| {
+        let unit = reading.unit.as_ref().map_or("-", |unit| unit.as_str());
+        let sent = reading.unit.as_ref().and_then(|unit| unit.sent()).unwrap_or("-");
+        format!("{} {} {} {unit} {sent} {}", reading.device, reading.metric, reading.value, reading.quality)
+    };
+    readings.map(word).collect()
+}
+
+#[tokio::test]
+async fn what_a_profile_says_is_stored() {
+    let mut ingest = start().await;
+    put(&ingest, ROOMS);
+    assert_eq!(ingest.invoke(&sqs(&[rooms(0)]), ENOUGH).await.unwrap(), Ok(json!({"batchItemFailures": []})));
+    let expected = ["plant/north temperature 10 Cel degF good", "plant/south temperature 260 Cel degF bad"];
+    assert_eq!(stored(&ingest), expected);
+    let devices = ingest.devices().unwrap();
+    let profiles: Vec<_> = devices.iter().map(|device| device.profile.as_deref()).collect();
+    assert_eq!(profiles, [Some("rooms"), Some("rooms")], "shadow, presence and alert find it there");
+}
+
+#[tokio::test]
+async fn of_a_profile_that_cannot_be_read_the_last_that_could_stands() {
+    let mut ingest = start().await;
+    put(&ingest, ROOMS);
+    ingest.invoke(&sqs(&[rooms(0)]), ENOUGH).await.unwrap().unwrap();
+    let before = stored(&ingest);
+    ingest
+        .put_profile("rooms", r#"{"name": "rooms", "topics": "dt/+/+/rooms", "interval": "never"}"#)
+        .unwrap();
+    ingest.invoke(&sqs(&[rooms(1)]), ENOUGH).await.unwrap().unwrap();
+    let after = stored(&ingest);
+    assert_eq!(after.len(), 2 * before.len());
+    assert!(after.iter().all(|word| before.contains(word)), "{after:?}");
+    let line = metrics(&ingest.function, 2).await.unwrap();
+    assert_eq!(line["BrokenProfiles"], 1, "{line}");
+    // A process that has never read a good one reads messages without it.
+    ingest.restart().await.unwrap();
+    ingest.invoke(&sqs(&[rooms(2)]), ENOUGH).await.unwrap().unwrap();
+    assert!(
+        stored(&ingest).iter().any(|word| word.starts_with("plant/gateway north.t")),
+        "{:?}",
+        stored(&ingest)
+    );
+}
+
+#[tokio::test]
+async fn without_profiles_nothing_is_stored_and_the_event_comes_again() {
+    let mut ingest = start().await;
+    put(&ingest, ROOMS);
+    ingest.aws.fail_next(Operation::Query, Fault::Throttle, 1_000);
+    let outcome = ingest.invoke(&sqs(&[rooms(0)]), Duration::from_secs(3)).await.unwrap();
+    assert_eq!(outcome, Err("Tidegate.ProfilesNotRead".to_owned()));
+    assert!(stored(&ingest).is_empty());
+    ingest.aws.clear_faults();
+    ingest.invoke(&sqs(&[rooms(0)]), ENOUGH).await.unwrap().unwrap();
+    assert_eq!(stored(&ingest).len(), 2);
+}
+
+#[tokio::test]
+async fn a_gateways_message_is_done_when_all_its_devices_are() {
+    let mut ingest = start().await;
+    put(&ingest, ROOMS);
+    ingest.aws.fail_statements(Pick::EveryKth(2), StatementFault::Throttling);
+    let answer = ingest.invoke(&sqs(&[rooms(0)]), Duration::from_secs(3)).await.unwrap().unwrap();
+    let is_handed_back = answer["batchItemFailures"].as_array().is_some_and(|failures| failures.len() == 1);
+    let devices = ingest.devices().unwrap().len();
+    assert_eq!(is_handed_back, devices < 2, "{devices} devices are written: {answer}");
+    ingest.aws.clear_faults();
+    let again = ingest.invoke(&sqs(&[rooms(0)]), ENOUGH).await.unwrap();
+    assert_eq!(again, Ok(json!({"batchItemFailures": []})));
+    assert_eq!(ingest.devices().unwrap().len(), 2);
+    assert_eq!(stored(&ingest).len(), 2, "delivered again, nothing doubles");
+}
