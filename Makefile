@@ -4,7 +4,7 @@
 BENCH_DIR := .local/bench
 TIDEGATE := $(or $(CARGO_TARGET_DIR),target)/debug/tidegate
 
-.PHONY: help setup demo up down test lake-interop bench check clean tools command
+.PHONY: help setup demo up down test lake-interop fuzz bench check clean tools command
 
 help:  ## list these targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -30,6 +30,9 @@ lake-interop: setup  ## let Spark read the lake, on a local cloud of its own (40
 	@infra/local/install.sh spark
 	@infra/local/test.sh lake-interop
 
+fuzz: tools  ## run each fuzz target for a while (FUZZ_SECONDS=20)
+	@infra/local/fuzz.sh $(ARGS)
+
 bench: tools  ## measure
 	@infra/local/install.sh lake
 	@cargo build --release --package ingest --package archive --package compact
@@ -48,7 +51,7 @@ check: setup  ## formatting, lints, licences, template
 clean:  ## end the local cloud, and remove what was built and installed
 	@if [ -e .local/cloud/ministack.json ]; then $(MAKE) --no-print-directory down; fi
 	@cargo clean
-	@rm -rf .local .aws-sam
+	@rm -rf .local .aws-sam tests/fuzz/target tests/fuzz/corpus tests/fuzz/artifacts
 
 # Whatever is missing is said before anything long begins.
 tools:

@@ -40,7 +40,7 @@ use Expected::{Answered, Failed};
 const EXPECTED: [(&str, Expected); 6] = [
     ("rule.json", Answered { received: 1, quarantined: 0, readings: 3, code: None }),
     ("sqs.json", Answered { received: 4, quarantined: 1, readings: 9, code: Some("not_json") }),
-    ("kinesis.json", Answered { received: 4, quarantined: 1, readings: 10, code: Some("not_utf8") }),
+    ("kinesis.json", Answered { received: 4, quarantined: 1, readings: 10, code: Some("not_cbor") }),
     ("kafka-msk.json", Answered { received: 3, quarantined: 1, readings: 5, code: Some("cut_short") }),
     (
         "kafka-self-managed.json",

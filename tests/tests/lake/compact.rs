@@ -227,7 +227,7 @@ async fn what_cannot_be_read_or_is_not_ours_is_named_and_never_deleted() {
     lake.aws.put_object(
         BUCKET,
         &newer,
-        patched(&body, b"tidegate.version\x18\x011", b"tidegate.version\x18\x019"),
+        patched(&body, b"tidegate.version\x18\x012", b"tidegate.version\x18\x019"),
     );
     let (unversioned, body) = archived(&all[..9], 6);
     lake.aws.put_object(BUCKET, &unversioned, patched(&body, b"tidegate.version", b"anybody's.version"));

@@ -1,0 +1,5 @@
+//! Payloads in the format `senml`, as any device may send them.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|payload: &[u8]| tidegate_fuzz::decode(payload, "senml"));
