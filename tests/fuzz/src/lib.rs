@@ -33,7 +33,11 @@ pub fn decode(payload: &[u8], stream: &str) {
     }
 }
 
-fn decode_once(decoder: &mut Decoder, payload: &[u8], stream: &str) -> Result<Vec<telemetry::Reading>, telemetry::Reject> {
+fn decode_once(
+    decoder: &mut Decoder,
+    payload: &[u8],
+    stream: &str,
+) -> Result<Vec<telemetry::Reading>, telemetry::Reject> {
     let envelope = Envelope {
         payload: base64_simd::STANDARD.encode_to_string(payload).into(),
         topic: format!("dt/s/d/{stream}").into(),
