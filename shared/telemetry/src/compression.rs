@@ -1,8 +1,8 @@
 //! Compressed payloads, known by how they begin: gzip, zlib and zstd.
 //!
-//! No payload of a format that is looked at here begins so itself. A zlib stream is recognised with a window of 32
-//! KiB only, which is what every library writes unless told otherwise: the first bytes for smaller ones also begin
-//! Protobuf messages and texts.
+//! No payload of a format that is looked at here begins so itself; bare bytes may, and are not looked at. A zlib stream
+//! is recognised with a window of 32 KiB only, which is what every library writes unless told otherwise: the first bytes
+//! for smaller ones also begin Protobuf messages and texts.
 
 use std::fmt;
 use std::io::{self, BufRead as _, Read};

@@ -116,14 +116,15 @@ impl Decoder {
         if self.bytes.len() > MAX_PAYLOAD_BYTES {
             return Err(Reject::TooLarge(self.bytes.len()));
         }
-        let is_expanded = self.expander.expand(&self.bytes, &mut self.expanded)?;
-        let bytes = if is_expanded { &self.expanded } else { &self.bytes };
         let profile = route.profile.and_then(|place| self.profiles.at(place)).map(|profile| &**profile);
-        let format = profile
+        let named = profile
             .and_then(|profile| profile.format)
             .or_else(|| Format::of_content_type(envelope.content_type.as_deref()?))
-            .or(route.format)
-            .unwrap_or_else(|| Format::of_bytes(bytes));
+            .or(route.format);
+        let may_be_compressed = named.is_none_or(Format::may_be_compressed);
+        let is_expanded = may_be_compressed && self.expander.expand(&self.bytes, &mut self.expanded)?;
+        let bytes = if is_expanded { &self.expanded } else { &self.bytes };
+        let format = named.unwrap_or_else(|| Format::of_bytes(bytes));
         let clock = Clock {
             received: envelope.received,
             trace: envelope.trace.as_deref(),

@@ -86,6 +86,11 @@ impl Format {
         }
     }
 
+    /// Whether a payload that begins as compressed ones do is one. Bare bytes may begin in any way.
+    pub(crate) fn may_be_compressed(self) -> bool {
+        self != Self::Bytes
+    }
+
     /// Reads `bytes` into `payload`, whose previous content is dropped.
     ///
     /// # Errors
