@@ -18,6 +18,7 @@ use crate::profile::Profiles;
 use crate::reading::{DeviceId, Reading};
 use crate::reject::Reject;
 use crate::sample::Payload;
+use crate::sparkplug::{Nodes, Sender, SparkplugPolicy};
 use crate::topic::{IdentityRules, check_name};
 use crate::unit::Units;
 
@@ -34,6 +35,8 @@ struct Route {
     profile: Option<usize>,
     /// The format that its last level names.
     format: Option<Format>,
+    /// Who speaks, where the topic is one of Sparkplug.
+    sparkplug: Option<Sender>,
 }
 
 /// How messages are read, beside what profiles say.
@@ -43,6 +46,8 @@ pub struct Settings {
     pub identity: IdentityRules,
     /// What is accepted of devices' clocks.
     pub time: TimePolicy,
+    /// What is asked of Sparkplug's edge nodes.
+    pub sparkplug: SparkplugPolicy,
 }
 
 /// How a message was read.
@@ -65,6 +70,7 @@ pub struct Decoder {
     names: Vec<Names>,
     units: Units,
     devices: Interner,
+    nodes: Nodes,
     payload: Payload,
     bytes: Vec<u8>,
     expander: Expander,
@@ -85,6 +91,12 @@ impl Decoder {
             self.routes.clear();
             self.names.clear();
         }
+    }
+
+    /// What is known of Sparkplug's edge nodes. Their messages are to be decoded in the order in which they were sent, as
+    /// far as that is known, and what is known of a node is to be put here before; without it none is known.
+    pub fn nodes(&mut self) -> &mut Nodes {
+        &mut self.nodes
     }
 
     /// Appends the readings of one message to `readings`: all of them or, if the message is
@@ -109,7 +121,8 @@ impl Decoder {
     fn append(&mut self, envelope: &Envelope<'_>, readings: &mut Vec<Reading>) -> Result<Decoded, Reject> {
         let route = self.route(&envelope.topic)?;
         if let Some(device) = &route.device {
-            self.settings.identity.check_client(envelope.client.as_deref(), device.name())?;
+            let speaker = route.sparkplug.as_ref().map_or_else(|| device.name(), Sender::node);
+            self.settings.identity.check_client(envelope.client.as_deref(), speaker)?;
         }
         self.bytes.clear();
         envelope.decode_payload(&mut self.bytes)?;
@@ -117,8 +130,10 @@ impl Decoder {
             return Err(Reject::TooLarge(self.bytes.len()));
         }
         let profile = route.profile.and_then(|place| self.profiles.at(place)).map(|profile| &**profile);
-        let named = profile
-            .and_then(|profile| profile.format)
+        let named = route
+            .format
+            .filter(|format| *format == Format::Sparkplug)
+            .or_else(|| profile?.format)
             .or_else(|| Format::of_content_type(envelope.content_type.as_deref()?))
             .or(route.format);
         let may_be_compressed = named.is_none_or(Format::may_be_compressed);
@@ -136,7 +151,13 @@ impl Decoder {
             self.names.resize_with(names_at + 1, Names::default);
         }
         let mut context = Context { names: &mut self.names[names_at], profile, clock: &clock };
-        format.decode(bytes, &mut context, &mut self.payload)?;
+        match &route.sparkplug {
+            Some(sender) => {
+                let policy = &self.settings.sparkplug;
+                self.nodes.read(sender, bytes, policy, &mut context, &mut self.payload)?;
+            }
+            None => format.decode(bytes, &mut context, &mut self.payload)?,
+        }
 
         let (devices, id) = (&mut self.devices, &mut self.device);
         let mut device_of = |name: &str| {
@@ -161,11 +182,14 @@ impl Decoder {
         }
         let address = self.settings.identity.address(topic)?;
         let device = address.device.map(|device| format!("{}/{device}", address.site));
+        let sparkplug = address.sparkplug.as_ref().map(Sender::new);
+        let of_last_level = || topic.rsplit('/').next().and_then(Format::of_topic_level);
         let route = Rc::new(Route {
             site: address.site.into(),
             profile: self.profiles.find(topic, device.as_deref()),
-            format: topic.rsplit('/').next().and_then(Format::of_topic_level),
+            format: if sparkplug.is_some() { Some(Format::Sparkplug) } else { of_last_level() },
             device: device.map(DeviceId::from_stored),
+            sparkplug,
         });
         if self.routes.len() == MAX_TOPICS {
             self.routes.clear();

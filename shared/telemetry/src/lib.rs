@@ -45,6 +45,7 @@ mod reject;
 mod sample;
 mod scalar;
 mod span;
+pub mod sparkplug;
 mod time;
 mod topic;
 mod unit;

@@ -192,7 +192,7 @@ pub enum TimeSource {
     /// The device wrote it into the payload.
     #[default]
     Device,
-    /// It is part of the format: SenML's resolved time.
+    /// It is part of the format: SenML's resolved time, the timestamp of a Sparkplug metric.
     Format,
     /// A server between device and broker stamped it, as LoRaWAN network servers do.
     Broker,

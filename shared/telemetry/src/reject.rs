@@ -78,6 +78,32 @@ pub enum Reject {
         /// What it has.
         what: &'static str,
     },
+    /// A topic of Sparkplug that no edge node sends on.
+    #[error(
+        "the topic is not spBv1.0/{{group}}/{{message type}}/{{edge node}}[/{{device}}] with one of the types NBIRTH, NDEATH, NDATA, DBIRTH, DDEATH and DDATA"
+    )]
+    SparkplugTopic,
+    /// An edge node whose devices could be another's.
+    #[error("the edge node's name has '::' or ends with ':', which parts nodes from their devices")]
+    SparkplugNode,
+    /// Bytes that are no payload of Sparkplug, or one without what it needs.
+    #[error("the payload is not Sparkplug B: {0}")]
+    NotSparkplug(&'static str),
+    /// A message before this one is missing.
+    #[error(
+        "a message of the edge node before this one is missing, which may have said what this one means; it is asked for its births"
+    )]
+    SparkplugGap,
+    /// A message of somebody who is not there.
+    #[error(
+        "there is no birth of {0} before this message, or a death after it; the node is asked for its births"
+    )]
+    SparkplugUnborn(&'static str),
+    /// A metric of which no birth says what it is.
+    #[error(
+        "the payload has a metric whose alias or datatype is in no birth; the edge node is asked for its births"
+    )]
+    SparkplugAlias,
     /// No uplink, or one without what it needs.
     #[error("the payload is no LoRaWAN uplink of AWS IoT Core, The Things Stack or ChirpStack: {0}")]
     NotUplink(&'static str),
@@ -149,11 +175,16 @@ pub enum Reject {
 }
 
 impl Reject {
+    /// Whether another birth of the Sparkplug edge node would help.
+    pub fn asks_for_birth(&self) -> bool {
+        matches!(self, Self::SparkplugGap | Self::SparkplugUnborn(_) | Self::SparkplugAlias)
+    }
+
     /// The kind of reason, as one stable word to count and filter by.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Envelope(_) | Self::EnvelopeField(_) | Self::Base64 | Self::Received => "envelope",
-            Self::Topic | Self::Name(_) => "topic",
+            Self::Topic | Self::Name(_) | Self::SparkplugTopic | Self::SparkplugNode => "topic",
             Self::Client => "client",
             Self::NoDeviceId | Self::ManyDevices => "device_id",
             Self::Empty | Self::NoValue => "empty",
@@ -161,6 +192,10 @@ impl Reject {
             Self::CutShort | Self::ShortBytes(_) => "cut_short",
             Self::NotANumber { .. } | Self::NotJson { .. } => "not_json",
             Self::Senml { .. } => "not_senml",
+            Self::NotSparkplug(_) => "not_sparkplug",
+            Self::SparkplugGap => "sparkplug_gap",
+            Self::SparkplugUnborn(_) => "sparkplug_unborn",
+            Self::SparkplugAlias => "sparkplug_alias",
             Self::NotUplink(_) => "not_uplink",
             Self::NoLayout(_) => "no_layout",
             Self::NotLpp(_) => "not_lpp",

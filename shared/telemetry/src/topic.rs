@@ -1,22 +1,26 @@
 //! Who sent a message: read from the topic and the client id, as the broker vouches for both.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
 use crate::limits::MAX_TOPIC_LEVEL_BYTES;
 use crate::reject::Reject;
+use crate::sparkplug;
 
 /// First level of every telemetry topic.
 const TELEMETRY: &str = "dt";
 /// What AWS IoT Core reports as the client id of a publish that came over HTTPS.
 const NO_CLIENT: &str = "n/a";
 
-/// `dt/{site}/{device}/{stream}`, taken apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A topic, taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Address<'a> {
     pub(crate) site: &'a str,
     /// `None` on a topic whose payload names the device.
-    pub(crate) device: Option<&'a str>,
+    pub(crate) device: Option<Cow<'a, str>>,
+    /// What it says beside that where it is one of Sparkplug.
+    pub(crate) sparkplug: Option<sparkplug::Address<'a>>,
 }
 
 /// Whether the client id has to be the device that the topic names.
@@ -40,9 +44,15 @@ pub struct IdentityRules {
 }
 
 impl IdentityRules {
-    /// Site and device of a message on `topic`.
+    /// Site and device of a message on `topic`: `dt/{site}/{device}/{stream}`, a topic of Sparkplug, or one that the
+    /// payload's identity was opted into.
     pub(crate) fn address<'a>(&self, topic: &'a str) -> Result<Address<'a>, Reject> {
         let topic = without_basic_ingest(topic);
+        if let Some(address) = sparkplug::Address::read(topic) {
+            let address = address?;
+            let device = Some(address.name().into());
+            return Ok(Address { site: address.group, device, sparkplug: Some(address) });
+        }
         let mut levels = topic.split('/');
         let site = match levels.next() {
             Some(TELEMETRY) => check_name(levels.next().ok_or(Reject::Topic)?, "site")?,
@@ -53,13 +63,13 @@ impl IdentityRules {
         };
         check_name(device, "device")?;
         check_name(stream, "stream")?;
-        Ok(Address { site, device: Some(device) })
+        Ok(Address { site, device: Some(device.into()), sparkplug: None })
     }
 
     fn payload_address<'a>(&self, topic: &str, first: &'a str) -> Result<Address<'a>, Reject> {
         match &self.payload_identity {
             Some(filter) if filter.matches(topic) => {
-                Ok(Address { site: check_name(first, "site")?, device: None })
+                Ok(Address { site: check_name(first, "site")?, device: None, sparkplug: None })
             }
             _ => Err(Reject::Topic),
         }
@@ -159,8 +169,9 @@ mod tests {
     fn the_device_is_in_the_topic() {
         let rules = IdentityRules { payload_identity: Some("iot/#".parse().unwrap()), ..Default::default() };
         let check = |topic: &str, expected: Result<(&str, Option<&str>), Reject>| {
-            let found = rules.address(topic).map(|address| (address.site, address.device));
-            assert_eq!(found, expected, "{topic}");
+            let found = rules.address(topic);
+            let found = found.as_ref().map(|address| (address.site, address.device.as_deref()));
+            assert_eq!(found, expected.as_ref().copied(), "{topic}");
         };
         check("dt/plant-1/pump-7/state", Ok(("plant-1", Some("pump-7"))));
         check("$aws/rules/tidegate_dev_telemetry/dt/plant-1/pump-7/state", Ok(("plant-1", Some("pump-7"))));
@@ -172,6 +183,8 @@ mod tests {
         check("dt/plant-1//state", Err(Reject::Name("device")));
         check("dt/plant-1/pump\u{0}7/state", Err(Reject::Name("device")));
         check(&format!("dt/plant-1/{}/state", "p".repeat(129)), Err(Reject::Name("device")));
+        check("spBv1.0/plant-1/DDATA/line-3/pump-7", Ok(("plant-1", Some("line-3::pump-7"))));
+        check("spBv1.0/plant-1/NCMD/line-3", Err(Reject::SparkplugTopic));
         check("iot/anything/else", Ok(("iot", None)));
         check("other/anything", Err(Reject::Topic));
     }

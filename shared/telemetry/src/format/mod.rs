@@ -35,6 +35,8 @@ pub enum Format {
     Cbor,
     /// MessagePack, in the shapes of JSON.
     MsgPack,
+    /// Sparkplug B, on its own topics only.
+    Sparkplug,
 }
 
 /// What a format's decoder works with.
@@ -86,9 +88,9 @@ impl Format {
         }
     }
 
-    /// Whether a payload that begins as compressed ones do is one. Bare bytes may begin in any way.
+    /// Whether a payload that begins as compressed ones do is one. Bare bytes may begin in any way, and protobuf in many.
     pub(crate) fn may_be_compressed(self) -> bool {
-        self != Self::Bytes
+        !matches!(self, Self::Bytes | Self::Sparkplug)
     }
 
     /// Reads `bytes` into `payload`, whose previous content is dropped.
@@ -109,6 +111,8 @@ impl Format {
             Self::Senml => senml::decode(bytes, context, payload)?,
             Self::Cbor => cbor::decode(bytes, context, payload)?,
             Self::MsgPack => msgpack::decode(bytes, context, payload)?,
+            // What it means depends on the messages before it, of which no other topic tells.
+            Self::Sparkplug => return Err(Reject::SparkplugTopic),
         }
         if payload.samples.is_empty() { Err(Reject::NoValue) } else { Ok(()) }
     }

@@ -374,6 +374,9 @@ fn check_name(name: &str, problems: &mut Problems) {
 fn check_format(format: Option<Format>, layout: Option<&Layout>, problems: &mut Problems) {
     let path = [Step::Key("format")];
     match (format, layout) {
+        (Some(Format::Sparkplug), _) => {
+            problems.add(&path, "Sparkplug is told by its topics: leave `format` out");
+        }
         (Some(Format::Bytes), None) => {
             problems.add(&path, "bytes are read by `payload` or `[[field]]`, and there is neither");
         }
@@ -578,6 +581,7 @@ unit_from = "/probe/u~1h"
         };
         check("colour = \"red\"", 3, "unknown field `colour`");
         check("format = \"xml\"", 3, "unknown variant `xml`");
+        check("format = \"sparkplug\"", 3, "told by its topics");
         check("\ninterval = \"soon\"", 4, "no length of time");
         check("interval = \"0s\"", 3, "longer than nothing");
         check("interval = 5\n", 3, "invalid type: integer `5`");
