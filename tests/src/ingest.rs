@@ -73,6 +73,14 @@ impl Ingest {
         self.aws.put_item(CONFIG, item).map_err(io::Error::other)
     }
 
+    /// Another process beside the same fake.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub async fn beside(&self) -> io::Result<Process> {
+        Ok(Process(start_function(&self.aws, &[]).await?))
+    }
+
     /// Kills the process and starts another beside the same fake.
     ///
     /// # Errors
@@ -88,10 +96,7 @@ impl Ingest {
     /// # Errors
     /// If the harness fails, or the answer is not JSON.
     pub async fn invoke(&mut self, event: &str, deadline: Duration) -> io::Result<Result<Value, String>> {
-        match self.function.invoke(event.to_owned(), deadline).await?.outcome {
-            Outcome::Response(answer) => Ok(Ok(serde_json::from_slice(&answer)?)),
-            Outcome::Error { error_type, .. } => Ok(Err(error_type)),
-        }
+        invoke(&mut self.function, event, deadline).await
     }
 
     /// The counts of the invocation with this number, from 1, as its metrics have them.
@@ -149,6 +154,31 @@ impl Ingest {
             }
         }
         Ok(lines)
+    }
+}
+
+/// Another process of the function.
+#[derive(Debug)]
+pub struct Process(Function);
+
+impl Process {
+    /// As [`Ingest::invoke`].
+    ///
+    /// # Errors
+    /// As [`Ingest::invoke`].
+    pub async fn invoke(&mut self, event: &str, deadline: Duration) -> io::Result<Result<Value, String>> {
+        invoke(&mut self.0, event, deadline).await
+    }
+}
+
+async fn invoke(
+    function: &mut Function,
+    event: &str,
+    deadline: Duration,
+) -> io::Result<Result<Value, String>> {
+    match function.invoke(event.to_owned(), deadline).await?.outcome {
+        Outcome::Response(answer) => Ok(Ok(serde_json::from_slice(&answer)?)),
+        Outcome::Error { error_type, .. } => Ok(Err(error_type)),
     }
 }
 

@@ -5,6 +5,7 @@
 //! - [`runtime_api`]: starts a Lambda binary under the Lambda Runtime API, sends it events and takes its answers.
 //! - [`ingest`], [`lake`], [`alerts`], [`presence`] and [`shadow`]: the functions between the two, and [`events`], what they
 //!   get; [`functions`], what they share.
+//! - [`goldens`]: what messages become, as files; [`sparkplug`]: an edge node that speaks Sparkplug.
 //! - [`process`]: CPU time and peak memory of a running process.
 //!
 //! What passes here has been seen to work against this fake only. Where the fake follows AWS's documentation and
@@ -14,6 +15,7 @@ pub mod alerts;
 pub mod events;
 pub mod fake_aws;
 pub mod functions;
+pub mod goldens;
 pub mod ingest;
 pub mod lake;
 pub mod presence;
@@ -21,4 +23,5 @@ pub mod process;
 pub mod runtime_api;
 mod server;
 pub mod shadow;
+pub mod sparkplug;
 mod tls;

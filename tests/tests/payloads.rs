@@ -17,17 +17,16 @@ use std::sync::{Arc, LazyLock};
 
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-use serde::Serialize;
 use telemetry::limits::{MAX_NAME_BYTES, MAX_PAYLOAD_BYTES, MAX_SAMPLES, MAX_TEXT_BYTES};
 use telemetry::{
     Decoder, Envelope, IdentityRules, Micros, Profile, Profiles, Reading, Reject, Settings, Value,
 };
+use tests::goldens::{GOLDEN, difference, from_hex, render};
 
 /// 2026-11-23T07:00:00.25Z.
 const RECEIVED: Micros = Micros(1_795_417_200_250_000);
 /// What most payloads are published on.
 const TOPIC: &str = "dt/plant-1/pump-7/state";
-const GOLDEN: &str = ".expected.jsonl";
 
 /// A name, and how to make the payload of that name.
 type Generated = (&'static str, fn() -> Vec<u8>);
@@ -128,12 +127,6 @@ static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
     std::iter::once(plain).chain(kinds).collect()
 });
 
-fn from_hex(text: &[u8]) -> Vec<u8> {
-    let digits = text.iter().filter(|byte| !byte.is_ascii_whitespace());
-    let digits: Vec<u8> = digits.map(|byte| char::from(*byte).to_digit(16).unwrap() as u8).collect();
-    digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
-}
-
 fn decode_on(topic: &str, decoder: &mut Decoder, payload: &[u8]) -> Result<Vec<Reading>, Reject> {
     let envelope = Envelope {
         payload: base64_simd::STANDARD.encode_to_string(payload).into(),
@@ -150,64 +143,8 @@ fn decode_on(topic: &str, decoder: &mut Decoder, payload: &[u8]) -> Result<Vec<R
     outcome.map(|_| readings)
 }
 
-#[derive(Serialize)]
-struct ReadingLine<'a> {
-    device: &'a str,
-    metric: &'a str,
-    at: String,
-    value: &'a Value,
-    unit: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    unit_sent: Option<&'a str>,
-    quality: &'a str,
-    time_source: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    correction: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    time_sent: Option<String>,
-}
-
-#[derive(Serialize)]
-struct RejectLine {
-    rejected: String,
-    code: &'static str,
-}
-
-fn line(fields: &impl Serialize) -> String {
-    serde_json::to_string(fields).unwrap() + "\n"
-}
-
-/// What the payload becomes, as its golden has it.
-fn render(outcome: Result<Vec<Reading>, Reject>) -> String {
-    match outcome {
-        Ok(readings) => readings
-            .iter()
-            .map(|reading| {
-                line(&ReadingLine {
-                    device: reading.device.as_str(),
-                    metric: &reading.metric,
-                    at: reading.at.to_string(),
-                    value: &reading.value,
-                    unit: reading.unit.as_deref(),
-                    unit_sent: reading.unit.as_ref().and_then(|unit| unit.sent()),
-                    quality: reading.quality.as_str(),
-                    time_source: reading.time_source.as_str(),
-                    correction: reading.correction.as_ref().map(|correction| correction.reason.as_str()),
-                    time_sent: reading.correction.as_ref().map(|correction| correction.sent.to_string()),
-                })
-            })
-            .collect(),
-        Err(reject) => line(&RejectLine { rejected: reject.to_string(), code: reject.code() }),
-    }
-}
-
 #[test]
 fn every_payload_becomes_what_its_golden_says() {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a switch for whoever changes the decoder, not configuration"
-    )]
-    let is_update = std::env::var("UPDATE_GOLDENS").is_ok();
     let mut differences = Vec::new();
     for kind in &*KINDS {
         let mut goldens = BTreeSet::new();
@@ -215,16 +152,7 @@ fn every_payload_becomes_what_its_golden_says() {
             let golden = format!("{name}{GOLDEN}");
             let path = kind.folder.join(&golden);
             let rendered = render(decode_on(&kind.topic, &mut kind.decoder(), payload));
-            if is_update {
-                fs::write(&path, &rendered).unwrap();
-            }
-            match fs::read_to_string(&path) {
-                Ok(expected) if expected == rendered => {}
-                Ok(expected) => {
-                    differences.push(format!("{} becomes\n{rendered}instead of\n{expected}", path.display()));
-                }
-                Err(error) => differences.push(format!("{}: {error}; becomes\n{rendered}", path.display())),
-            }
+            differences.extend(difference(&path, &rendered));
             goldens.insert(golden);
         }
         for entry in fs::read_dir(&kind.folder).unwrap() {

@@ -8,7 +8,7 @@ use alert::{
     DeviceAlerts, Feed, MAX_OUTBOX_BYTES, Outgoing, Phase, Refusal, Rule, RuleSet, Sample, Tally, device_time,
 };
 use cloud::Error as CloudError;
-use cloud::alerts::Stored;
+use cloud::conditional::Stored;
 use cloud::error::Disposition;
 use cloud::error::chain;
 use cloud::retry::Deadline;

@@ -19,6 +19,7 @@ use thiserror::Error;
 use crate::event::{Event, Source, UnknownEvent};
 use crate::plan::{Fate, Plan, QuarantineObject};
 use crate::response::Response;
+use crate::sparkplug::Sparkplug;
 
 /// What the handler works with.
 #[derive(Debug)]
@@ -27,6 +28,7 @@ pub struct Deps {
     devices: Devices,
     quarantine: Quarantine,
     profiles: ProfileSource,
+    sparkplug: Sparkplug,
     stage: String,
     retention_days: Option<u32>,
     decoder: RefCell<Decoder>,
@@ -39,6 +41,7 @@ impl Deps {
         devices: Devices,
         quarantine: Quarantine,
         profiles: ProfileSource,
+        sparkplug: Sparkplug,
         config: IngestConfig,
     ) -> Self {
         let decoder = RefCell::new(Decoder::new(config.settings, Default::default()));
@@ -47,6 +50,7 @@ impl Deps {
             devices,
             quarantine,
             profiles,
+            sparkplug,
             stage: config.stage,
             retention_days: config.retention_days,
             decoder,
@@ -67,9 +71,11 @@ impl Deps {
         emit(&line);
     }
 
-    /// Profiles are everybody's: their count has no source.
-    fn report_profiles(&self, broken: usize) {
-        emit(&MetricLine::new(self.dimensions()).count("BrokenProfiles", broken));
+    /// A count of what is rare, which has no source: of `0` nothing is said.
+    fn report_any(&self, name: &'static str, count: usize) {
+        if count > 0 {
+            emit(&MetricLine::new(self.dimensions()).count(name, count));
+        }
     }
 
     fn dimensions(&self) -> Vec<(&'static str, String)> {
@@ -86,6 +92,9 @@ pub enum HandlerError {
     /// Without the profiles it is not known what messages mean: the source is to bring them again.
     #[error("the profiles could not be read; the event comes again")]
     ProfilesNotRead(#[source] CloudError),
+    /// Without what is known of a Sparkplug node its messages mean nothing: the source is to bring them again.
+    #[error("what is known of a Sparkplug node could not be read or stored; the event comes again")]
+    NodesNotSettled(#[source] CloudError),
     /// A direct invocation cannot hand its message back in an answer: Lambda is to invoke again.
     #[error("the message could not be stored; Lambda invokes again")]
     NotStored,
@@ -96,6 +105,7 @@ impl ReportedError for HandlerError {
         match self {
             Self::UnknownEvent(_) => "Tidegate.UnknownEvent",
             Self::ProfilesNotRead(_) => "Tidegate.ProfilesNotRead",
+            Self::NodesNotSettled(_) => "Tidegate.NodesNotSettled",
             Self::NotStored => "Tidegate.NotStored",
         }
     }
@@ -104,19 +114,18 @@ impl ReportedError for HandlerError {
 /// Decodes and stores one event's messages.
 ///
 /// # Errors
-/// If the event is of no known shape, the profiles cannot be read, or the one message of a direct invocation could not
-/// be stored.
+/// If the event is of no known shape, the profiles or what is known of Sparkplug's nodes cannot be read, or the one
+/// message of a direct invocation could not be stored.
 pub async fn handle(event: &str, invocation: &Invocation, deps: &Deps) -> Result<Response, HandlerError> {
     let event = Event::parse(event)?;
     let current = deps.profiles.current(invocation.deadline).await.map_err(HandlerError::ProfilesNotRead)?;
-    if current.broken > 0 {
-        deps.report_profiles(current.broken);
-    }
-    let plan = {
-        let mut decoder = deps.decoder.borrow_mut();
-        decoder.set_profiles(current.profiles);
-        Plan::new(event.records, &mut decoder, deps.retention_days)
-    };
+    deps.report_any("BrokenProfiles", current.broken);
+    deps.decoder.borrow_mut().set_profiles(current.profiles);
+    let settled = deps.sparkplug.settle(&event.records, &deps.decoder, invocation).await;
+    let settled = settled.map_err(HandlerError::NodesNotSettled)?;
+    deps.report_any("RebirthRequests", settled.requests);
+    let plan =
+        Plan::new(event.records, settled.outcomes, &mut deps.decoder.borrow_mut(), deps.retention_days);
     let Plan { items, updates, objects, fates, readings } = plan;
     let ((failed_devices, mut errors), (failed_days, object_errors)) = tokio::join!(
         store(items, updates, deps, invocation.deadline),

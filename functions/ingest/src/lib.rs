@@ -14,3 +14,4 @@ pub mod event;
 pub mod handler;
 pub mod plan;
 pub mod response;
+pub mod sparkplug;

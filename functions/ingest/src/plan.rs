@@ -50,17 +50,40 @@ pub struct QuarantineObject {
     pub lines: String,
 }
 
+/// What a message has become: readings, and the profile that they were read by; or a line of the quarantine.
+pub type Outcome = Result<(Vec<Reading>, Option<Arc<str>>), Quarantined>;
+
+/// A message kept whole.
+#[derive(Debug)]
+pub struct Quarantined {
+    /// The partition.
+    day: String,
+    line: Line,
+}
+
 impl<'a> Plan<'a> {
-    /// Decodes every record of an event. Readings are to be kept for `retention_days` after they
-    /// arrived; `None`: for ever.
-    pub fn new(records: Vec<Record<'a>>, decoder: &mut Decoder, retention_days: Option<u32>) -> Self {
+    /// Decodes every record of an event but those whose `outcomes`, by their places, are known. Readings are to be kept
+    /// for `retention_days` after they arrived; `None`: for ever.
+    pub fn new(
+        records: Vec<Record<'a>>,
+        mut outcomes: BTreeMap<usize, Outcome>,
+        decoder: &mut Decoder,
+        retention_days: Option<u32>,
+    ) -> Self {
         let mut readings = Vec::with_capacity(READINGS_PER_MESSAGE * records.len());
         let mut days = Days::default();
         let mut fates = Vec::with_capacity(records.len());
         let mut profiles = ProfileOfDevice::new();
-        for record in records {
+        for (place, record) in records.into_iter().enumerate() {
             let before = readings.len();
-            let fate = match decode(&record, decoder, &mut readings) {
+            let decoded = match outcomes.remove(&place) {
+                None => decode(&record, decoder, &mut readings),
+                Some(outcome) => outcome.map(|(known, profile)| {
+                    readings.extend(known);
+                    profile
+                }),
+            };
+            let fate = match decoded {
                 Ok(profile) => {
                     let devices = devices_of(&readings[before..]);
                     if let Some(profile) = profile {
@@ -68,7 +91,7 @@ impl<'a> Plan<'a> {
                     }
                     Fate::Stored(devices)
                 }
-                Err((day, line)) => Fate::Quarantined(days.add(day, line)),
+                Err(Quarantined { day, line }) => Fate::Quarantined(days.add(day, line)),
             };
             fates.push((record.position, fate));
         }
@@ -114,15 +137,15 @@ fn devices_of(readings: &[Reading]) -> Vec<DeviceId> {
     devices
 }
 
-/// Appends the readings of one record, and returns the profile they were read by; or the day and the line under which it goes to quarantine.
+/// Appends the readings of one record, and returns the profile they were read by; or how it goes to quarantine.
 fn decode(
     record: &Record<'_>,
     decoder: &mut Decoder,
     readings: &mut Vec<Reading>,
-) -> Result<Option<Arc<str>>, (String, Line)> {
+) -> Result<Option<Arc<str>>, Quarantined> {
     let text = match &record.envelope {
         Ok(text) => text,
-        Err(unreadable) => return Err(unreadable_line(unreadable, record)),
+        Err(unreadable) => return Err(unreadable_record(unreadable, record)),
     };
     let envelope = Envelope::parse(text).map_err(|reject| {
         let line = QuarantineLine {
@@ -131,9 +154,19 @@ fn decode(
             record: Some(base64_simd::STANDARD.encode_to_string(text.as_bytes())),
             ..QuarantineLine::default()
         };
-        (day_of(record.arrived.at()), line.finish(text))
+        line.finish(record.arrived.at(), text)
     })?;
-    decoder.decode(&envelope, readings).map(|decoded| decoded.profile).map_err(|reject| {
+    decode_envelope(&envelope, text, decoder, readings)
+}
+
+/// As [`decode`], of a record whose envelope has been read from `text`.
+pub(crate) fn decode_envelope(
+    envelope: &Envelope<'_>,
+    text: &str,
+    decoder: &mut Decoder,
+    readings: &mut Vec<Reading>,
+) -> Result<Option<Arc<str>>, Quarantined> {
+    decoder.decode(envelope, readings).map(|decoded| decoded.profile).map_err(|reject| {
         let line = QuarantineLine {
             reason: &reject.to_string(),
             code: reject.code(),
@@ -145,11 +178,11 @@ fn decode(
             payload: Some(&envelope.payload),
             ..QuarantineLine::default()
         };
-        (day_of(Some(envelope.received)), line.finish(text))
+        line.finish(Some(envelope.received), text)
     })
 }
 
-fn unreadable_line(unreadable: &Unreadable, record: &Record<'_>) -> (String, Line) {
+fn unreadable_record(unreadable: &Unreadable, record: &Record<'_>) -> Quarantined {
     let line = QuarantineLine {
         reason: unreadable.reason,
         code: "record",
@@ -157,7 +190,7 @@ fn unreadable_line(unreadable: &Unreadable, record: &Record<'_>) -> (String, Lin
         ..QuarantineLine::default()
     };
     // Records that hold nothing are told apart by where they stand.
-    (day_of(record.arrived.at()), line.finish(&format!("{:?} {}", record.position, unreadable.record)))
+    line.finish(record.arrived.at(), &format!("{:?} {}", record.position, unreadable.record))
 }
 
 /// The partition. Never today's date: the same message again has to come to the same place.
@@ -188,18 +221,20 @@ struct QuarantineLine<'a> {
     record: Option<String>,
 }
 
+#[derive(Debug)]
 struct Line {
     id: String,
     json: String,
 }
 
 impl QuarantineLine<'_> {
-    /// The id is a digest of the record, so that a message which comes twice is known to be one.
-    fn finish(mut self, record: &str) -> Line {
+    /// The line of a message that arrived at this time. The id is a digest of the record, so that a message which comes
+    /// twice is known to be one.
+    fn finish(mut self, at: Option<Micros>, record: &str) -> Quarantined {
         self.id = hex_digest(record.as_bytes());
         #[expect(clippy::expect_used, reason = "a map with text keys, written to memory: nothing can fail")]
         let json = serde_json::to_string(&self).expect("a line is JSON");
-        Line { id: self.id, json }
+        Quarantined { day: day_of(at), line: Line { id: self.id, json } }
     }
 }
 
@@ -256,7 +291,7 @@ mod tests {
     fn plan(bodies: &[String]) -> (Vec<SpanItem>, Vec<QuarantineObject>, Vec<Fate>) {
         let text = sqs(bodies);
         let records = Event::parse(&text).unwrap().records;
-        let plan = Plan::new(records, &mut Decoder::default(), None);
+        let plan = Plan::new(records, BTreeMap::new(), &mut Decoder::default(), None);
         (plan.items, plan.objects, plan.fates.into_iter().map(|(_, fate)| fate).collect())
     }
 

@@ -11,6 +11,7 @@ use telemetry::attribute::Item;
 use telemetry::{DeviceId, Micros};
 
 use crate::attribute::from_item;
+use crate::conditional::{Stored, conditional};
 use crate::device_items::{DeviceItems, key};
 use crate::error::Error;
 use crate::readings::MAX_IN_FLIGHT;
@@ -23,15 +24,6 @@ pub const STANDING_INDEX: &str = "standing";
 #[derive(Debug, Clone)]
 pub struct Alerts {
     items: DeviceItems,
-}
-
-/// What became of a conditional write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stored {
-    /// It is stored.
-    Done,
-    /// Somebody else has written since it was read: read again.
-    Overtaken,
 }
 
 impl Alerts {
@@ -207,12 +199,4 @@ fn note(rule: &str, told: &Told) -> HashMap<String, AttributeValue> {
 
 fn number(micros: Micros) -> AttributeValue {
     AttributeValue::N(micros.0.to_string())
-}
-
-fn conditional(outcome: Result<(), Error>) -> Result<Stored, Error> {
-    match outcome {
-        Ok(()) => Ok(Stored::Done),
-        Err(error) if error.code == "ConditionalCheckFailedException" => Ok(Stored::Overtaken),
-        Err(error) => Err(error),
-    }
 }

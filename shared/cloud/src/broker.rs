@@ -26,7 +26,7 @@ impl Broker {
         payload: &str,
         deadline: Deadline,
     ) -> Result<(), Error> {
-        self.publish(topic, payload, true, deadline).await
+        self.publish(topic, payload.as_bytes(), 1, true, deadline).await
     }
 
     /// Publishes a message with QoS 1 to whoever listens now.
@@ -34,19 +34,28 @@ impl Broker {
     /// # Errors
     /// As [`Broker::publish_retained`].
     pub async fn tell(&self, topic: &str, payload: &str, deadline: Deadline) -> Result<(), Error> {
-        self.publish(topic, payload, false, deadline).await
+        self.publish(topic, payload.as_bytes(), 1, false, deadline).await
+    }
+
+    /// Publishes a message with QoS 0, as Sparkplug has its commands, to whoever listens now.
+    ///
+    /// # Errors
+    /// As [`Broker::publish_retained`].
+    pub async fn command(&self, topic: &str, payload: &[u8], deadline: Deadline) -> Result<(), Error> {
+        self.publish(topic, payload, 0, false, deadline).await
     }
 
     async fn publish(
         &self,
         topic: &str,
-        payload: &str,
+        payload: &[u8],
+        qos: i32,
         retain: bool,
         deadline: Deadline,
     ) -> Result<(), Error> {
         until("Publish", deadline, async || {
-            let publish = self.0.publish().topic(topic).qos(1).retain(retain);
-            let publish = publish.payload(Blob::new(payload.as_bytes()));
+            let publish = self.0.publish().topic(topic).qos(qos).retain(retain);
+            let publish = publish.payload(Blob::new(payload));
             Box::pin(publish.send()).await.map(drop).map_err(|error| Error::from_sdk("Publish", error))
         })
         .await

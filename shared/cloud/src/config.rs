@@ -7,6 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use telemetry::sparkplug::SparkplugPolicy;
 use telemetry::{ClientId, IdentityRules, Outside, Settings, TimePolicy, TopicFilter, Zone};
 
 /// One environment variable.
@@ -95,6 +96,12 @@ const TIME_ZONE: Variable = Variable {
     meaning: "Zone of times that are written without one: `UTC`, `+02:00`, `Europe/Berlin`; empty: they are texts.",
     functions: INGEST,
 };
+const SPARKPLUG_REORDER_SECONDS: Variable = Variable {
+    name: "TIDEGATE_SPARKPLUG_REORDER_SECONDS",
+    default: Some("30"),
+    meaning: "Seconds that a Sparkplug message may come after later ones of its edge node, at most 3600; then it is missing, and the node is asked for its births. `0`: at once.",
+    functions: INGEST,
+};
 const COMPACT_AFTER_MINUTES: Variable = Variable {
     name: "TIDEGATE_COMPACT_AFTER_MINUTES",
     default: Some("15"),
@@ -110,7 +117,7 @@ const ALERTS_TABLE: Variable = Variable {
 const CONFIG_TABLE: Variable = Variable {
     name: "TIDEGATE_CONFIG_TABLE",
     default: None,
-    meaning: "DynamoDB table of alert rules and profiles.",
+    meaning: "DynamoDB table of alert rules and profiles, and of what is known of Sparkplug's edge nodes.",
     functions: &["alert", "ingest", "presence", "shadow"],
 };
 const CONFIG_CACHE_SECONDS: Variable = Variable {
@@ -177,7 +184,7 @@ const SILENCE_SCHEDULE: Variable = Variable {
 };
 
 /// All variables, in the order of the README's table.
-pub const REGISTRY: [Variable; 24] = [
+pub const REGISTRY: [Variable; 25] = [
     READINGS_TABLE,
     DEVICES_TABLE,
     BUCKET,
@@ -188,6 +195,7 @@ pub const REGISTRY: [Variable; 24] = [
     TIME_MAX_AHEAD_SECONDS,
     TIME_OUTSIDE,
     TIME_ZONE,
+    SPARKPLUG_REORDER_SECONDS,
     COMPACT_AFTER_MINUTES,
     ALERTS_TABLE,
     CONFIG_TABLE,
@@ -278,6 +286,10 @@ impl Configuration for IngestConfig {
                         * 1_000_000,
                     outside: reader.read::<OutsideSetting>(TIME_OUTSIDE).0,
                     zone: reader.read::<ZoneSetting>(TIME_ZONE).0,
+                },
+                sparkplug: SparkplugPolicy {
+                    patience_micros: i64::from(reader.read::<Bounded<3_600>>(SPARKPLUG_REORDER_SECONDS).0)
+                        * 1_000_000,
                 },
             },
         }

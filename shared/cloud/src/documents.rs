@@ -1,4 +1,5 @@
-//! What people write for the functions to go by: alert rules and profiles, in the config table.
+//! What people write for the functions to go by: alert rules and profiles, in the config table. Beside them lies what
+//! [`sparkplug`](crate::sparkplug) keeps there.
 //!
 //! An item of the config table, in DynamoDB's terms:
 //!

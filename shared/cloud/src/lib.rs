@@ -11,6 +11,8 @@ mod body;
 #[cfg(feature = "iotdata")]
 pub mod broker;
 pub mod clients;
+#[cfg(feature = "dynamodb")]
+pub mod conditional;
 pub mod config;
 #[cfg(feature = "dynamodb")]
 pub mod device_items;
@@ -48,6 +50,8 @@ pub mod retry;
 pub mod rules;
 #[cfg(feature = "iotdata")]
 pub mod shadows;
+#[cfg(feature = "dynamodb")]
+pub mod sparkplug;
 pub mod stream;
 
 pub use error::Error;

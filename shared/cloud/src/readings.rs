@@ -18,7 +18,7 @@ use crate::retry::{Backoff, Deadline};
 /// Most items in one `BatchWriteItem` (Amazon DynamoDB API Reference).
 const MAX_BATCH_ITEMS: usize = 25;
 /// Requests under way at once. More connections would only add handshakes to a cold start.
-pub(crate) const MAX_IN_FLIGHT: usize = 8;
+pub const MAX_IN_FLIGHT: usize = 8;
 
 /// Writes and reads spans.
 #[derive(Debug, Clone)]

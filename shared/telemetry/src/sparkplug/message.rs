@@ -1,11 +1,6 @@
 //! Sparkplug's one protobuf message (Sparkplug 3.0.0, 6.4, "Google Protocol Buffer schema"). What is not read is left out
 //! of it: metadata, extensions, and lists of property sets.
 
-#![expect(
-    clippy::large_enum_variant,
-    reason = "most values are of the small variants; the large ones are boxed in lists"
-)]
-
 /// A payload.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Payload {

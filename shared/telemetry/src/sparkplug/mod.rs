@@ -164,7 +164,7 @@ impl Nodes {
 
     /// Puts the messages of one node that arrived in one millisecond into the order in which it sent them: those that go
     /// on with what came before, then its birth, if there is one, and what follows it.
-    pub fn sort<T>(&self, id: &NodeId, messages: &mut Vec<T>, header: impl Fn(&T) -> Option<Header>) {
+    pub fn sort<T>(&self, id: &NodeId, messages: &mut [T], header: impl Fn(&T) -> Option<Header>) {
         let next = self.0.get(id).and_then(Node::next).unwrap_or_default();
         let distance = |message: &T| {
             let number = header(message).and_then(|header| header.seq).unwrap_or_default();
@@ -173,11 +173,13 @@ impl Nodes {
         messages.sort_by_cached_key(distance);
         let is_birth = |message: &T| header(message).is_some_and(|header| header.is_node_birth);
         let Some(place) = messages.iter().position(is_birth) else { return };
-        let birth = messages.remove(place);
+        messages[..=place].rotate_right(1);
+        let (birth, others) = messages.split_at_mut(1);
+        debug_assert!(is_birth(&birth[0]));
         let goes_on = |(place, message): &(usize, &T)| usize::from(distance(message)) == *place;
-        let run = messages.iter().enumerate().take_while(goes_on).count();
-        messages[run..].sort_by_cached_key(|message| header(message).and_then(|header| header.seq));
-        messages.insert(run, birth);
+        let run = others.iter().enumerate().take_while(goes_on).count();
+        others[run..].sort_by_cached_key(|message| header(message).and_then(|header| header.seq));
+        messages[..=run].rotate_left(1);
     }
 }
 

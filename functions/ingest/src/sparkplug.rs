@@ -1,0 +1,183 @@
+//! Sparkplug's messages of an event: decoded in the order of their sessions, with what other processes know of the nodes.
+//!
+//! What a node's messages mean depends on those before them. So what is known of a node is stored before its readings
+//! are, on condition that nobody else has stored what he knows; if somebody has, the node's messages are decoded again
+//! on top of that. Where a process dies in between, the messages come again, are known to be late, and become the same.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use cloud::Error as CloudError;
+use cloud::broker::Broker;
+use cloud::conditional::Stored;
+use cloud::error::chain;
+use cloud::lambda::Invocation;
+use cloud::readings::MAX_IN_FLIGHT;
+use cloud::sparkplug::StoredNodes;
+use futures_util::stream::{self, StreamExt as _};
+use telemetry::sparkplug::{Header, NodeId, ask_for_birth};
+use telemetry::{Decoder, Envelope};
+
+use crate::event::Record;
+use crate::plan::{Outcome, decode_envelope};
+
+/// What is known of nodes, and where they are asked for more.
+#[derive(Debug)]
+pub struct Sparkplug {
+    nodes: StoredNodes,
+    broker: Broker,
+}
+
+/// What became of an event's Sparkplug messages.
+#[derive(Debug, Default)]
+pub struct Settled {
+    /// By the place of its record in the event.
+    pub outcomes: BTreeMap<usize, Outcome>,
+    /// How many nodes were asked for their births.
+    pub requests: usize,
+}
+
+/// A message and the place of its record in the event.
+struct Message<'e> {
+    place: usize,
+    text: &'e str,
+    envelope: Envelope<'e>,
+    header: Option<Header>,
+}
+
+impl Sparkplug {
+    /// Nodes as `nodes` keeps them, which are asked for births through `broker`.
+    pub fn new(nodes: StoredNodes, broker: Broker) -> Self {
+        Self { nodes, broker }
+    }
+
+    /// Decodes the Sparkplug messages among `records`, and stores what they say of their nodes.
+    ///
+    /// # Errors
+    /// If what is known of a node cannot be read or stored until the deadline: no message may be decoded without it.
+    pub async fn settle(
+        &self,
+        records: &[Record<'_>],
+        decoder: &RefCell<Decoder>,
+        invocation: &Invocation,
+    ) -> Result<Settled, CloudError> {
+        let nodes = by_node(records);
+        let mut settled = Settled::default();
+        let works =
+            nodes.into_iter().map(|(id, messages)| self.settle_node(id, messages, decoder, invocation));
+        let mut works = stream::iter(works).buffer_unordered(MAX_IN_FLIGHT);
+        let mut failure = None;
+        while let Some(work) = works.next().await {
+            match work {
+                Ok((outcomes, is_asked)) => {
+                    settled.outcomes.extend(outcomes);
+                    settled.requests += usize::from(is_asked);
+                }
+                Err(error) => failure = Some(error),
+            }
+        }
+        decoder.borrow_mut().nodes().forget_if_many();
+        failure.map_or(Ok(settled), Err)
+    }
+
+    /// Returns what became of a node's messages, and whether it was asked for its births.
+    async fn settle_node(
+        &self,
+        id: NodeId,
+        mut messages: Vec<Message<'_>>,
+        decoder: &RefCell<Decoder>,
+        invocation: &Invocation,
+    ) -> Result<(Vec<(usize, Outcome)>, bool), CloudError> {
+        let is_known = decoder.borrow_mut().nodes().knows(&id);
+        if !is_known {
+            self.load(&id, decoder, invocation).await?;
+        }
+        messages.sort_by_key(|message| message.envelope.received);
+        loop {
+            let outcomes = decode(&id, &mut messages, &mut decoder.borrow_mut());
+            let (changes, is_asked) = {
+                let mut decoder = decoder.borrow_mut();
+                let Some(node) = decoder.nodes().get_mut(&id) else { return Ok((outcomes, false)) };
+                let is_asked = node.ask_for_birth(invocation.began);
+                (node.changes(), is_asked)
+            };
+            let Some(changes) = changes else { return Ok((outcomes, false)) };
+            match self.nodes.store(&id, &changes, invocation.began, invocation.deadline).await {
+                Ok(Stored::Done) => {
+                    if let Some(node) = decoder.borrow_mut().nodes().get_mut(&id) {
+                        node.saved();
+                    }
+                    if is_asked {
+                        self.ask(&id, invocation).await;
+                    }
+                    return Ok((outcomes, is_asked));
+                }
+                Ok(Stored::Overtaken) => self.load(&id, decoder, invocation).await?,
+                Err(error) => {
+                    // What is remembered here would be ahead of what is stored.
+                    decoder.borrow_mut().nodes().forget(&id);
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    async fn load(
+        &self,
+        id: &NodeId,
+        decoder: &RefCell<Decoder>,
+        invocation: &Invocation,
+    ) -> Result<(), CloudError> {
+        // Forgotten first: what could not be read again is not to be gone by.
+        decoder.borrow_mut().nodes().forget(id);
+        let node = self.nodes.load(id, invocation.deadline).await?;
+        decoder.borrow_mut().nodes().insert(id.clone(), node);
+        Ok(())
+    }
+
+    /// A request that is lost is made again in a minute, when the next message needs it.
+    async fn ask(&self, id: &NodeId, invocation: &Invocation) {
+        let command = ask_for_birth(invocation.began);
+        let outcome = self.broker.command(&id.command_topic(), &command, invocation.deadline).await;
+        if let Err(error) = outcome {
+            tracing::warn!(
+                request_id = invocation.request_id,
+                error = chain(&error),
+                "a Sparkplug node could not be asked for its births"
+            );
+        }
+    }
+}
+
+/// The event's messages that are of nodes, by node.
+fn by_node<'e>(records: &'e [Record<'_>]) -> BTreeMap<NodeId, Vec<Message<'e>>> {
+    let mut nodes: BTreeMap<NodeId, Vec<Message<'e>>> = BTreeMap::new();
+    for (place, record) in records.iter().enumerate() {
+        // Most events have none, and reading each envelope twice would cost them.
+        let Ok(text) = record.envelope.as_ref() else { continue };
+        if !text.contains("spBv1.0") {
+            continue;
+        }
+        let Ok(envelope) = Envelope::parse(text) else { continue };
+        let Some(id) = NodeId::of_topic(&envelope.topic) else { continue };
+        let mut bytes = Vec::new();
+        let header =
+            envelope.decode_payload(&mut bytes).ok().and_then(|()| Header::read(&envelope.topic, &bytes));
+        nodes.entry(id).or_default().push(Message { place, text, envelope, header });
+    }
+    nodes
+}
+
+/// Decodes messages that are in the order of their arrival.
+fn decode(id: &NodeId, messages: &mut [Message<'_>], decoder: &mut Decoder) -> Vec<(usize, Outcome)> {
+    let mut outcomes = Vec::with_capacity(messages.len());
+    for of_one_time in messages.chunk_by_mut(|a, b| a.envelope.received == b.envelope.received) {
+        decoder.nodes().sort(id, of_one_time, |message| message.header);
+        outcomes.extend(of_one_time.iter().map(|message| {
+            let mut readings = Vec::new();
+            let decoded = decode_envelope(&message.envelope, message.text, decoder, &mut readings);
+            (message.place, decoded.map(|profile| (readings, profile)))
+        }));
+    }
+    outcomes
+}

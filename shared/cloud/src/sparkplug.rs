@@ -1,0 +1,134 @@
+//! What is known of Sparkplug's edge nodes, in the config table: a partition for each node.
+//!
+//! | attribute | type | meaning |
+//! |---|---|---|
+//! | `kind` | S, partition key | `sparkplug/{group}/{node}` |
+//! | `name` | S, sort key | `state`, or `birth/{place}` and `birth/{place}/{device}`, where sessions take turns in two places |
+//! | `document` | S | it as JSON, as [`Node`] writes it |
+//! | `revision` | N, of the state only | how often it has been stored |
+//! | `updated` | N | when, µs since 1970 |
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::stream::{self, StreamExt as _};
+use telemetry::Micros;
+use telemetry::sparkplug::{Node, NodeChanges, NodeId};
+
+use crate::conditional::{Stored, conditional};
+use crate::error::Error;
+use crate::readings::MAX_IN_FLIGHT;
+use crate::retry::{Deadline, until};
+
+/// The sort key of a node's state.
+const STATE: &str = "state";
+
+/// Reads and writes what is known of edge nodes.
+#[derive(Debug, Clone)]
+pub struct StoredNodes {
+    client: Client,
+    table: String,
+}
+
+impl StoredNodes {
+    /// In the config table called `table`.
+    pub fn new(client: Client, table: impl Into<String>) -> Self {
+        Self { client, table: table.into() }
+    }
+
+    /// What is known of a node, strongly consistent. Of one whose state cannot be read nothing is, and what is stored of
+    /// it next replaces that.
+    ///
+    /// # Errors
+    /// If the table cannot be read until the deadline.
+    pub async fn load(&self, id: &NodeId, deadline: Deadline) -> Result<Node, Error> {
+        let mut documents: Vec<(String, String)> = Vec::new();
+        let (mut revision, mut start) = (0, None);
+        loop {
+            let page = until("Query", deadline, async || {
+                let query = self.client.query().table_name(&self.table).consistent_read(true);
+                let query = query
+                    .key_condition_expression("#kind = :kind")
+                    .expression_attribute_names("#kind", "kind");
+                let query = query.expression_attribute_values(":kind", AttributeValue::S(kind(id)));
+                let query = query.set_exclusive_start_key(start.clone());
+                Box::pin(query.send()).await.map_err(|error| Error::from_sdk("Query", error))
+            });
+            let page = page.await?;
+            for item in page.items() {
+                let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned();
+                let number = item.get("revision").and_then(|value| value.as_n().ok()?.parse().ok());
+                revision = number.unwrap_or(revision);
+                documents.extend(text("name").zip(text("document")));
+            }
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                break;
+            }
+        }
+        let Some((_, state)) = documents.iter().find(|(name, _)| name == STATE) else {
+            return Ok(Node::unreadable(revision));
+        };
+        let births = documents.iter().map(|(name, document)| (&**name, &**document));
+        Ok(Node::from_stored(revision, state, births).unwrap_or_else(|| {
+            tracing::error!(node = id.as_str(), "what is stored of a Sparkplug node cannot be read");
+            Node::unreadable(revision)
+        }))
+    }
+
+    /// Stores what has changed of a node, if nobody else has since it was read: first the births, which count when the
+    /// state does that speaks of them.
+    ///
+    /// # Errors
+    /// If DynamoDB refuses, or the time is over.
+    pub async fn store(
+        &self,
+        id: &NodeId,
+        changes: &NodeChanges,
+        now: Micros,
+        deadline: Deadline,
+    ) -> Result<Stored, Error> {
+        let births = changes.births.iter();
+        let puts = births.map(|(name, document)| self.put(id, name, document, None, now, deadline));
+        let mut puts = stream::iter(puts).buffer_unordered(MAX_IN_FLIGHT);
+        while let Some(outcome) = puts.next().await {
+            outcome?;
+        }
+        conditional(self.put(id, STATE, &changes.state, Some(changes.revision), now, deadline).await)
+    }
+
+    /// `revision`: that of the item that it replaces, which is 0 where there is none.
+    async fn put(
+        &self,
+        id: &NodeId,
+        name: &str,
+        document: &str,
+        revision: Option<i64>,
+        now: Micros,
+        deadline: Deadline,
+    ) -> Result<(), Error> {
+        let number = |number: i64| AttributeValue::N(number.to_string());
+        until("PutItem", deadline, async || {
+            let put = self.client.put_item().table_name(&self.table);
+            let put = put.item("kind", AttributeValue::S(kind(id)));
+            let put = put.item("name", AttributeValue::S(name.to_owned()));
+            let put = put.item("document", AttributeValue::S(document.to_owned()));
+            let put = put.item("updated", number(now.0));
+            let put = match revision {
+                None => put,
+                Some(0) => {
+                    put.item("revision", number(1)).condition_expression("attribute_not_exists(revision)")
+                }
+                Some(revision) => put
+                    .item("revision", number(revision + 1))
+                    .condition_expression("revision = :revision")
+                    .expression_attribute_values(":revision", number(revision)),
+            };
+            Box::pin(put.send()).await.map(drop).map_err(|error| Error::from_sdk("PutItem", error))
+        })
+        .await
+    }
+}
+
+fn kind(id: &NodeId) -> String {
+    format!("sparkplug/{id}")
+}
