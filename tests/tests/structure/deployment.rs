@@ -75,15 +75,16 @@ impl Deployment {
         Self { name: format!("{parameters:?}"), resources, outputs: deployed("Outputs") }
     }
 
-    /// Every way in which the switches of the template can stand: buffer, identity in the payload, AWS or local.
+    /// Every way in which the switches of the template can stand: buffer, topics that are opted into, AWS or local.
     pub(crate) fn all() -> Vec<Self> {
         let mut all = Vec::new();
         for buffer in ["sqs", "kinesis"] {
-            for filter in ["", "iot/+/data/#"] {
+            for (filter, sparkplug) in [("", ""), ("iot/+/data/#", "spBv1.0/#")] {
                 for on_aws in ["true", "false"] {
                     all.push(Self::with(&[
                         ("Buffer", buffer),
                         ("PayloadIdentityFilter", filter),
+                        ("SparkplugFilter", sparkplug),
                         ("OnAws", on_aws),
                     ]));
                 }

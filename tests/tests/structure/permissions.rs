@@ -49,7 +49,8 @@ fn no_role_may_do_everything_or_anywhere() {
                 for resource in list(&statement["Resource"]) {
                     let is_known = names_a_resource(resource)
                         || is_the_shadow_of_things(statement, resource)
-                        || is_the_topic_of_alerts(statement, resource);
+                        || is_the_topic_of_alerts(statement, resource)
+                        || is_the_topic_of_commands(statement, resource);
                     assert!(is_known || is_for_the_local_cloud, "{place}");
                 }
             }
@@ -85,6 +86,12 @@ fn is_the_shadow_of_things(statement: &Value, resource: &Value) -> bool {
 fn is_the_topic_of_alerts(statement: &Value, resource: &Value) -> bool {
     let topic = "arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:topic/alerts/*";
     statement["Action"] == json!(["iot:Publish", "iot:RetainPublish"]) && resource["Fn::Sub"] == topic
+}
+
+/// As little is known of which edge nodes there will be.
+fn is_the_topic_of_commands(statement: &Value, resource: &Value) -> bool {
+    let topic = "arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:topic/spBv1.0/*/NCMD/*";
+    statement["Action"] == "iot:Publish" && resource["Fn::Sub"] == topic
 }
 
 /// The most characters of an AWS IoT policy's document, white space not counted ("AWS IoT Core endpoints and quotas").
@@ -192,10 +199,11 @@ fn on_aws_the_devices_table_can_be_written_by_those_who_keep_it_and_nobody_else(
 #[test]
 fn a_device_speaks_for_itself_and_to_rules_that_exist() {
     for deployment in Deployment::all() {
-        // No device may publish what only the broker says; and an acknowledgement is for whoever hears alerts, too.
+        // No device may publish what only the broker says; and an acknowledgement is for whoever hears alerts, too. Edge
+        // nodes publish on Sparkplug's own topics only.
         let is_of_devices = |rule: &Value| {
             let filter = Sql::parse(sql_of(rule)).filter;
-            !filter.starts_with("$aws/") && !filter.starts_with("alerts/")
+            !["$aws/", "alerts/", "spBv1.0/"].iter().any(|first| filter.starts_with(first))
         };
         let rules = deployment.of_type("AWS::IoT::TopicRule").filter(|(_, rule)| is_of_devices(rule));
         let rules: BTreeSet<&str> = rules.map(|(_, rule)| rule["RuleName"].as_str().unwrap()).collect();

@@ -1,6 +1,7 @@
 //! What the IoT rules select, and what they make of it.
 
 use serde_json::{Value, json};
+use telemetry::sparkplug::NodeId;
 use telemetry::{Envelope, Micros};
 
 use crate::deployment::Deployment;
@@ -86,5 +87,26 @@ fn every_message_on_a_telemetry_topic_is_taken_by_one_rule() {
         assert_eq!(telemetry.filter, urgent.filter);
         assert_eq!(telemetry.condition, Some("topic(4) <> 'urgent'"));
         assert_eq!(urgent.condition, Some("topic(4) = 'urgent'"));
+    }
+}
+
+#[test]
+fn sparkplugs_rule_takes_what_nodes_send_and_keeps_each_in_order() {
+    let deployments = Deployment::all().into_iter().filter(|deployment| {
+        deployment.resources.contains_key("SparkplugRule") && deployment.name.contains(r#"("OnAws", "true")"#)
+    });
+    for deployment in deployments {
+        let rule = &deployment.resources["SparkplugRule"]["Properties"];
+        let sql = Sql::parse(sql_of(rule));
+        assert_eq!(sql.filter, "spBv1.0/#");
+        assert_eq!(sql.condition, Some("regexp_matches(topic(3), '^[ND](BIRTH|DEATH|DATA)$')"));
+        for kind in ["NBIRTH", "NDEATH", "NDATA", "NCMD", "DBIRTH", "DDEATH", "DDATA", "DCMD"] {
+            let device = if kind.starts_with('D') { "/d" } else { "" };
+            let is_read = NodeId::of_topic(&format!("spBv1.0/g/{kind}/n{device}")).is_some();
+            assert_eq!(is_read, !kind.ends_with("CMD"), "{kind}");
+        }
+        // Whatever the buffer of the rest is.
+        let action = &rule["TopicRulePayload"]["Actions"][0]["Kinesis"];
+        assert_eq!(action["PartitionKey"], "${topic(2)}/${topic(4)}", "{}", deployment.name);
     }
 }
