@@ -258,8 +258,16 @@ struct DecodeArgs {
     /// A profile to read it by, if its patterns fit; may be given several times
     #[arg(long = "profile", value_name = "FILE")]
     profiles: Vec<PathBuf>,
+    /// A Sparkplug message that came before, such as the birth that says what it means; may be given several times
+    #[arg(long, value_name = "TOPIC=FILE", value_parser = earlier)]
+    after: Vec<(String, PathBuf)>,
     /// The payload as published; `-` is standard input
     file: PathBuf,
+}
+
+fn earlier(text: &str) -> Result<(String, PathBuf), &'static str> {
+    let (topic, file) = text.split_once('=').ok_or("expected a topic, =, and a file")?;
+    Ok((topic.to_owned(), file.into()))
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -449,7 +457,9 @@ impl DecodeArgs {
             settings: Settings {
                 identity: IdentityRules { client_id, payload_identity: self.payload_identity },
                 time: TimePolicy { zone: self.zone, max_age_micros, outside, ..TimePolicy::default() },
+                ..Settings::default()
             },
+            after: self.after,
             profiles: tidegate::profiles::read(&self.profiles)?,
         })
     }

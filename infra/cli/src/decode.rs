@@ -1,7 +1,7 @@
 //! `tidegate decode`: what a payload would become, offline.
 
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -26,6 +26,8 @@ pub struct Question {
     pub settings: Settings,
     /// Profiles to read it by, where they fit.
     pub profiles: Vec<Arc<Profile>>,
+    /// Topics and payloads' files of messages before it: what a Sparkplug message means depends on them.
+    pub after: Vec<(String, PathBuf)>,
 }
 
 /// Reads the payload from the file `path`, or from standard input if it is `-`; prints its
@@ -54,23 +56,46 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
 
 fn render(question: Question, payload: &[u8]) -> Result<(String, bool)> {
     let topic = question.topic;
+    let client = question.client.as_deref();
     let envelope = Envelope {
-        payload: base64_simd::STANDARD.encode_to_string(payload).into(),
-        topic: topic.as_str().into(),
-        client: question.client.map(Into::into),
-        principal: None,
         content_type: question.content_type.map(Into::into),
-        received: question.received,
-        trace: None,
+        ..published(&topic, client, payload, question.received)
     };
     let mut readings = Vec::new();
     let profiles: Arc<Profiles> = Arc::new(question.profiles.into_iter().collect());
     if let Some(line) = which_profile(&profiles, &topic, &question.settings) {
         note(&line);
     }
-    match Decoder::new(question.settings, profiles).decode(&envelope, &mut readings) {
+    let mut decoder = Decoder::new(question.settings, profiles);
+    let count = i64::try_from(question.after.len()).unwrap_or(i64::MAX);
+    for ((topic, file), place) in question.after.iter().zip(0..) {
+        // A millisecond apart, the last of them one before the message.
+        let received = question.received.plus((place - count) * 1_000);
+        let earlier = read(file)?;
+        if let Err(reject) = decoder.decode(&published(topic, client, &earlier, received), &mut Vec::new()) {
+            note(&format!("{}, which came before, is refused: {reject}", file.display()));
+        }
+    }
+    match decoder.decode(&envelope, &mut readings) {
         Ok(_) => Ok((json_lines(readings.iter().map(Line::of))?, true)),
-        Err(reject) => Ok((json_lines([Rejected::new(&reject, &topic)])?, false)),
+        Err(reject) => {
+            if reject.asks_for_birth() {
+                note("give the births before it: --after spBv1.0/{group}/NBIRTH/{node}=FILE");
+            }
+            Ok((json_lines([Rejected::new(&reject, &topic)])?, false))
+        }
+    }
+}
+
+fn published<'a>(topic: &'a str, client: Option<&'a str>, payload: &[u8], received: Micros) -> Envelope<'a> {
+    Envelope {
+        payload: base64_simd::STANDARD.encode_to_string(payload).into(),
+        topic: topic.into(),
+        client: client.map(Into::into),
+        principal: None,
+        content_type: None,
+        received,
+        trace: None,
     }
 }
 
@@ -117,6 +142,7 @@ mod tests {
             content_type: None,
             settings: Settings::default(),
             profiles: Vec::new(),
+            after: Vec::new(),
         }
     }
 

@@ -1,10 +1,11 @@
 //! What all targets that decode payloads share.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use telemetry::limits::{MAX_NAME_BYTES, MAX_SAMPLES, MAX_TEXT_BYTES};
+use telemetry::sparkplug::{Node, NodeId};
 use telemetry::{Decoder, Envelope, Micros, Profile, Settings, Value};
 
 /// 2026-11-23T07:00:00Z.
@@ -38,13 +39,64 @@ fn decode_once(
     payload: &[u8],
     stream: &str,
 ) -> Result<Vec<telemetry::Reading>, telemetry::Reject> {
+    publish(decoder, payload, &format!("dt/s/d/{stream}"), RECEIVED)
+}
+
+/// Decodes a session of an edge node and its device. Each message is a byte that says of which kind it is and how long
+/// after the one before it arrives, two for its length, and its payload. Between messages what is known of the node may
+/// go to the store and come back, which may not change what they become.
+pub fn decode_session(mut messages: &[u8]) {
+    const TOPICS: [&str; 8] = [
+        "spBv1.0/s/NBIRTH/n",
+        "spBv1.0/s/NDEATH/n",
+        "spBv1.0/s/NDATA/n",
+        "spBv1.0/s/DBIRTH/n/d",
+        "spBv1.0/s/DDEATH/n/d",
+        "spBv1.0/s/DDATA/n/d",
+        "spBv1.0/s/DDATA/n/e",
+        "spBv1.0/s/DBIRTH/n/e",
+    ];
+    let mut remembering = Decoder::default();
+    let mut storing = Decoder::default();
+    let mut births = BTreeMap::new();
+    let mut received = RECEIVED;
+    while let [what, low, high, rest @ ..] = messages {
+        let length = usize::from(u16::from_le_bytes([*low, *high])).min(rest.len());
+        let (payload, rest) = rest.split_at(length);
+        messages = rest;
+        // Up to 32 s: longer than a message may be missing.
+        received = received.plus(i64::from(what >> 3) * 1_000_000);
+        let topic = TOPICS[usize::from(what & 7)];
+        let first = publish(&mut remembering, payload, topic, received);
+        let second = publish(&mut storing, payload, topic, received);
+        assert_eq!(first, second, "what is stored of a node is something else than what was known");
+        store(&mut storing, &mut births);
+    }
+}
+
+/// Puts what a decoder knows of the node into the store, and takes it from there.
+fn store(decoder: &mut Decoder, births: &mut BTreeMap<String, String>) {
+    let id = NodeId::of_topic("spBv1.0/s/NDATA/n").expect("a topic of a node");
+    let Some(changes) = decoder.nodes().get_mut(&id).and_then(|node| node.changes()) else { return };
+    births.extend(changes.births);
+    let stored = births.iter().map(|(name, birth)| (&**name, &**birth));
+    let node = Node::from_stored(changes.revision + 1, &changes.state, stored).expect("as it was written");
+    decoder.nodes().insert(id, node);
+}
+
+fn publish(
+    decoder: &mut Decoder,
+    payload: &[u8],
+    topic: &str,
+    received: Micros,
+) -> Result<Vec<telemetry::Reading>, telemetry::Reject> {
     let envelope = Envelope {
         payload: base64_simd::STANDARD.encode_to_string(payload).into(),
-        topic: format!("dt/s/d/{stream}").into(),
+        topic: topic.into(),
         client: None,
         principal: None,
         content_type: None,
-        received: RECEIVED,
+        received,
         trace: None,
     };
     let mut readings = Vec::new();

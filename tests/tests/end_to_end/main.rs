@@ -8,6 +8,7 @@
 
 mod alerts;
 mod lake;
+mod sparkplug;
 mod stack;
 
 use std::process::Command;

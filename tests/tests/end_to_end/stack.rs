@@ -44,6 +44,11 @@ impl Stack {
         self.connect_as(&["DevicePolicyName", "DeviceAnswersPolicyName"], name).await
     }
 
+    /// As [`Self::connect`], a Sparkplug edge node.
+    pub(crate) async fn connect_node(&self, name: &str) -> (String, Connection) {
+        self.connect_as(&["DevicePolicyName", "SparkplugNodePolicyName"], name).await
+    }
+
     /// Registers and connects somebody who may hear all alerts.
     pub(crate) async fn connect_operator(&self) -> Connection {
         self.connect_as(&["OperatorPolicyName"], "operator").await.1

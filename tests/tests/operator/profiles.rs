@@ -69,6 +69,31 @@ fn a_payload_is_decoded_by_a_profile_that_fits() {
 }
 
 #[test]
+fn a_sparkplug_message_is_decoded_after_its_birth() {
+    let files = Files::new();
+    let message = |name: &str| {
+        let path = root().join("tests/sparkplug/line").join(name);
+        files.put(name, tests::goldens::from_hex(&std::fs::read(path).unwrap()))
+    };
+    let (birth, data) = (message("01-nbirth.hex"), message("03-ndata.hex"));
+    let words = ["decode", "--received", "2026-11-23T07:00:02Z", "--topic", "spBv1.0/plant-1/NDATA/line-3"];
+    let ran = tidegate(&[&words[..], &[&data]].concat(), b"");
+    assert!(ran.out.contains("\"code\":\"sparkplug_unborn\""), "{ran:?}");
+    assert!(ran.failed(1).contains("--after spBv1.0/{group}/NBIRTH/{node}=FILE"));
+    let after = format!("spBv1.0/plant-1/NBIRTH/line-3={birth}");
+    let ran = tidegate(&[&words[..], &["--after", &after, &data]].concat(), b"").good();
+    assert!(
+        ran.contains("\"metric\":\"Line 3.Temperature\",\"at\":\"2026-11-23T06:00:00Z\",\"value\":19.5"),
+        "{ran}"
+    );
+    let after = format!("spBv1.0/plant-1/NDATA/line-3={data}");
+    let ran = tidegate(&[&words[..], &["--after", &after, &data]].concat(), b"");
+    assert!(ran.failed(1).contains("which came before, is refused"));
+    let ran = tidegate(&[&words[..], &["--after", &birth, &data]].concat(), b"");
+    assert!(ran.failed(2).contains("expected a topic, =, and a file"));
+}
+
+#[test]
 fn what_is_learnt_is_a_profile_that_reads_what_it_was_learnt_from() {
     let files = Files::new();
     let lines = "{\"ts\": 1795417080, \"flow\": 12.5}\n{\"ts\": 1795417140, \"flow\": 8}\n{\"ts\": 1795417200, \"flow\": 9}\n";

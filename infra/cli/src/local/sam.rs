@@ -116,7 +116,7 @@ impl Sam<'_> {
 }
 
 /// What the local cloud needs to be told of itself; everything else has the template's defaults.
-fn parameters() -> Result<[String; 6]> {
+fn parameters() -> Result<[String; 7]> {
     let architecture = match std::env::consts::ARCH {
         "x86_64" => "x86_64",
         "aarch64" => "arm64",
@@ -130,6 +130,8 @@ fn parameters() -> Result<[String; 6]> {
         format!("Stage={STAGE}"),
         format!("Architecture={architecture}"),
         "OnAws=false".to_owned(),
+        // Here it costs nothing.
+        "SparkplugFilter=spBv1.0/#".to_owned(),
         // Nobody wants to watch a batch fill.
         "BatchWindowSeconds=1".to_owned(),
         // Nor wait for a rule to be taken up, or a shadow to follow.
