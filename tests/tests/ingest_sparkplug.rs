@@ -158,6 +158,27 @@ async fn two_processes_share_what_they_know() {
 }
 
 #[tokio::test]
+async fn a_birth_that_another_process_is_about_to_store_is_waited_for() {
+    let mut one = Ingest::start().await.unwrap();
+    let mut other = one.beside().await.unwrap();
+    let mut node = EdgeNode::new("plant", "line-3");
+    let [birth, device_birth] = node.births(RECEIVED);
+    let late = sqs(&envelopes(1, &[device_birth, node.temperature(1.0, RECEIVED + 2_000)]));
+    let waiting = other.invoke(&late, ENOUGH);
+    let birth = sqs(&envelopes(0, &[birth]));
+    let coming = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        one.invoke(&birth, ENOUGH).await
+    };
+    let (waited, came) = tokio::join!(waiting, coming);
+    assert_eq!(waited.unwrap(), Ok(json!({"batchItemFailures": []})));
+    assert_eq!(came.unwrap(), Ok(json!({"batchItemFailures": []})));
+    assert!(codes(&one).is_empty(), "{:?}", codes(&one));
+    assert_eq!(stored(&one).len(), 3);
+    assert!(one.aws.published().is_empty());
+}
+
+#[tokio::test]
 async fn without_what_is_known_of_a_node_nothing_is_stored_and_the_event_comes_again() {
     let mut ingest = Ingest::start().await.unwrap();
     let mut node = EdgeNode::new("plant", "line-3");

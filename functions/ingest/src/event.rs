@@ -25,6 +25,11 @@ pub enum Source {
 }
 
 impl Source {
+    /// Whether two records may be handled at one time, or the later one first.
+    pub fn may_reorder(self) -> bool {
+        matches!(self, Self::Rule | Self::Sqs)
+    }
+
     /// The name in metrics.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -121,7 +121,7 @@ pub async fn handle(event: &str, invocation: &Invocation, deps: &Deps) -> Result
     let current = deps.profiles.current(invocation.deadline).await.map_err(HandlerError::ProfilesNotRead)?;
     deps.report_any("BrokenProfiles", current.broken);
     deps.decoder.borrow_mut().set_profiles(current.profiles);
-    let settled = deps.sparkplug.settle(&event.records, &deps.decoder, invocation).await;
+    let settled = deps.sparkplug.settle(&event, &deps.decoder, invocation).await;
     let settled = settled.map_err(HandlerError::NodesNotSettled)?;
     deps.report_any("RebirthRequests", settled.requests);
     let plan =

@@ -2,10 +2,12 @@
 //!
 //! What a node's messages mean depends on those before them. So what is known of a node is stored before its readings
 //! are, on condition that nobody else has stored what he knows; if somebody has, the node's messages are decoded again
-//! on top of that. Where a process dies in between, the messages come again, are known to be late, and become the same.
+//! on top of that. Where a birth may be under way in another process, as births come in bursts, they wait a little for it.
+//! Where a process dies in between, the messages come again, are known to be late, and become the same.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use cloud::Error as CloudError;
 use cloud::broker::Broker;
@@ -17,9 +19,14 @@ use cloud::sparkplug::StoredNodes;
 use futures_util::stream::{self, StreamExt as _};
 use telemetry::sparkplug::{Header, NodeId, ask_for_birth};
 use telemetry::{Decoder, Envelope};
+use tokio::time::sleep;
 
-use crate::event::Record;
+use crate::event::{Event, Record};
 use crate::plan::{Outcome, decode_envelope};
+
+/// How long messages wait for a birth that another process may be about to store, and how often they look.
+const WAIT_FOR_BIRTH: Duration = Duration::from_secs(2);
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// What is known of nodes, and where they are asked for more.
 #[derive(Debug)]
@@ -51,20 +58,22 @@ impl Sparkplug {
         Self { nodes, broker }
     }
 
-    /// Decodes the Sparkplug messages among `records`, and stores what they say of their nodes.
+    /// Decodes the Sparkplug messages of an event, and stores what they say of their nodes.
     ///
     /// # Errors
     /// If what is known of a node cannot be read or stored until the deadline: no message may be decoded without it.
     pub async fn settle(
         &self,
-        records: &[Record<'_>],
+        event: &Event<'_>,
         decoder: &RefCell<Decoder>,
         invocation: &Invocation,
     ) -> Result<Settled, CloudError> {
-        let nodes = by_node(records);
+        let nodes = by_node(&event.records);
         let mut settled = Settled::default();
-        let works =
-            nodes.into_iter().map(|(id, messages)| self.settle_node(id, messages, decoder, invocation));
+        let patience = if event.source.may_reorder() { WAIT_FOR_BIRTH } else { Duration::ZERO };
+        let works = nodes
+            .into_iter()
+            .map(|(id, messages)| self.settle_node(id, messages, patience, decoder, invocation));
         let mut works = stream::iter(works).buffer_unordered(MAX_IN_FLIGHT);
         let mut failure = None;
         while let Some(work) = works.next().await {
@@ -85,6 +94,7 @@ impl Sparkplug {
         &self,
         id: NodeId,
         mut messages: Vec<Message<'_>>,
+        patience: Duration,
         decoder: &RefCell<Decoder>,
         invocation: &Invocation,
     ) -> Result<(Vec<(usize, Outcome)>, bool), CloudError> {
@@ -93,8 +103,16 @@ impl Sparkplug {
             self.load(&id, decoder, invocation).await?;
         }
         messages.sort_by_key(|message| message.envelope.received);
+        let patience = invocation.deadline.sooner(patience);
         loop {
             let outcomes = decode(&id, &mut messages, &mut decoder.borrow_mut());
+            let lacks_birth =
+                decoder.borrow_mut().nodes().get_mut(&id).is_some_and(|node| node.lacks_birth());
+            if lacks_birth && !patience.has_passed() {
+                sleep(LOOK_EVERY).await;
+                self.load(&id, decoder, invocation).await?;
+                continue;
+            }
             let (changes, is_asked) = {
                 let mut decoder = decoder.borrow_mut();
                 let Some(node) = decoder.nodes().get_mut(&id) else { return Ok((outcomes, false)) };

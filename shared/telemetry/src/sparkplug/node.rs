@@ -159,6 +159,11 @@ impl Node {
         is_to_be_asked
     }
 
+    /// Whether a message came that cannot be read without a birth, and none has come since.
+    pub fn lacks_birth(&self) -> bool {
+        self.lacks_birth
+    }
+
     /// The number of its next message.
     pub(super) fn next(&self) -> Option<u8> {
         self.state.current.as_ref().map(Session::next)
