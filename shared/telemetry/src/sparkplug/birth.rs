@@ -47,13 +47,18 @@ impl Birth {
     /// What the metrics of a birth say.
     ///
     /// # Errors
-    /// If a name is none, if one alias stands for two, or if there are more than can be kept.
+    /// If a name is none, if one name or alias stands for two, or if there are more than can be kept.
     pub(super) fn of(metrics: &[Metric]) -> Result<Self, Reject> {
         let mut known = Vec::with_capacity(metrics.len());
         collect(metrics, "", MAX_DEPTH, &mut known)?;
         let birth = Self::of_known(known);
         if birth.by_alias.len() < birth.metrics.iter().filter(|known| known.alias.is_some()).count() {
             return Err(Reject::NotSparkplug("a birth gives one alias to two metrics"));
+        }
+        if birth.by_path.len() < birth.metrics.len() {
+            return Err(Reject::NotSparkplug(
+                "a birth has two metrics of one name, levels parted by '/' or '.'",
+            ));
         }
         if birth.to_json(Micros::default()).len() > MAX_DOCUMENT_BYTES {
             return Err(Reject::NotSparkplug("a birth has more names than can be kept"));

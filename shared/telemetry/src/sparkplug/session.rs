@@ -17,8 +17,10 @@ use crate::time::Micros;
 /// How many messages may be missing at a time. Half of the numbers: more, and a number ahead could be one behind.
 const MAX_MISSING: usize = 128;
 
-/// Most devices behind a node: a session stays well below the 400 KB of an item.
+/// Most devices behind a node, and most bytes of their names: two sessions stay below the 400 KB of an item, whatever
+/// characters the names have.
 const MAX_DEVICES: usize = 1_000;
+const MAX_DEVICE_NAMES_BYTES: usize = 48 * 1024;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Session {
@@ -155,8 +157,12 @@ impl Session {
         if known.is_some_and(|known| known.born >= at) {
             return Ok(false);
         }
-        if known.is_none() && self.devices.len() == MAX_DEVICES {
-            return Err(Reject::NotSparkplug("its edge node has more than 1,000 devices"));
+        let names: usize = self.devices.keys().map(|name| name.len()).sum();
+        let has_room = self.devices.len() < MAX_DEVICES && names + name.len() <= MAX_DEVICE_NAMES_BYTES;
+        if known.is_none() && !has_room {
+            return Err(Reject::NotSparkplug(
+                "its edge node has more devices than can be kept: 1,000, or 48 KB of names",
+            ));
         }
         self.devices.insert(name.into(), Device { born: at, died: None, birth });
         Ok(true)
@@ -281,5 +287,12 @@ mod tests {
             assert_eq!(session.bear(&number.to_string(), Arc::default(), Micros(2)), Ok(true));
         }
         assert!(session.bear("one more", Arc::default(), Micros(2)).is_err());
+        let mut session = Session::begin(Arc::default(), 0, None, Micros(0));
+        // Each of these is two characters of JSON.
+        let name = |number: usize| format!("{number:03}{}", "\"".repeat(122));
+        let taken =
+            (0..1_000).filter(|number| session.bear(&name(*number), Arc::default(), Micros(2)).is_ok());
+        assert_eq!(taken.count(), MAX_DEVICE_NAMES_BYTES / 125);
+        assert!(2 * serde_json::to_string(&session).unwrap().len() < 390_000);
     }
 }

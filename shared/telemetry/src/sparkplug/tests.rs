@@ -237,6 +237,9 @@ fn values_are_what_their_datatypes_say() {
     check(vec![metric("a", STRING, Value::String("x".repeat(1_025)))], Err(Reject::LongText));
     let double = || with_alias(1, metric("a", INT32, Value::Int(3)));
     check(vec![double(), double()], Err(Reject::NotSparkplug("a birth gives one alias to two metrics")));
+    let twice = vec![metric("a/b", INT32, Value::Int(3)), metric("a.b", INT32, Value::Int(3))];
+    let reason = "a birth has two metrics of one name, levels parted by '/' or '.'";
+    check(twice, Err(Reject::NotSparkplug(reason)));
 }
 
 #[test]
