@@ -2,11 +2,7 @@
 
 #![no_main]
 
-// By its file: its crate would bring the AWS SDK along.
-#[path = "../../../shared/cloud/src/stream.rs"]
-#[allow(dead_code, reason = "the functions use more of it")]
-mod stream;
-
+use cloud::stream;
 use serde_json::value::RawValue;
 use telemetry::StoredSpan;
 
