@@ -1,6 +1,7 @@
 //! What births say of the metrics: names, datatypes and units, which later messages leave out.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use serde::{Deserialize, Serialize};
@@ -32,7 +33,7 @@ pub(super) struct Known {
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
     pub(super) datatype: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) unit: Option<Box<str>>,
+    pub(super) unit: Option<Arc<str>>,
 }
 
 /// A birth as it is stored.
@@ -114,7 +115,7 @@ fn collect(metrics: &[Metric], prefix: &str, depth: usize, known: &mut Vec<Known
         known.push(Known {
             alias: metric.alias,
             datatype: metric.datatype,
-            unit: unit_of(metric).map(Box::from),
+            unit: unit_of(metric).map(Arc::from),
             path: path.into(),
         });
     }

@@ -1,5 +1,5 @@
 //! Sparkplug's one protobuf message (Sparkplug 3.0.0, 6.4, "Google Protocol Buffer schema"). What is not read is left out
-//! of it: metadata, extensions, and lists of property sets.
+//! of it: metadata, extensions, and lists of property sets. What few metrics have is boxed: lists of metrics are moved about.
 
 /// A payload.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -38,8 +38,8 @@ pub(crate) struct Metric {
     pub(crate) datatype: Option<u32>,
     #[prost(bool, optional, tag = "7")]
     pub(crate) is_null: Option<bool>,
-    #[prost(message, optional, tag = "9")]
-    pub(crate) properties: Option<PropertySet>,
+    #[prost(message, optional, boxed, tag = "9")]
+    pub(crate) properties: Option<Box<PropertySet>>,
     #[prost(oneof = "Value", tags = "10, 11, 12, 13, 14, 15, 16, 17, 18")]
     pub(crate) value: Option<Value>,
 }
@@ -60,10 +60,10 @@ pub(crate) enum Value {
     String(String),
     #[prost(bytes = "vec", tag = "16")]
     Bytes(Vec<u8>),
-    #[prost(message, tag = "17")]
-    DataSet(DataSet),
-    #[prost(message, tag = "18")]
-    Template(Template),
+    #[prost(message, boxed, tag = "17")]
+    DataSet(Box<DataSet>),
+    #[prost(message, boxed, tag = "18")]
+    Template(Box<Template>),
 }
 
 /// A table.

@@ -77,11 +77,10 @@ impl Writer<'_, '_> {
                 continue;
             }
             let Some(sent) = &metric.value else { continue };
-            let unit = unit_of(metric).or_else(|| known?.unit.as_deref());
             let facts = Facts {
                 time: metric.timestamp.map(sent_time).or(outer.time),
                 quality: outer.quality.max(quality(metric)),
-                unit: unit.map(Arc::from),
+                unit: unit_of(metric).map(Arc::from).or_else(|| known?.unit.clone()),
             };
             if let Sent::Template(template) = sent {
                 if template.is_definition != Some(true) {

@@ -209,15 +209,15 @@ fn values_are_what_their_datatypes_say() {
             },
         ],
     };
-    check(vec![metric("t", 16, Value::DataSet(table.clone()))], Ok("t.0.x.y=-1 t.1.z=t"));
+    check(vec![metric("t", 16, Value::DataSet(Box::new(table.clone())))], Ok("t.0.x.y=-1 t.1.z=t"));
     let narrow = DataSet { columns: vec!["x".into()], ..table };
     check(
-        vec![metric("t", 16, Value::DataSet(narrow))],
+        vec![metric("t", 16, Value::DataSet(Box::new(narrow)))],
         Err(Reject::NotSparkplug("a data set has a row of more elements than columns")),
     );
     let motor = |is_definition| {
         let metrics = vec![metric("RPM", INT32, Value::Int(900))];
-        Value::Template(Template { metrics, is_definition })
+        Value::Template(Box::new(Template { metrics, is_definition }))
     };
     check(
         vec![metric("_types_/Motor", 19, motor(Some(true))), metric("M/1", 19, motor(None))],
