@@ -292,12 +292,12 @@ fn time_words(reading: &Reading) -> String {
     }
 }
 
-/// Names of members of [`Line`] that every reading has; recordings for `alert-rule test` are written so.
+/// The members of [`Line`] that a recording for `alert-rule test` has at least.
 pub(crate) const CSV_HEADER: &str = "device,metric,at,value,unit,time_source,quality";
 
-/// RFC 4180, with [`CSV_HEADER`].
+/// RFC 4180, with [`CSV_HEADER`] and the rest of what was sent otherwise.
 pub(crate) fn csv(readings: &[Reading]) -> String {
-    let mut text = format!("{CSV_HEADER}\r\n");
+    let mut text = format!("{CSV_HEADER},unit_sent,time_correction,time_sent\r\n");
     for reading in readings {
         let line = Line::of(reading);
         let value = line.value.to_string();
@@ -309,6 +309,9 @@ pub(crate) fn csv(readings: &[Reading]) -> String {
             line.unit.unwrap_or_default(),
             line.time_source,
             line.quality,
+            line.unit_sent.unwrap_or_default(),
+            line.time_correction.unwrap_or_default(),
+            line.time_sent.as_deref().unwrap_or_default(),
         ];
         text.push_str(&fields.map(csv_field).join(","));
         text.push_str("\r\n");
@@ -384,6 +387,8 @@ mod tests {
         let line = json_lines([Line::of(&reading)]).unwrap();
         let told = r#""unit":"Cel","unit_sent":"degF","time_source":"device","time_correction":"outside","time_sent":"1970-01-01T00:00:00Z""#;
         assert!(line.contains(told), "{line}");
+        let line = csv(&[reading]);
+        assert!(line.ends_with(",Cel,device,good,degF,outside,1970-01-01T00:00:00Z\r\n"), "{line}");
     }
 
     #[test]
@@ -391,9 +396,9 @@ mod tests {
         let readings = [reading("note", Value::Text("a, \"b\"".into())), reading("n", Value::Integer(7))];
         assert_eq!(
             csv(&readings),
-            "device,metric,at,value,unit,time_source,quality\r\n\
-             plant-1/pump-7,note,2026-11-23T07:00:00.25Z,\"a, \"\"b\"\"\",,device,good\r\n\
-             plant-1/pump-7,n,2026-11-23T07:00:00.25Z,7,,device,good\r\n"
+            "device,metric,at,value,unit,time_source,quality,unit_sent,time_correction,time_sent\r\n\
+             plant-1/pump-7,note,2026-11-23T07:00:00.25Z,\"a, \"\"b\"\"\",,device,good,,,\r\n\
+             plant-1/pump-7,n,2026-11-23T07:00:00.25Z,7,,device,good,,,\r\n"
         );
     }
 

@@ -48,7 +48,7 @@ impl<R: BufRead> Recorded<R> {
             let shape = match self.shape {
                 Some(shape) => shape,
                 None if text.starts_with('{') => *self.shape.insert(Shape::Json),
-                None if text == CSV_HEADER => {
+                None if text.starts_with(CSV_HEADER) => {
                     self.shape = Some(Shape::Csv);
                     continue;
                 }
@@ -195,8 +195,8 @@ fn number(text: &str) -> Option<Value> {
 
 fn from_csv(record: &str) -> Result<Reading, String> {
     let fields = csv_fields(record).ok_or("has a quote that is not closed")?;
-    let [device, metric, at, value, unit, time_source, quality] = fields.as_slice() else {
-        return Err(format!("has {} fields, not the 7 of the header", fields.len()));
+    let [device, metric, at, value, unit, time_source, quality, ..] = fields.as_slice() else {
+        return Err(format!("has {} fields, and not the 7 of {CSV_HEADER}", fields.len()));
     };
     let members = Members {
         device,

@@ -161,7 +161,9 @@ impl<'de> CborItems<'de> {
             return Err(self.malformed("a decimal fraction is no list of two integers"));
         };
         // As text, so that it is rounded once.
-        let number = format!("{mantissa}e{exponent}").parse().ok().filter(|number: &f64| number.is_finite());
+        let number = format!("{mantissa}e{exponent}").parse().ok();
+        let is_lost = |number: f64| !number.is_finite() || (number == 0.0 && mantissa != 0);
+        let number = number.filter(|number| !is_lost(*number));
         number.map(Item::Double).ok_or(Reject::NumberRange)
     }
 
