@@ -670,6 +670,7 @@ mod tests {
             ("TIDEGATE_TIME_MAX_AHEAD_SECONDS", "soon"),
             ("TIDEGATE_TIME_OUTSIDE", "drop"),
             ("TIDEGATE_TIME_ZONE", "Mars"),
+            ("TIDEGATE_SPARKPLUG_REORDER_SECONDS", "a while"),
             ("TIDEGATE_CONFIG_CACHE_SECONDS", "3601"),
         ];
         let error = read(&set).unwrap_err().to_string();
