@@ -86,8 +86,16 @@ impl Ingest {
     /// # Errors
     /// If it cannot be started.
     pub async fn restart(&mut self) -> io::Result<()> {
+        self.restart_with(&[]).await
+    }
+
+    /// As [`Ingest::restart`], with more environment variables.
+    ///
+    /// # Errors
+    /// As [`Ingest::restart`].
+    pub async fn restart_with(&mut self, more: &[(&str, &str)]) -> io::Result<()> {
         self.function.kill();
-        self.function = start_function(&self.aws, &[]).await?;
+        self.function = start_function(&self.aws, more).await?;
         Ok(())
     }
 

@@ -6,13 +6,19 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tests::events::{RECEIVED, kinesis, sqs};
+use tests::events::{RECEIVED, envelope, kinesis, sqs};
 use tests::fake_aws::{Fault, Operation};
 use tests::functions::metrics;
 use tests::ingest::{CONFIG, Ingest};
 use tests::sparkplug::{EdgeNode, Message};
 
 const ENOUGH: Duration = Duration::from_secs(30);
+
+const PATIENT: [(&str, &str); 1] = [("TIDEGATE_SPARKPLUG_REORDER_SECONDS", "30")];
+
+async fn start_patient() -> Ingest {
+    Ingest::start_with(&PATIENT).await.unwrap()
+}
 
 /// Messages that arrive a second apart, the first at [`RECEIVED`] plus so many seconds.
 fn envelopes(from: i64, messages: &[Message]) -> Vec<String> {
@@ -75,7 +81,7 @@ async fn births_outlive_the_process_that_read_them() {
 
 #[tokio::test]
 async fn whatever_the_order_in_the_queue_all_is_read_and_nothing_doubles() {
-    let mut ingest = Ingest::start().await.unwrap();
+    let mut ingest = start_patient().await;
     let mut node = EdgeNode::new("plant", "line-3");
     let mut messages = node.births(RECEIVED).to_vec();
     messages.extend((2..20).map(|second| node.temperature(second as f64, RECEIVED + second * 1_000)));
@@ -84,7 +90,7 @@ async fn whatever_the_order_in_the_queue_all_is_read_and_nothing_doubles() {
     let reversed: Vec<String> = envelopes[..4].iter().rev().cloned().collect();
     for batch in [reversed, every_second(1), every_second(0), envelopes[..9].to_vec()] {
         stores_all(&mut ingest, &sqs(&batch)).await;
-        ingest.restart().await.unwrap();
+        ingest.restart_with(&PATIENT).await.unwrap();
     }
     assert_eq!(stored(&ingest).len(), 1 + 18 + 1);
     assert_eq!(codes(&ingest), Vec::<String>::new());
@@ -93,8 +99,7 @@ async fn whatever_the_order_in_the_queue_all_is_read_and_nothing_doubles() {
 
 #[tokio::test]
 async fn a_gap_quarantines_and_asks_once_a_minute_until_the_node_is_born_again() {
-    let strict = [("TIDEGATE_SPARKPLUG_REORDER_SECONDS", "0")];
-    let mut ingest = Ingest::start_with(&strict).await.unwrap();
+    let mut ingest = Ingest::start().await.unwrap();
     let mut node = EdgeNode::new("plant", "line-3");
     let mut messages = node.births(RECEIVED).to_vec();
     messages.push(node.temperature(1.0, RECEIVED));
@@ -179,7 +184,45 @@ async fn a_birth_that_another_process_is_about_to_store_is_waited_for() {
 }
 
 #[tokio::test]
-async fn without_what_is_known_of_a_node_nothing_is_stored_and_the_event_comes_again() {
+async fn what_a_process_remembers_is_doubted_before_a_message_is_refused_or_passed_over() {
+    let mut one = Ingest::start().await.unwrap();
+    let mut other = one.beside().await.unwrap();
+    let mut node = EdgeNode::new("plant", "line-3");
+    let births = node.births(RECEIVED);
+    assert_eq!(
+        other.invoke(&kinesis(&envelopes(0, &births)), ENOUGH).await.unwrap(),
+        Ok(json!({"batchItemFailures": []}))
+    );
+    let births = node.births(RECEIVED + 2_000);
+    stores_all(&mut one, &kinesis(&envelopes(2, &births))).await;
+    // The other process knows nothing of the session that this is of, and nothing of its end.
+    let data = kinesis(&envelopes(4, &[node.temperature(1.0, RECEIVED + 4_000)]));
+    assert_eq!(other.invoke(&data, ENOUGH).await.unwrap(), Ok(json!({"batchItemFailures": []})));
+    let births = node.births(RECEIVED + 5_000);
+    stores_all(&mut one, &kinesis(&envelopes(5, &births))).await;
+    let will = kinesis(&envelopes(7, &[node.will()]));
+    assert_eq!(other.invoke(&will, ENOUGH).await.unwrap(), Ok(json!({"batchItemFailures": []})));
+    assert!(codes(&one).is_empty(), "{:?}", codes(&one));
+    assert!(one.aws.published().is_empty());
+    let readings = one.readings().unwrap();
+    let offline = readings.iter().filter(|reading| reading.value.to_string() == "false");
+    assert_eq!(offline.count(), 2, "of the node and of its device");
+}
+
+#[tokio::test]
+async fn births_that_no_session_has_any_more_are_removed() {
+    let mut ingest = Ingest::start().await.unwrap();
+    let mut node = EdgeNode::new("plant", "line-3");
+    for session in 0..6 {
+        let births = node.births(RECEIVED + session * 2_000);
+        stores_all(&mut ingest, &kinesis(&envelopes(session * 2, &births))).await;
+    }
+    let names: Vec<_> = ingest.aws.items(CONFIG).iter().map(|item| item["name"]["S"].to_string()).collect();
+    assert_eq!(names.len(), 1 + 4 * 2, "{names:?}");
+}
+
+#[tokio::test]
+async fn without_what_is_known_of_a_node_its_messages_come_again_and_nobody_elses() {
     let mut ingest = Ingest::start().await.unwrap();
     let mut node = EdgeNode::new("plant", "line-3");
     let births = envelopes(0, &node.births(RECEIVED));
@@ -187,13 +230,16 @@ async fn without_what_is_known_of_a_node_nothing_is_stored_and_the_event_comes_a
         // The profiles have been read.
         ingest.invoke(&sqs(&[]), ENOUGH).await.unwrap().unwrap();
         ingest.aws.fail_next(operation, Fault::Throttle, 1_000);
-        let outcome = ingest.invoke(&sqs(&births), Duration::from_secs(3)).await.unwrap();
-        assert_eq!(outcome, Err("Tidegate.NodesNotSettled".to_owned()));
-        assert!(stored(&ingest).is_empty());
+        let other = envelope("plant/pump-7", RECEIVED, br#"{"t": 1}"#);
+        let event = sqs(&[&births[..], &[other]].concat());
+        let answer = ingest.invoke(&event, Duration::from_secs(3)).await.unwrap().unwrap();
+        let failures = json!([{"itemIdentifier": "m-0"}, {"itemIdentifier": "m-1"}]);
+        assert_eq!(answer["batchItemFailures"], failures, "and not the other's");
+        assert_eq!(stored(&ingest), ["plant/pump-7 t 1 -"]);
         ingest.aws.clear_faults();
     }
     stores_all(&mut ingest, &sqs(&births)).await;
-    assert_eq!(stored(&ingest).len(), 2);
+    assert_eq!(stored(&ingest).len(), 3);
 }
 
 #[tokio::test]
@@ -204,15 +250,17 @@ async fn killed_after_the_nodes_state_is_stored_the_messages_come_again_and_are_
     messages.push(node.temperature(1.0, RECEIVED + 2_000));
     messages.extend(node.births(RECEIVED + 3_000));
     messages.push(node.temperature(2.0, RECEIVED + 5_000));
+    messages.extend(node.births(RECEIVED + 6_000));
+    messages.push(node.speed(3.0, RECEIVED + 8_000));
     let event = sqs(&envelopes(0, &messages));
     // No reading can be written until the deadline, and the process dies.
     ingest.aws.fail_next(Operation::BatchWriteItem, Fault::Throttle, 10_000);
     let answer = ingest.invoke(&event, Duration::from_secs(3)).await.unwrap().unwrap();
-    assert_eq!(answer["batchItemFailures"].as_array().map(Vec::len), Some(6));
+    assert_eq!(answer["batchItemFailures"].as_array().map(Vec::len), Some(9));
     ingest.aws.clear_faults();
     ingest.restart().await.unwrap();
     stores_all(&mut ingest, &event).await;
-    assert_eq!(stored(&ingest).len(), 6, "{:?}", stored(&ingest));
+    assert_eq!(stored(&ingest).len(), 9, "{:?}", stored(&ingest));
     assert!(codes(&ingest).is_empty());
 }
 

@@ -92,9 +92,6 @@ pub enum HandlerError {
     /// Without the profiles it is not known what messages mean: the source is to bring them again.
     #[error("the profiles could not be read; the event comes again")]
     ProfilesNotRead(#[source] CloudError),
-    /// Without what is known of a Sparkplug node its messages mean nothing: the source is to bring them again.
-    #[error("what is known of a Sparkplug node could not be read or stored; the event comes again")]
-    NodesNotSettled(#[source] CloudError),
     /// A direct invocation cannot hand its message back in an answer: Lambda is to invoke again.
     #[error("the message could not be stored; Lambda invokes again")]
     NotStored,
@@ -105,7 +102,6 @@ impl ReportedError for HandlerError {
         match self {
             Self::UnknownEvent(_) => "Tidegate.UnknownEvent",
             Self::ProfilesNotRead(_) => "Tidegate.ProfilesNotRead",
-            Self::NodesNotSettled(_) => "Tidegate.NodesNotSettled",
             Self::NotStored => "Tidegate.NotStored",
         }
     }
@@ -114,15 +110,14 @@ impl ReportedError for HandlerError {
 /// Decodes and stores one event's messages.
 ///
 /// # Errors
-/// If the event is of no known shape, the profiles or what is known of Sparkplug's nodes cannot be read, or the one
-/// message of a direct invocation could not be stored.
+/// If the event is of no known shape, the profiles cannot be read, or the one message of a direct invocation could not be
+/// stored.
 pub async fn handle(event: &str, invocation: &Invocation, deps: &Deps) -> Result<Response, HandlerError> {
     let event = Event::parse(event)?;
     let current = deps.profiles.current(invocation.deadline).await.map_err(HandlerError::ProfilesNotRead)?;
     deps.report_any("BrokenProfiles", current.broken);
     deps.decoder.borrow_mut().set_profiles(current.profiles);
     let settled = deps.sparkplug.settle(&event, &deps.decoder, invocation).await;
-    let settled = settled.map_err(HandlerError::NodesNotSettled)?;
     deps.report_any("RebirthRequests", settled.requests);
     let plan =
         Plan::new(event.records, settled.outcomes, &mut deps.decoder.borrow_mut(), deps.retention_days);
@@ -131,10 +126,11 @@ pub async fn handle(event: &str, invocation: &Invocation, deps: &Deps) -> Result
         store(items, updates, deps, invocation.deadline),
         quarantine(objects, deps, invocation.deadline)
     );
-    errors.extend(object_errors);
+    errors.extend(object_errors.into_iter().chain(settled.errors));
     let has_failed = |fate: &Fate| match fate {
         Fate::Stored(devices) => devices.iter().any(|device| failed_devices.contains(device)),
         Fate::Quarantined(day) => failed_days.contains(day),
+        Fate::HandedBack => true,
     };
     let counts = Counts::of(fates.iter().map(|(_, fate)| (fate, has_failed(fate))));
     deps.report(event.source, &counts, readings, invocation);
@@ -200,6 +196,7 @@ impl Counts {
                 _ if has_failed => &mut counts.handed_back,
                 Fate::Stored(_) => &mut counts.stored,
                 Fate::Quarantined(_) => &mut counts.quarantined,
+                Fate::HandedBack => &mut counts.handed_back,
             } += 1;
         }
         counts

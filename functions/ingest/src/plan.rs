@@ -37,6 +37,8 @@ pub enum Fate {
     Stored(Vec<DeviceId>),
     /// The object of this day is written.
     Quarantined(String),
+    /// Nothing can: it is to come again.
+    HandedBack,
 }
 
 /// Messages kept whole: one line of JSON for each.
@@ -50,8 +52,16 @@ pub struct QuarantineObject {
     pub lines: String,
 }
 
-/// What a message has become: readings, and the profile that they were read by; or a line of the quarantine.
-pub type Outcome = Result<(Vec<Reading>, Option<Arc<str>>), Quarantined>;
+/// What a message has become.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Readings, and the profile that they were read by.
+    Read(Vec<Reading>, Option<Arc<str>>),
+    /// A line of the quarantine.
+    Quarantined(Quarantined),
+    /// Nothing: it is to come again.
+    HandedBack,
+}
 
 /// A message kept whole.
 #[derive(Debug)]
@@ -78,10 +88,15 @@ impl<'a> Plan<'a> {
             let before = readings.len();
             let decoded = match outcomes.remove(&place) {
                 None => decode(&record, decoder, &mut readings),
-                Some(outcome) => outcome.map(|(known, profile)| {
+                Some(Outcome::Read(known, profile)) => {
                     readings.extend(known);
-                    profile
-                }),
+                    Ok(profile)
+                }
+                Some(Outcome::Quarantined(quarantined)) => Err(quarantined),
+                Some(Outcome::HandedBack) => {
+                    fates.push((record.position, Fate::HandedBack));
+                    continue;
+                }
             };
             let fate = match decoded {
                 Ok(profile) => {

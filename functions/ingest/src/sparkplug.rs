@@ -17,7 +17,7 @@ use cloud::lambda::Invocation;
 use cloud::readings::MAX_IN_FLIGHT;
 use cloud::sparkplug::StoredNodes;
 use futures_util::stream::{self, StreamExt as _};
-use telemetry::sparkplug::{Header, NodeId, ask_for_birth};
+use telemetry::sparkplug::{Header, Node, NodeId, ask_for_birth};
 use telemetry::{Decoder, Envelope};
 use tokio::time::sleep;
 
@@ -42,6 +42,8 @@ pub struct Settled {
     pub outcomes: BTreeMap<usize, Outcome>,
     /// How many nodes were asked for their births.
     pub requests: usize,
+    /// Why messages are handed back: what is known of their nodes could not be read or stored.
+    pub errors: Vec<CloudError>,
 }
 
 /// A message and the place of its record in the event.
@@ -58,82 +60,92 @@ impl Sparkplug {
         Self { nodes, broker }
     }
 
-    /// Decodes the Sparkplug messages of an event, and stores what they say of their nodes.
-    ///
-    /// # Errors
-    /// If what is known of a node cannot be read or stored until the deadline: no message may be decoded without it.
+    /// Decodes the Sparkplug messages of an event, and stores what they say of their nodes. Where that fails until the
+    /// deadline, the node's messages are handed back, and nobody else's.
     pub async fn settle(
         &self,
         event: &Event<'_>,
         decoder: &RefCell<Decoder>,
         invocation: &Invocation,
-    ) -> Result<Settled, CloudError> {
+    ) -> Settled {
         let nodes = by_node(&event.records);
         let mut settled = Settled::default();
         let patience = if event.source.may_reorder() { WAIT_FOR_BIRTH } else { Duration::ZERO };
-        let works = nodes
-            .into_iter()
-            .map(|(id, messages)| self.settle_node(id, messages, patience, decoder, invocation));
+        let works = nodes.into_iter().map(async |(id, messages)| {
+            let places: Vec<usize> = messages.iter().map(|message| message.place).collect();
+            (places, self.settle_node(&id, messages, patience, decoder, invocation).await)
+        });
         let mut works = stream::iter(works).buffer_unordered(MAX_IN_FLIGHT);
-        let mut failure = None;
-        while let Some(work) = works.next().await {
+        while let Some((places, work)) = works.next().await {
             match work {
                 Ok((outcomes, is_asked)) => {
                     settled.outcomes.extend(outcomes);
                     settled.requests += usize::from(is_asked);
                 }
-                Err(error) => failure = Some(error),
+                Err(error) => {
+                    settled.outcomes.extend(places.into_iter().map(|place| (place, Outcome::HandedBack)));
+                    settled.errors.push(error);
+                }
             }
         }
         decoder.borrow_mut().nodes().forget_if_many();
-        failure.map_or(Ok(settled), Err)
+        settled
     }
 
     /// Returns what became of a node's messages, and whether it was asked for its births.
     async fn settle_node(
         &self,
-        id: NodeId,
+        id: &NodeId,
         mut messages: Vec<Message<'_>>,
         patience: Duration,
         decoder: &RefCell<Decoder>,
         invocation: &Invocation,
     ) -> Result<(Vec<(usize, Outcome)>, bool), CloudError> {
-        let is_known = decoder.borrow_mut().nodes().knows(&id);
-        if !is_known {
-            self.load(&id, decoder, invocation).await?;
+        let mut is_fresh = false;
+        if !decoder.borrow_mut().nodes().knows(id) {
+            self.load(id, decoder, invocation).await?;
+            is_fresh = true;
         }
         messages.sort_by_key(|message| message.envelope.received);
         let patience = invocation.deadline.sooner(patience);
+        let mut was_asked = false;
         loop {
-            let outcomes = decode(&id, &mut messages, &mut decoder.borrow_mut());
-            let lacks_birth =
-                decoder.borrow_mut().nodes().get_mut(&id).is_some_and(|node| node.lacks_birth());
-            if lacks_birth && !patience.has_passed() {
-                sleep(LOOK_EVERY).await;
-                self.load(&id, decoder, invocation).await?;
+            let outcomes = decode(id, &mut messages, &mut decoder.borrow_mut());
+            let (lacks_birth, is_changed) =
+                with_node(id, decoder, |node| (node.lacks_birth(), node.is_changed()));
+            // What is remembered may be behind what others have stored; what changes it finds that out when it is stored.
+            let is_doubtful = !is_fresh && (lacks_birth || !is_changed);
+            let may_come = lacks_birth && !patience.has_passed();
+            if is_doubtful || may_come {
+                if is_fresh {
+                    sleep(LOOK_EVERY).await;
+                }
+                self.load(id, decoder, invocation).await?;
+                is_fresh = true;
                 continue;
             }
-            let (changes, is_asked) = {
-                let mut decoder = decoder.borrow_mut();
-                let Some(node) = decoder.nodes().get_mut(&id) else { return Ok((outcomes, false)) };
-                let is_asked = node.ask_for_birth(invocation.began);
-                (node.changes(), is_asked)
+            was_asked |= with_node(id, decoder, |node| node.ask_for_birth(invocation.began));
+            let stored = match with_node(id, decoder, |node| node.changes()) {
+                Some(changes) => self.nodes.store(id, &changes, invocation.began, invocation.deadline).await,
+                None => Ok(Stored::Done),
             };
-            let Some(changes) = changes else { return Ok((outcomes, false)) };
-            match self.nodes.store(&id, &changes, invocation.began, invocation.deadline).await {
+            match stored {
                 Ok(Stored::Done) => {
-                    if let Some(node) = decoder.borrow_mut().nodes().get_mut(&id) {
-                        node.saved();
+                    with_node(id, decoder, Node::saved);
+                    if was_asked {
+                        self.ask(id, invocation).await;
                     }
-                    if is_asked {
-                        self.ask(&id, invocation).await;
-                    }
-                    return Ok((outcomes, is_asked));
+                    return Ok((outcomes, was_asked));
                 }
-                Ok(Stored::Overtaken) => self.load(&id, decoder, invocation).await?,
+                Ok(Stored::Overtaken) => {
+                    self.load(id, decoder, invocation).await?;
+                    is_fresh = true;
+                    // By itself, where the answer to what it stored was lost; then it has to ask as well.
+                    was_asked &= with_node(id, decoder, |node| node.was_asked(invocation.began));
+                }
                 Err(error) => {
                     // What is remembered here would be ahead of what is stored.
-                    decoder.borrow_mut().nodes().forget(&id);
+                    decoder.borrow_mut().nodes().forget(id);
                     return Err(error);
                 }
             }
@@ -167,6 +179,15 @@ impl Sparkplug {
     }
 }
 
+/// What is said of a node; of one that has been forgotten, what is said of one that nothing is known of.
+fn with_node<T>(id: &NodeId, decoder: &RefCell<Decoder>, say: impl FnOnce(&mut Node) -> T) -> T {
+    let mut decoder = decoder.borrow_mut();
+    match decoder.nodes().get_mut(id) {
+        Some(node) => say(node),
+        None => say(&mut Node::default()),
+    }
+}
+
 /// The event's messages that are of nodes, by node.
 fn by_node<'e>(records: &'e [Record<'_>]) -> BTreeMap<NodeId, Vec<Message<'e>>> {
     let mut nodes: BTreeMap<NodeId, Vec<Message<'e>>> = BTreeMap::new();
@@ -194,7 +215,11 @@ fn decode(id: &NodeId, messages: &mut [Message<'_>], decoder: &mut Decoder) -> V
         outcomes.extend(of_one_time.iter().map(|message| {
             let mut readings = Vec::new();
             let decoded = decode_envelope(&message.envelope, message.text, decoder, &mut readings);
-            (message.place, decoded.map(|profile| (readings, profile)))
+            let outcome = match decoded {
+                Ok(profile) => Outcome::Read(readings, profile),
+                Err(quarantined) => Outcome::Quarantined(quarantined),
+            };
+            (message.place, outcome)
         }));
     }
     outcomes

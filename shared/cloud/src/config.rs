@@ -98,8 +98,8 @@ const TIME_ZONE: Variable = Variable {
 };
 const SPARKPLUG_REORDER_SECONDS: Variable = Variable {
     name: "TIDEGATE_SPARKPLUG_REORDER_SECONDS",
-    default: Some("30"),
-    meaning: "Seconds that a Sparkplug message may come after later ones of its edge node, at most 3600; then it is missing, and the node is asked for its births. `0`: at once.",
+    default: Some("0"),
+    meaning: "Seconds that a Sparkplug message may come after later ones of its edge node, at most 3600; then it is missing, and the node is asked for its births. `0`: it is as soon as a later one has come.",
     functions: INGEST,
 };
 const COMPACT_AFTER_MINUTES: Variable = Variable {

@@ -3,7 +3,7 @@
 //! | attribute | type | meaning |
 //! |---|---|---|
 //! | `kind` | S, partition key | `sparkplug/{group}/{node}` |
-//! | `name` | S, sort key | `state`, or `birth/{place}` and `birth/{place}/{device}`, where sessions take turns in two places |
+//! | `name` | S, sort key | `state`, or `birth/{when it arrived, in µs}` and `birth/{when}/{device}` |
 //! | `document` | S | it as JSON, as [`Node`] writes it |
 //! | `revision` | N, of the state only | how often it has been stored |
 //! | `updated` | N | when, µs since 1970 |
@@ -15,7 +15,7 @@ use telemetry::Micros;
 use telemetry::sparkplug::{Node, NodeChanges, NodeId};
 
 use crate::conditional::{Stored, conditional};
-use crate::error::Error;
+use crate::error::{Error, chain};
 use crate::readings::MAX_IN_FLIGHT;
 use crate::retry::{Deadline, until};
 
@@ -65,18 +65,18 @@ impl StoredNodes {
                 break;
             }
         }
-        let Some((_, state)) = documents.iter().find(|(name, _)| name == STATE) else {
-            return Ok(Node::unreadable(revision));
-        };
-        let births = documents.iter().map(|(name, document)| (&**name, &**document));
+        let (states, births): (Vec<_>, Vec<_>) = documents.into_iter().partition(|(name, _)| name == STATE);
+        let Some((_, state)) = states.first() else { return Ok(Node::unknown(revision)) };
+        let births = births.iter().map(|(name, document)| (&**name, &**document));
         Ok(Node::from_stored(revision, state, births).unwrap_or_else(|| {
-            tracing::error!(node = id.as_str(), "what is stored of a Sparkplug node cannot be read");
-            Node::unreadable(revision)
+            tracing::error!(revision, "what is stored of a Sparkplug node cannot be read; it is begun anew");
+            Node::unknown(revision)
         }))
     }
 
     /// Stores what has changed of a node, if nobody else has since it was read: first the births, which count when the
-    /// state does that speaks of them.
+    /// state does that speaks of them. Under one name there is never another birth, so nothing is overwritten that
+    /// somebody else goes by. What is outdated goes last; what is left of it is found when the node is read next.
     ///
     /// # Errors
     /// If DynamoDB refuses, or the time is over.
@@ -93,7 +93,28 @@ impl StoredNodes {
         while let Some(outcome) = puts.next().await {
             outcome?;
         }
-        conditional(self.put(id, STATE, &changes.state, Some(changes.revision), now, deadline).await)
+        let state = self.put(id, STATE, &changes.state, Some(changes.revision), now, deadline).await;
+        let stored = conditional(state)?;
+        if stored == Stored::Done {
+            let deletes = changes.outdated.iter().map(|name| self.delete(id, name, deadline));
+            let mut deletes = stream::iter(deletes).buffer_unordered(MAX_IN_FLIGHT);
+            while let Some(outcome) = deletes.next().await {
+                if let Err(error) = outcome {
+                    tracing::warn!(error = chain(&error), "an outdated birth of a Sparkplug node is left");
+                }
+            }
+        }
+        Ok(stored)
+    }
+
+    async fn delete(&self, id: &NodeId, name: &str, deadline: Deadline) -> Result<(), Error> {
+        until("DeleteItem", deadline, async || {
+            let delete = self.client.delete_item().table_name(&self.table);
+            let delete = delete.key("kind", AttributeValue::S(kind(id)));
+            let delete = delete.key("name", AttributeValue::S(name.to_owned()));
+            Box::pin(delete.send()).await.map(drop).map_err(|error| Error::from_sdk("DeleteItem", error))
+        })
+        .await
     }
 
     /// `revision`: that of the item that it replaces, which is 0 where there is none.

@@ -223,7 +223,8 @@ impl Clock<'_> {
         at.plus(rounds.saturating_mul(round))
     }
 
-    fn accepts(&self, at: Micros) -> bool {
+    /// Whether the policy takes a time as it is.
+    pub(crate) fn accepts(&self, at: Micros) -> bool {
         at.is_plausible()
             && at >= self.received.plus(-self.policy.max_age_micros)
             && at <= self.received.plus(self.policy.max_ahead_micros)

@@ -20,6 +20,9 @@ pub const MAX_SESSION_BYTES: usize = 128;
 /// Longest metric name, in bytes, the dots that join nested names included.
 pub const MAX_NAME_BYTES: usize = 256;
 
+/// Longest unit, in bytes: it stands beside each value.
+pub const MAX_UNIT_BYTES: usize = 64;
+
 /// Longest text value, in bytes.
 pub const MAX_TEXT_BYTES: usize = 1024;
 

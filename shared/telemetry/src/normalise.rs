@@ -6,6 +6,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 use crate::clock::Clock;
+use crate::limits::MAX_UNIT_BYTES;
 use crate::names::Name;
 use crate::profile::{MetricRule, Profile};
 use crate::reading::{DeviceId, Quality, Reading, Unit, Value};
@@ -57,6 +58,9 @@ pub(crate) fn normalise(
         });
         let Some(reading) = readings.last_mut() else { continue };
         let unit = sample.unit.as_ref();
+        if unit.is_some_and(|(text, _)| text.len() > MAX_UNIT_BYTES) {
+            return Err(Reject::LongUnit);
+        }
         if is_double {
             let sent = unit.map(|(text, _)| Unit::new(text, None));
             reading.unit = sent.or_else(|| name.unit.as_ref().map(|unit| unit.sent.clone()));
@@ -268,6 +272,9 @@ mod tests {
             Ok("p=100000 Pa<bar")
         );
         assert_eq!(show(profile, r#"[{"name": "p", "value": 1, "unit": "V"}]"#), Err(Reject::Unit));
+        let long = format!(r#"[{{"name": "x", "value": 1, "unit": "{}"}}]"#, "u".repeat(65));
+        assert_eq!(show("", &long), Err(Reject::LongUnit));
+        assert!(show("", &long.replace("uu", "u")).is_ok());
     }
 
     #[test]

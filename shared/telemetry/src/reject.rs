@@ -4,7 +4,7 @@ use thiserror::Error;
 
 use crate::limits::{
     MAX_DEPTH, MAX_EXPANDED_BYTES, MAX_NAME_BYTES, MAX_PAYLOAD_BYTES, MAX_SAMPLES, MAX_TEXT_BYTES,
-    MAX_TOPIC_LEVEL_BYTES,
+    MAX_TOPIC_LEVEL_BYTES, MAX_UNIT_BYTES,
 };
 
 /// The reason that a message is kept in quarantine. Its text is for the person who looks there;
@@ -160,6 +160,9 @@ pub enum Reject {
     /// A text too long.
     #[error("the payload has a text longer than {MAX_TEXT_BYTES} bytes")]
     LongText,
+    /// A unit too long.
+    #[error("the payload has a unit longer than {MAX_UNIT_BYTES} bytes")]
+    LongUnit,
     /// A number that cannot be stored.
     #[error("the payload has a number whose magnitude is outside 1e-130 to 1e126")]
     NumberRange,
@@ -212,6 +215,7 @@ impl Reject {
             | Self::EmptyName
             | Self::LongName
             | Self::LongText
+            | Self::LongUnit
             | Self::NumberRange => "limit",
         }
     }

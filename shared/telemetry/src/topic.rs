@@ -93,7 +93,7 @@ fn is_no_client(client: &str) -> bool {
 }
 
 /// Basic Ingest topics are `$aws/rules/{rule}/{topic}`; AWS leaves the prefix out of `topic()`.
-fn without_basic_ingest(topic: &str) -> &str {
+pub(crate) fn without_basic_ingest(topic: &str) -> &str {
     topic
         .strip_prefix("$aws/rules/")
         .and_then(|rest| rest.split_once('/'))

@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 use super::message::{Metric, PropertyValue, Value};
 use crate::limits::{MAX_DEPTH, MAX_NAME_BYTES, MAX_SAMPLES};
 use crate::reject::Reject;
-use crate::time::Micros;
 
 /// Longest document of a birth, in bytes: an item of DynamoDB has no more than 400 KB.
 const MAX_DOCUMENT_BYTES: usize = 350_000;
@@ -17,6 +16,8 @@ const MAX_DOCUMENT_BYTES: usize = 350_000;
 /// The metrics of a node or a device.
 #[derive(Debug, Default)]
 pub(super) struct Birth {
+    /// It as it is stored.
+    document: String,
     metrics: Vec<Known>,
     by_alias: HashMap<u64, usize, RandomState>,
     by_path: HashMap<Box<str>, usize, RandomState>,
@@ -37,10 +38,8 @@ pub(super) struct Known {
 }
 
 /// A birth as it is stored.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Document {
-    /// When it arrived.
-    born: Micros,
     metrics: Vec<Known>,
 }
 
@@ -52,7 +51,10 @@ impl Birth {
     pub(super) fn of(metrics: &[Metric]) -> Result<Self, Reject> {
         let mut known = Vec::with_capacity(metrics.len());
         collect(metrics, "", MAX_DEPTH, &mut known)?;
-        let birth = Self::of_known(known);
+        let document = Document { metrics: known };
+        #[expect(clippy::expect_used, reason = "maps with text keys, written to memory: nothing can fail")]
+        let text = serde_json::to_string(&document).expect("a birth is JSON");
+        let birth = Self::of_known(document.metrics, text);
         if birth.by_alias.len() < birth.metrics.iter().filter(|known| known.alias.is_some()).count() {
             return Err(Reject::NotSparkplug("a birth gives one alias to two metrics"));
         }
@@ -61,28 +63,28 @@ impl Birth {
                 "a birth has two metrics of one name, levels parted by '/' or '.'",
             ));
         }
-        if birth.to_json(Micros::default()).len() > MAX_DOCUMENT_BYTES {
+        if birth.document.len() > MAX_DOCUMENT_BYTES {
             return Err(Reject::NotSparkplug("a birth has more names than can be kept"));
         }
         Ok(birth)
     }
 
-    fn of_known(metrics: Vec<Known>) -> Self {
+    fn of_known(metrics: Vec<Known>, document: String) -> Self {
         let places = || metrics.iter().enumerate();
         let by_alias = places().filter_map(|(place, known)| Some((known.alias?, place))).collect();
         let by_path = places().map(|(place, known)| (known.path.clone(), place)).collect();
-        Self { metrics, by_alias, by_path }
+        Self { document, metrics, by_alias, by_path }
     }
 
-    /// Reads the one that arrived at `born` as it is stored; `None` if another is stored.
-    pub(super) fn from_json(text: &str, born: Micros) -> Option<Self> {
+    /// Reads it as it is stored.
+    pub(super) fn from_json(text: &str) -> Option<Self> {
         let document: Document = serde_json::from_str(text).ok()?;
-        (document.born == born).then(|| Self::of_known(document.metrics))
+        Some(Self::of_known(document.metrics, text.to_owned()))
     }
 
-    /// It as it is stored, having arrived at `born`.
-    pub(super) fn to_json(&self, born: Micros) -> String {
-        serde_json::json!({"born": born, "metrics": self.metrics}).to_string()
+    /// It as it is stored.
+    pub(super) fn to_json(&self) -> String {
+        self.document.clone()
     }
 
     pub(super) fn by_alias(&self, alias: u64) -> Option<&Known> {
@@ -93,9 +95,9 @@ impl Birth {
         self.by_path.get(path).map(|place| &self.metrics[*place])
     }
 
-    /// How many metrics there are.
-    pub(super) fn len(&self) -> usize {
-        self.metrics.len()
+    /// How long it is as it is stored, in bytes.
+    pub(super) fn size(&self) -> usize {
+        self.document.len()
     }
 }
 
@@ -128,12 +130,12 @@ pub(super) fn extend_path(path: &mut String, prefix: &str, name: &str) -> Result
     if name.is_empty() {
         return Err(Reject::EmptyName);
     }
-    if prefix.len() + 1 + name.len() > MAX_NAME_BYTES {
-        return Err(Reject::LongName);
-    }
     path.push_str(prefix);
     if !prefix.is_empty() {
         path.push('.');
+    }
+    if path.len() + name.len() > MAX_NAME_BYTES {
+        return Err(Reject::LongName);
     }
     path.extend(name.chars().map(|c| if c == '/' { '.' } else { c }));
     Ok(())

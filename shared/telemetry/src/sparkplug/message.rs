@@ -36,6 +36,9 @@ pub(crate) struct Metric {
     pub(crate) timestamp: Option<u64>,
     #[prost(uint32, optional, tag = "4")]
     pub(crate) datatype: Option<u32>,
+    /// Whether it is of the past, and not to be shown as the present.
+    #[prost(bool, optional, tag = "5")]
+    pub(crate) is_historical: Option<bool>,
     #[prost(bool, optional, tag = "7")]
     pub(crate) is_null: Option<bool>,
     #[prost(message, optional, boxed, tag = "9")]

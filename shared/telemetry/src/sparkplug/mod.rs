@@ -12,8 +12,8 @@
 //!   (`Node Control/…`) and `bdSeq`. Members of templates, elements of arrays and cells of data sets have names below
 //!   that of their metric. Definitions of templates say no values.
 //! - Integers are of their datatype's sign and width, date-times are RFC 3339 texts, bytes are base64 texts.
-//! - A metric's time is its own, else its payload's. Historical values are readings as any other: a device's state goes
-//!   by their times.
+//! - A metric's time is its own, else its payload's. Historical values are readings as any other, and a device's state
+//!   goes by their times; one whose time is not accepted refuses its message, as it would be shown as the present.
 //! - The property `engUnit` is the unit, in a birth also that of later values; `Quality` is the quality.
 //! - Births and deaths are samples too, `sparkplug.online`, at the time of arrival: the will that tells of a node's
 //!   death was written when it connected.
@@ -45,6 +45,7 @@ use crate::reading::Value;
 use crate::reject::Reject;
 use crate::sample::{Payload, Sample};
 use crate::time::Micros;
+use crate::topic::without_basic_ingest;
 
 pub use self::node::{Node, NodeChanges};
 pub use self::topic::NodeId;
@@ -56,23 +57,18 @@ const ONLINE: &str = "sparkplug.online";
 /// What a compressed payload calls itself: its body is another payload.
 const COMPRESSED: &str = "SPBV1.0_COMPRESSED";
 
-/// How many metrics of nodes are remembered, some 30 MB; then all are forgotten, and are to be read again.
-const MAX_METRICS: usize = 200_000;
-/// How many nodes are.
+/// How much is remembered of nodes, in bytes of their births as they are stored, which take about three times that in
+/// memory; then all is forgotten, and is to be read again.
+const MAX_BYTES: usize = 32 * 1024 * 1024;
+/// How many nodes are remembered.
 const MAX_NODES: usize = 10_000;
 
 /// What is asked of a node's messages.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SparkplugPolicy {
     /// How long a message may be missing before it is missing for good, in microseconds of the broker's clock. 0: it is
-    /// as soon as a later one has come.
+    /// as soon as a later one has come. Until then those after it are read, by the births that are known.
     pub patience_micros: i64,
-}
-
-impl Default for SparkplugPolicy {
-    fn default() -> Self {
-        Self { patience_micros: 30 * 1_000_000 }
-    }
 }
 
 /// Whom a message is of, where its topic is one of Sparkplug.
@@ -127,7 +123,7 @@ impl Nodes {
 
     /// Forgets all nodes if they have become many.
     pub fn forget_if_many(&mut self) {
-        if self.0.len() > MAX_NODES || self.0.values().map(Node::metrics).sum::<usize>() > MAX_METRICS {
+        if self.0.len() > MAX_NODES || self.0.values().map(Node::size).sum::<usize>() > MAX_BYTES {
             self.0.clear();
         }
     }
@@ -146,13 +142,19 @@ impl Nodes {
         payload: &mut Payload,
     ) -> Result<(), Reject> {
         payload.clear();
-        let message = message::Payload::decode(bytes)
-            .map_err(|_| Reject::NotSparkplug("it is not the protobuf of a payload"))?;
-        if message.uuid.as_deref() == Some(COMPRESSED) {
-            return Err(Reject::NotSparkplug("its content is compressed"));
-        }
+        let (message, fault) = match message::Payload::decode(bytes) {
+            Ok(message) if message.uuid.as_deref() == Some(COMPRESSED) => {
+                (message, Some("its content is compressed"))
+            }
+            Ok(message) => (message, None),
+            Err(_) => {
+                let seq = Numbered::decode(bytes).ok().and_then(|numbered| numbered.seq);
+                let message = message::Payload { seq, ..message::Payload::default() };
+                (message, Some("it is not the protobuf of a payload"))
+            }
+        };
         let at = context.clock.received;
-        let arrival = Arrival { kind: sender.kind, device: sender.device.as_deref(), at };
+        let arrival = Arrival { kind: sender.kind, device: sender.device.as_deref(), at, fault };
         if !self.0.contains_key(&sender.id) {
             self.0.insert(sender.id.clone(), Node::default());
         }
@@ -193,7 +195,7 @@ pub struct Header {
 impl Header {
     /// That of a message on `topic`; `None` if it is none of Sparkplug.
     pub fn read(topic: &str, bytes: &[u8]) -> Option<Self> {
-        let address = Address::read(topic)?.ok()?;
+        let address = Address::read(without_basic_ingest(topic))?.ok()?;
         let seq = Numbered::decode(bytes).ok().and_then(|numbered| numbered.seq?.try_into().ok());
         Some(Self { is_node_birth: address.kind == Kind::NodeBirth, seq })
     }

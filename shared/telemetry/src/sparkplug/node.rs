@@ -1,6 +1,6 @@
-//! What is known of an edge node: its session, the one before, and what their births say.
+//! What is known of an edge node: its sessions of late, and what their births say.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,9 @@ use crate::time::Micros;
 /// Least time between two requests for a birth, in microseconds.
 const ASK_EVERY: i64 = 60 * 1_000_000;
 
+/// How many sessions are remembered, so that what comes late or again is read as it was.
+pub(super) const MAX_SESSIONS: usize = 4;
+
 /// What is known of an edge node.
 #[derive(Debug, Default)]
 pub struct Node {
@@ -23,8 +26,10 @@ pub struct Node {
     /// How often it has been stored.
     revision: i64,
     is_changed: bool,
-    /// The births that are to be stored: of which session, and of which device of it.
-    unsaved: BTreeSet<(u64, Option<Box<str>>)>,
+    /// The births that are to be stored.
+    unsaved: BTreeSet<String>,
+    /// The names of births that are stored and that no session has any more.
+    outdated: BTreeSet<String>,
     /// Whether a message came that cannot be read without another birth.
     lacks_birth: bool,
 }
@@ -32,27 +37,25 @@ pub struct Node {
 /// What is stored beside the births.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct State {
-    /// How many sessions there have been.
-    sessions: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    current: Option<Session>,
-    /// Whose messages may still come.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    previous: Option<Session>,
+    /// The newest first.
+    sessions: Vec<Session>,
     /// When it was last asked for a birth.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     asked: Option<Micros>,
 }
 
-/// What has changed of a node, to be stored.
+/// What has changed of a node, to be stored: the births, then the state, which speaks of them; then what is outdated
+/// may go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeChanges {
     /// How often it had been stored.
     pub revision: i64,
-    /// Its births, each with its name.
+    /// Births, each with its name. Under one name there is never another.
     pub births: Vec<(String, String)>,
-    /// The rest, which counts when they are stored.
+    /// The rest.
     pub state: String,
+    /// Names of births that are of no use any more.
+    pub outdated: Vec<String>,
 }
 
 /// A message, as the topic and the broker tell of it.
@@ -61,6 +64,19 @@ pub(super) struct Arrival<'a> {
     pub(super) kind: Kind,
     pub(super) device: Option<&'a str>,
     pub(super) at: Micros,
+    /// What is wrong with its content, if anything is. Its number counts nevertheless.
+    pub(super) fault: Option<&'static str>,
+}
+
+impl Arrival<'_> {
+    fn check(&self) -> Result<(), Reject> {
+        self.fault.map_or(Ok(()), |fault| Err(Reject::NotSparkplug(fault)))
+    }
+
+    fn birth(&self, message: &message::Payload) -> Result<Arc<Birth>, Reject> {
+        self.check()?;
+        Ok(Arc::new(Birth::of(&message.metrics)?))
+    }
 }
 
 /// A message that is taken.
@@ -75,39 +91,26 @@ pub(super) enum Taken {
 }
 
 impl Node {
-    /// Reads a node as it is stored: `births` by name, of which those that do not belong to its sessions are left out.
-    /// `None` if it is not what a node is stored as.
+    /// Reads a node as it is stored, with its births by name. `None` if it is not what a node is stored as.
     pub fn from_stored<'a>(
         revision: i64,
         state: &str,
         births: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Option<Self> {
         let mut state: State = serde_json::from_str(state).ok()?;
-        let sessions = state.sessions;
-        for (name, document) in births {
-            for (number, session) in
-                [(sessions, state.current.as_mut()), (sessions.wrapping_sub(1), state.previous.as_mut())]
-            {
-                let Some(session) = session else { continue };
-                let (born, birth) = if name == birth_name(number, None) {
-                    (session.born, &mut session.birth)
-                } else if let Some((_, device)) =
-                    session.devices().find(|(device, _)| name == birth_name(number, Some(device)))
-                {
-                    (device.born, &mut device.birth)
-                } else {
-                    continue;
-                };
-                if let Some(stored) = Birth::from_json(document, born) {
-                    *birth = Arc::new(stored);
-                }
+        let mut stored: HashMap<&str, &str> = births.into_iter().collect();
+        for session in &mut state.sessions {
+            for (device, born, birth) in session.births_mut() {
+                let document = stored.remove(&*birth_name(born, device));
+                *birth = document.and_then(Birth::from_json).map(Arc::new);
             }
         }
-        Some(Self { state, revision, ..Self::default() })
+        let outdated = stored.into_keys().map(str::to_owned).collect();
+        Some(Self { state, revision, outdated, ..Self::default() })
     }
 
-    /// A node of which nothing that is stored can be read.
-    pub fn unreadable(revision: i64) -> Self {
+    /// A node of which nothing is stored, or nothing that can be read: what is stored next replaces it.
+    pub fn unknown(revision: i64) -> Self {
         Self { revision, ..Self::default() }
     }
 
@@ -116,41 +119,44 @@ impl Node {
         if !self.is_changed {
             return None;
         }
-        let birth = |(number, device): &(u64, Option<Box<str>>)| {
-            let session = match self.state.sessions.checked_sub(*number)? {
-                0 => self.state.current.as_ref(),
-                1 => self.state.previous.as_ref(),
-                _ => None,
-            }?;
-            let (born, birth) = match device {
-                None => (session.born, &session.birth),
-                Some(device) => {
-                    let device = session.any_device(device)?;
-                    (device.born, &device.birth)
+        let mut births = Vec::new();
+        for session in &self.state.sessions {
+            for (device, born, birth) in session.births() {
+                let name = birth_name(born, device);
+                if let Some(birth) = birth.filter(|_| self.unsaved.contains(&name)) {
+                    births.push((name, birth.to_json()));
                 }
-            };
-            Some((birth_name(*number, device.as_deref()), birth.to_json(born)))
-        };
+            }
+        }
         #[expect(clippy::expect_used, reason = "maps with text keys, written to memory: nothing can fail")]
         let state = serde_json::to_string(&self.state).expect("a state is JSON");
-        Some(NodeChanges {
-            revision: self.revision,
-            births: self.unsaved.iter().filter_map(birth).collect(),
-            state,
-        })
+        let outdated = self.outdated.iter().cloned().collect();
+        Some(NodeChanges { revision: self.revision, births, state, outdated })
     }
 
-    /// Takes notice that its changes are stored.
+    /// Whether there is anything to be stored.
+    pub fn is_changed(&self) -> bool {
+        self.is_changed
+    }
+
+    /// Takes notice that its changes, if there are any, are stored.
     pub fn saved(&mut self) {
-        self.revision += 1;
+        self.revision += i64::from(self.is_changed);
         self.is_changed = false;
         self.unsaved.clear();
+        self.outdated.clear();
     }
 
-    /// Whether it is to be asked for a birth now: a message came that needs one, and none has come since, and the last
-    /// time it was asked is a minute ago. Takes notice that it will be.
+    /// Whether a message came that cannot be read without a birth, and none has come since.
+    pub fn lacks_birth(&self) -> bool {
+        self.lacks_birth
+    }
+
+    /// Whether it is to be asked for a birth now: it lacks one, and the last time it was asked is a minute ago. Takes
+    /// notice that it will be.
     pub fn ask_for_birth(&mut self, now: Micros) -> bool {
-        let is_time = self.state.asked.is_none_or(|asked| now.plus(-ASK_EVERY) >= asked || now < asked);
+        let is_time =
+            self.state.asked.is_none_or(|asked| now.0.abs_diff(asked.0) >= ASK_EVERY.unsigned_abs());
         let is_to_be_asked = std::mem::take(&mut self.lacks_birth) && is_time;
         if is_to_be_asked {
             self.state.asked = Some(now);
@@ -159,19 +165,19 @@ impl Node {
         is_to_be_asked
     }
 
-    /// Whether a message came that cannot be read without a birth, and none has come since.
-    pub fn lacks_birth(&self) -> bool {
-        self.lacks_birth
+    /// Whether it was asked at this time, the last time.
+    pub fn was_asked(&self, at: Micros) -> bool {
+        self.state.asked == Some(at)
     }
 
     /// The number of its next message.
     pub(super) fn next(&self) -> Option<u8> {
-        self.state.current.as_ref().map(Session::next)
+        self.state.sessions.first().map(Session::next)
     }
 
-    /// How many metrics are known of it.
-    pub(super) fn metrics(&self) -> usize {
-        [&self.state.current, &self.state.previous].into_iter().flatten().map(Session::metrics).sum()
+    /// How much is remembered of it, about, in bytes.
+    pub(super) fn size(&self) -> usize {
+        self.state.sessions.iter().map(Session::size).sum()
     }
 
     /// Takes a message, of which nothing has been read but what it says of the session.
@@ -182,91 +188,137 @@ impl Node {
         patience: i64,
     ) -> Result<Taken, Reject> {
         match arrival.kind {
-            Kind::NodeBirth => self.take_birth(arrival.at, message),
-            Kind::NodeDeath => Ok(self.take_death(arrival.at, message)),
+            Kind::NodeBirth => self.take_birth(arrival, message),
+            Kind::NodeDeath => self.take_death(arrival, message),
             _ => self.take_numbered(arrival, message, patience),
         }
     }
 
     /// Takes notice that a message could not be read for want of a birth. One of an earlier session has had its birth.
     pub(super) fn note(&mut self, reject: &Reject, at: Micros) {
-        let is_of_now = self.state.current.as_ref().is_none_or(|current| current.born <= at);
+        let is_of_now = self.state.sessions.first().is_none_or(|current| current.born <= at);
         self.lacks_birth |= reject.asks_for_birth() && is_of_now;
     }
 
-    fn take_birth(&mut self, at: Micros, message: &message::Payload) -> Result<Taken, Reject> {
-        let birth = Arc::new(Birth::of(&message.metrics)?);
-        let is_news = self.state.current.as_ref().is_none_or(|current| current.born < at);
-        if is_news {
-            let session = Session::begin(Arc::clone(&birth), seq_of(message)?, bd_seq_of(message), at);
-            self.state.previous = self.state.current.replace(session);
-            self.state.sessions += 1;
-            self.unsaved.insert((self.state.sessions, None));
-            self.is_changed = true;
+    fn take_birth(&mut self, arrival: Arrival<'_>, message: &message::Payload) -> Result<Taken, Reject> {
+        let at = arrival.at;
+        let birth = arrival.birth(message).and_then(|birth| Ok((birth, seq_of(message)?)));
+        let (birth, seq) = match birth {
+            Ok(birth) => birth,
+            Err(reject) => {
+                // What comes after it is not to be read by the birth before it.
+                if let Some(session) = self.session_at(at) {
+                    session.die(at);
+                    self.is_changed = true;
+                }
+                return Err(reject);
+            }
+        };
+        let place = self.state.sessions.partition_point(|session| session.born > at);
+        if self.state.sessions.get(place).is_some_and(|session| session.born == at) {
+            return Ok(Taken::Birth(birth));
+        }
+        if place == 0 {
             self.lacks_birth = false;
         }
+        let session = Session::begin(Arc::clone(&birth), seq, bd_seq_of(message), at);
+        self.state.sessions.insert(place, session);
+        self.unsaved.insert(birth_name(at, None));
+        for old in self.state.sessions.drain(MAX_SESSIONS.min(self.state.sessions.len())..) {
+            self.outdated.extend(old.births().map(|(device, born, _)| birth_name(born, device)));
+        }
+        self.is_changed = true;
         Ok(Taken::Birth(birth))
     }
 
-    /// A will says which session it is the end of. One that comes when the node has begun another is no news.
-    fn take_death(&mut self, at: Micros, message: &message::Payload) -> Taken {
-        let bd_seq = bd_seq_of(message);
-        let Some(session) = self.session_at(at) else {
-            return Taken::Death { of_node: true, of_devices: Vec::new() };
-        };
-        if bd_seq.is_some() && session.bd_seq.is_some() && bd_seq != session.bd_seq {
-            return Taken::Death { of_node: false, of_devices: Vec::new() };
+    /// A will says which session it is the end of. One that comes when the node has begun another ends the old one only.
+    fn take_death(&mut self, arrival: Arrival<'_>, message: &message::Payload) -> Result<Taken, Reject> {
+        arrival.check()?;
+        let (at, bd_seq) = (arrival.at, bd_seq_of(message));
+        let mut before = self.state.sessions.iter_mut().filter(|session| session.born <= at).peekable();
+        if before.peek().is_none() {
+            return Ok(Taken::Death { of_node: true, of_devices: Vec::new() });
         }
+        let is_its =
+            |session: &&mut Session| bd_seq.is_none() || session.bd_seq.is_none_or(|own| Some(own) == bd_seq);
+        let Some(session) = before.find(is_its) else {
+            return Ok(Taken::Death { of_node: false, of_devices: Vec::new() });
+        };
         let of_devices = session.die(at);
+        let born = session.born;
         self.is_changed = true;
-        Taken::Death { of_node: true, of_devices }
+        // Whoever has been born again is there.
+        let of_node = self.session_at(at).is_some_and(|newest| newest.born == born);
+        Ok(Taken::Death { of_node, of_devices: if of_node { of_devices } else { Vec::new() } })
     }
 
     fn take_numbered(
         &mut self,
-        Arrival { kind, device, at }: Arrival<'_>,
+        arrival: Arrival<'_>,
         message: &message::Payload,
         patience: i64,
     ) -> Result<Taken, Reject> {
-        let seq = seq_of(message)?;
-        let number = self.state.sessions;
-        let is_current = self.state.current.as_ref().is_some_and(|current| current.born <= at);
+        let at = arrival.at;
+        let seq = seq_of(message).map_err(|reject| arrival.check().err().unwrap_or(reject))?;
+        let newest = self.state.sessions.first().map(|session| session.born);
         let session = self.session_at(at).ok_or(Reject::SparkplugUnborn("its edge node"))?;
-        let outcome = if is_current { session.take(seq, at, patience) } else { session.check(at) };
-        let device = device.unwrap_or_default();
-        let mut is_born = false;
-        let taken = outcome.and_then(|()| match kind {
-            Kind::NodeData => Ok(Taken::Data(Arc::clone(&session.birth))),
-            Kind::DeviceData => Ok(Taken::Data(Arc::clone(&session.device(device, at)?.birth))),
+        let mut is_changed = false;
+        let outcome = if newest == Some(session.born) {
+            session.take(seq, at, patience).map(|is_news| is_changed = is_news)
+        } else {
+            session.check(at)
+        };
+        // A session that is over because of this message is news as well.
+        is_changed |= outcome.is_err() && session.ended(at);
+        let device = arrival.device.unwrap_or_default();
+        let mut names = Vec::new();
+        let taken = outcome.and_then(|()| match arrival.kind {
+            Kind::NodeData => {
+                arrival.check()?;
+                session.birth.clone().map(Taken::Data).ok_or(Reject::SparkplugAlias)
+            }
+            Kind::DeviceData => {
+                arrival.check()?;
+                session.device(device, at)?.clone().map(Taken::Data).ok_or(Reject::SparkplugAlias)
+            }
             Kind::DeviceDeath => {
-                session.bury(device, at);
+                is_changed |= session.bury(device, at);
                 Ok(Taken::Death { of_node: false, of_devices: vec![device.into()] })
             }
-            _ => {
-                let birth = Arc::new(Birth::of(&message.metrics)?);
-                is_born = session.bear(device, Arc::clone(&birth), at)?;
-                Ok(Taken::Birth(birth))
-            }
+            _ => match arrival.birth(message).and_then(|birth| {
+                let is_news = session.bear(device, Arc::clone(&birth), at)?;
+                Ok((birth, is_news))
+            }) {
+                Ok((birth, is_news)) => {
+                    if is_news {
+                        names.push(birth_name(at, Some(device)));
+                    }
+                    is_changed |= is_news;
+                    Ok(Taken::Birth(birth))
+                }
+                Err(reject) => {
+                    // As in `take_birth`.
+                    is_changed |= session.bury(device, at);
+                    Err(reject)
+                }
+            },
         });
-        // Of a message that has come before, this stores the same once more.
-        self.is_changed = true;
-        if is_born {
-            self.unsaved.insert((if is_current { number } else { number - 1 }, Some(device.into())));
-        }
+        let outdated = session.take_outdated();
+        self.outdated.extend(outdated.into_iter().map(|(device, born)| birth_name(born, Some(&device))));
+        self.unsaved.extend(names);
+        self.is_changed |= is_changed;
         taken
     }
 
     /// The session that a message of this time belongs to.
     fn session_at(&mut self, at: Micros) -> Option<&mut Session> {
-        let sessions = [self.state.current.as_mut(), self.state.previous.as_mut()];
-        sessions.into_iter().flatten().find(|session| session.born <= at)
+        self.state.sessions.iter_mut().find(|session| session.born <= at)
     }
 }
 
-/// The name that a birth is stored under. Those of the session before last are where the next ones will be.
-fn birth_name(session: u64, device: Option<&str>) -> String {
-    let place = session % 2;
-    device.map_or_else(|| format!("birth/{place}"), |device| format!("birth/{place}/{device}"))
+/// The name that a birth is stored under.
+fn birth_name(born: Micros, device: Option<&str>) -> String {
+    device.map_or_else(|| format!("birth/{}", born.0), |device| format!("birth/{}/{device}", born.0))
 }
 
 fn seq_of(message: &message::Payload) -> Result<u8, Reject> {

@@ -82,6 +82,11 @@ impl Writer<'_, '_> {
                 quality: outer.quality.max(quality(metric)),
                 unit: unit_of(metric).map(Arc::from).or_else(|| known?.unit.clone()),
             };
+            if metric.is_historical == Some(true)
+                && facts.time.is_none_or(|time| !self.context.clock.accepts(time.at))
+            {
+                return Err(Reject::TimeRange);
+            }
             if let Sent::Template(template) = sent {
                 if template.is_definition != Some(true) {
                     let prefix = path.clone();

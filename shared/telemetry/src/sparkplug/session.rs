@@ -17,10 +17,19 @@ use crate::time::Micros;
 /// How many messages may be missing at a time. Half of the numbers: more, and a number ahead could be one behind.
 const MAX_MISSING: usize = 128;
 
-/// Most devices behind a node, and most bytes of their names: two sessions stay below the 400 KB of an item, whatever
-/// characters the names have.
-const MAX_DEVICES: usize = 1_000;
-const MAX_DEVICE_NAMES_BYTES: usize = 48 * 1024;
+/// How much two times of the broker's clock may be the wrong way round, in microseconds.
+const CLOCK_SKEW: i64 = 1_000_000;
+
+/// Most devices behind a node, and most bytes of their names: all sessions that are remembered stay below the 400 KB of
+/// an item, whatever characters the names have.
+const MAX_DEVICES: usize = 500;
+const MAX_DEVICE_NAMES_BYTES: usize = 16 * 1024;
+
+/// How many births of a device are remembered, so that what comes late or again is read as it was.
+const MAX_LIVES: usize = 2;
+
+/// Most bytes of the births of a session: all of a node's are read when a process first hears of it.
+const MAX_BIRTHS_BYTES: usize = 2 * 1024 * 1024;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Session {
@@ -31,22 +40,37 @@ pub(super) struct Session {
     pub(super) bd_seq: Option<u64>,
     /// The newest message.
     last: Arrived,
-    /// Those that have not come, and since when that is known.
+    /// Those that have not come.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    missing: Vec<Arrived>,
+    missing: Vec<Missing>,
     /// From when on nothing can be taken any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     end: Option<End>,
+    /// The lives of its devices, the newest last.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    devices: BTreeMap<Box<str>, Device>,
+    devices: BTreeMap<Box<str>, Vec<Life>>,
+    /// `None` if it is not known any more.
     #[serde(skip)]
-    pub(super) birth: Arc<Birth>,
+    pub(super) birth: Option<Arc<Birth>>,
+    /// Lives that are remembered no longer.
+    #[serde(skip)]
+    outdated: Vec<(Box<str>, Micros)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Arrived {
     seq: u8,
     at: Micros,
+}
+
+/// A message that has not come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Missing {
+    seq: u8,
+    /// When the message before it arrived.
+    after: Micros,
+    /// When a later one showed that it is missing.
+    since: Micros,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,20 +82,21 @@ struct End {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Cause {
-    /// The broker lost the node.
+    /// The broker lost the node, or its next birth could not be read.
     Death,
     /// A message is missing for good.
     Gap,
 }
 
-/// A device behind the node.
+/// A device behind the node, from a birth to its death.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Device {
-    pub(super) born: Micros,
+struct Life {
+    born: Micros,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     died: Option<Micros>,
+    /// `None` if it is not known any more.
     #[serde(skip)]
-    pub(super) birth: Arc<Birth>,
+    birth: Option<Arc<Birth>>,
 }
 
 impl Session {
@@ -84,7 +109,8 @@ impl Session {
             missing: Vec::new(),
             end: None,
             devices: BTreeMap::new(),
-            birth,
+            birth: Some(birth),
+            outdated: Vec::new(),
         }
     }
 
@@ -102,38 +128,50 @@ impl Session {
         }
     }
 
-    /// Takes notice of a message. One that is missing may come up to `patience` microseconds after it was missed.
+    /// Whether it ended at this time.
+    pub(super) fn ended(&self, at: Micros) -> bool {
+        self.end.is_some_and(|end| end.at == at)
+    }
+
+    /// Takes notice of a message, and returns whether it is news. One that is missing may come until a later message
+    /// arrives `patience` microseconds after it was missed.
     ///
     /// # Errors
     /// If it cannot be taken: the session is over, or it shows that another is missing for good.
-    pub(super) fn take(&mut self, seq: u8, at: Micros, patience: i64) -> Result<(), Reject> {
+    pub(super) fn take(&mut self, seq: u8, at: Micros, patience: i64) -> Result<bool, Reject> {
         self.check(at)?;
         let next = self.next();
-        let is_newest = at > self.last.at;
+        let is_late = at < self.last.at;
+        let is_missed = |missing: &Missing| missing.seq == seq && missing.after.plus(-CLOCK_SKEW) <= at;
         if seq != next
-            && let Some(place) = self.missing.iter().position(|missing| missing.seq == seq)
+            && let Some(place) = self.missing.iter().position(is_missed)
         {
             self.missing.remove(place);
-            self.last.at = self.last.at.max(at);
-            return Ok(());
+            return Ok(true);
         }
         // How far it lies ahead of the one that is next; what lies far ahead lies behind.
         let ahead = usize::from(seq.wrapping_sub(next));
         let is_ahead = ahead < MAX_MISSING;
-        if at < self.last.at || (!is_newest && !is_ahead) || seq == self.last.seq {
-            // Late, or delivered again.
-            return Ok(());
+        let is_next = seq == next && at.plus(CLOCK_SKEW) >= self.last.at;
+        let comes_again = (is_late && !is_next) || (at == self.last.at && !is_ahead) || seq == self.last.seq;
+        if comes_again {
+            return Ok(false);
         }
-        let is_missed_for_good = self.missing.iter().any(|missing| missing.at.plus(patience) < at);
+        let is_missed_for_good = self.missing.iter().any(|missing| missing.since.plus(patience) < at);
         let is_too_much =
             !is_ahead || self.missing.len() + ahead > MAX_MISSING || (ahead > 0 && patience == 0);
         if is_missed_for_good || is_too_much {
             self.end = Some(End { at, cause: Cause::Gap });
             return Err(Reject::SparkplugGap);
         }
-        self.missing.extend((0..ahead).map(|place| Arrived { seq: next.wrapping_add(place as u8), at }));
-        self.last = Arrived { seq, at };
-        Ok(())
+        let missing = |place: usize| {
+            #[expect(clippy::cast_possible_truncation, reason = "below MAX_MISSING")]
+            let seq = next.wrapping_add(place as u8);
+            Missing { seq, after: self.last.at, since: at }
+        };
+        self.missing.extend((0..ahead).map(missing));
+        self.last = Arrived { seq, at: self.last.at.max(at) };
+        Ok(true)
     }
 
     /// Ends it, and returns which devices were there.
@@ -141,60 +179,82 @@ impl Session {
         if self.end.is_none_or(|end| at < end.at) {
             self.end = Some(End { at, cause: Cause::Death });
         }
-        let alive = self.devices.iter().filter(|(_, device)| device.is_alive(at));
+        let alive = self.devices.iter().filter(|(_, lives)| life_at(lives, at).is_some());
         alive.map(|(name, _)| name.clone()).collect()
     }
 
-    /// The device `name`, if it is there at this time.
-    pub(super) fn device(&self, name: &str, at: Micros) -> Result<&Device, Reject> {
-        let device = self.devices.get(name).filter(|device| device.is_alive(at));
-        device.ok_or(Reject::SparkplugUnborn("its device"))
+    /// The birth of the device `name`, if it is there at this time.
+    pub(super) fn device(&self, name: &str, at: Micros) -> Result<&Option<Arc<Birth>>, Reject> {
+        let life = self.devices.get(name).and_then(|lives| life_at(lives, at));
+        life.map(|life| &life.birth).ok_or(Reject::SparkplugUnborn("its device"))
     }
 
     /// A device is born; returns whether that is news.
     pub(super) fn bear(&mut self, name: &str, birth: Arc<Birth>, at: Micros) -> Result<bool, Reject> {
-        let known = self.devices.get(name);
-        if known.is_some_and(|known| known.born >= at) {
+        let lives = self.devices.get(name);
+        if lives.is_some_and(|lives| lives.iter().any(|life| life.born == at)) {
             return Ok(false);
         }
         let names: usize = self.devices.keys().map(|name| name.len()).sum();
         let has_room = self.devices.len() < MAX_DEVICES && names + name.len() <= MAX_DEVICE_NAMES_BYTES;
-        if known.is_none() && !has_room {
+        if (lives.is_none() && !has_room) || self.size() + birth.size() > MAX_BIRTHS_BYTES {
             return Err(Reject::NotSparkplug(
-                "its edge node has more devices than can be kept: 1,000, or 48 KB of names",
+                "its edge node has more devices than can be kept: 500, 16 KB of names, or 2 MB of births",
             ));
         }
-        self.devices.insert(name.into(), Device { born: at, died: None, birth });
+        let lives = self.devices.entry(name.into()).or_default();
+        let place = lives.partition_point(|life| life.born < at);
+        lives.insert(place, Life { born: at, died: None, birth: Some(birth) });
+        if lives.len() > MAX_LIVES {
+            self.outdated.push((name.into(), lives.remove(0).born));
+        }
         Ok(true)
     }
 
-    /// A device is there no longer.
-    pub(super) fn bury(&mut self, name: &str, at: Micros) {
-        if let Some(device) = self.devices.get_mut(name).filter(|device| device.is_alive(at)) {
-            device.died = Some(at);
-        }
+    /// A device is there no longer; returns whether that is news.
+    pub(super) fn bury(&mut self, name: &str, at: Micros) -> bool {
+        let mut lives = self.devices.get_mut(name).into_iter().flatten();
+        let Some(life) = lives.rfind(|life| life.born <= at && life.died.is_none_or(|died| at < died)) else {
+            return false;
+        };
+        life.died = Some(at);
+        true
     }
 
-    /// Its devices, for what is kept elsewhere of them.
-    pub(super) fn devices(&mut self) -> impl Iterator<Item = (&str, &mut Device)> {
-        self.devices.iter_mut().map(|(name, device)| (&**name, device))
+    /// The births that are known of it: of which device, of when, and what they say.
+    pub(super) fn births(&self) -> impl Iterator<Item = (Option<&str>, Micros, Option<&Arc<Birth>>)> {
+        let of_devices = self.devices.iter().flat_map(|(name, lives)| {
+            lives.iter().map(move |life| (Some(&**name), life.born, life.birth.as_ref()))
+        });
+        std::iter::once((None, self.born, self.birth.as_ref())).chain(of_devices)
     }
 
-    /// A device whether it is there or not.
-    pub(super) fn any_device(&self, name: &str) -> Option<&Device> {
-        self.devices.get(name)
+    /// As [`Session::births`], to be set.
+    pub(super) fn births_mut(
+        &mut self,
+    ) -> impl Iterator<Item = (Option<&str>, Micros, &mut Option<Arc<Birth>>)> {
+        let of_devices = self.devices.iter_mut().flat_map(|(name, lives)| {
+            lives.iter_mut().map(move |life| (Some(&**name), life.born, &mut life.birth))
+        });
+        std::iter::once((None, self.born, &mut self.birth)).chain(of_devices)
     }
 
-    /// How many metrics are known of it.
-    pub(super) fn metrics(&self) -> usize {
-        self.birth.len() + self.devices.values().map(|device| device.birth.len()).sum::<usize>()
+    /// The lives that are remembered no longer, of which device and of when; they are told once.
+    pub(super) fn take_outdated(&mut self) -> Vec<(Box<str>, Micros)> {
+        std::mem::take(&mut self.outdated)
+    }
+
+    /// How much is remembered of it, about, in bytes.
+    pub(super) fn size(&self) -> usize {
+        let births = self.births().filter_map(|(_, _, birth)| birth).map(|birth| birth.size());
+        births.sum::<usize>() + 256 * self.devices.len()
     }
 }
 
-impl Device {
-    fn is_alive(&self, at: Micros) -> bool {
-        self.born <= at && self.died.is_none_or(|died| at < died)
-    }
+/// The life of a device that there was at this time.
+fn life_at(lives: &[Life], at: Micros) -> Option<&Life> {
+    let life = lives.iter().rfind(|life| life.born <= at)?;
+    life.died.is_none_or(|died| at < died).then_some(life)
 }
 
 #[cfg(test)]
@@ -214,11 +274,11 @@ mod tests {
                 Ok(seq) => session.take(seq, at, patience * SECOND),
                 Err(_) => {
                     session.die(at);
-                    Ok(())
+                    Ok(true)
                 }
             };
             told.push(match outcome {
-                Ok(()) => "+",
+                Ok(_) => "+",
                 Err(Reject::SparkplugGap) => "gap",
                 Err(_) => "dead",
             });
@@ -250,6 +310,12 @@ mod tests {
     }
 
     #[test]
+    fn clocks_may_be_the_wrong_way_round() {
+        assert_eq!(run(0, "1@1 2@0.9 3@1.1 4@2"), "+ + + +");
+        assert_eq!(run(30, "1@1 3@1.1 2@0.9 4@50"), "+ + + +");
+    }
+
+    #[test]
     fn what_comes_again_is_taken_again() {
         assert_eq!(run(0, "1@1 2@2 3@3 1@1 2@2 3@3 4@4"), "+ + + + + + +");
         assert_eq!(run(0, "1@1 1@1.2 2@2"), "+ + +", "published twice");
@@ -278,21 +344,46 @@ mod tests {
         assert_eq!(session.bear("pump", Arc::default(), Micros(2)), Ok(false), "delivered again");
         assert!(session.device("pump", Micros(1)).is_err(), "before its birth");
         assert!(session.device("pump", Micros(2)).is_ok());
-        session.bury("pump", Micros(7));
+        assert!(session.bury("pump", Micros(7)));
+        assert!(!session.bury("pump", Micros(7)), "delivered again");
         assert!(session.device("pump", Micros(6)).is_ok(), "late");
         assert!(session.device("pump", Micros(7)).is_err());
         assert_eq!(session.die(Micros(9)), Vec::<Box<str>>::new());
         assert_eq!(session.die(Micros(6)), [Box::from("pump")]);
-        for number in 1..MAX_DEVICES {
-            assert_eq!(session.bear(&number.to_string(), Arc::default(), Micros(2)), Ok(true));
-        }
-        assert!(session.bear("one more", Arc::default(), Micros(2)).is_err());
+        // Born again, and what comes late is of the life before.
+        let birth = Arc::new(Birth::default());
+        assert_eq!(session.bear("pump", Arc::clone(&birth), Micros(20)), Ok(true));
+        let is_its = |session: &Session, at| {
+            session.device("pump", at).is_ok_and(|own| Arc::ptr_eq(own.as_ref().unwrap(), &birth))
+        };
+        assert!(is_its(&session, Micros(20)) && !is_its(&session, Micros(6)));
+        assert!(session.device("pump", Micros(10)).is_err());
+        session.bear("pump", Arc::default(), Micros(30)).unwrap();
+        assert_eq!(session.take_outdated(), [(Box::from("pump"), Micros(2))]);
+    }
+
+    #[test]
+    fn what_is_kept_of_devices_is_bounded() {
         let mut session = Session::begin(Arc::default(), 0, None, Micros(0));
+        let now = 1_795_417_200_000_000;
         // Each of these is two characters of JSON.
-        let name = |number: usize| format!("{number:03}{}", "\"".repeat(122));
+        let name = |number: usize| format!("{number:03}{}", "\"".repeat(29));
+        for number in 0..MAX_DEVICES {
+            for life in 0..3 {
+                assert_eq!(session.bear(&name(number), Arc::default(), Micros(now + life)), Ok(true));
+            }
+            session.bury(&name(number), Micros(now + 1));
+            session.bury(&name(number), Micros(now + 9));
+        }
+        assert!(session.bear("one more", Arc::default(), Micros(now)).is_err());
+        session.missing = vec![Missing { seq: 200, after: Micros(now), since: Micros(now) }; MAX_MISSING];
+        let text = serde_json::to_string(&session).unwrap();
+        let most = 390_000 / super::super::node::MAX_SESSIONS;
+        assert!(text.len() < most, "{} bytes, and {most} are its share of an item", text.len());
+        let mut session = Session::begin(Arc::default(), 0, None, Micros(0));
+        let name = |number: usize| format!("{number:03}{}", "x".repeat(122));
         let taken =
             (0..1_000).filter(|number| session.bear(&name(*number), Arc::default(), Micros(2)).is_ok());
         assert_eq!(taken.count(), MAX_DEVICE_NAMES_BYTES / 125);
-        assert!(2 * serde_json::to_string(&session).unwrap().len() < 390_000);
     }
 }

@@ -416,7 +416,12 @@ fn stored(decoder: &mut Decoder, store: &mut Store) {
     let Some(node) = decoder.nodes().get_mut(&id) else { return };
     if let Some(changes) = node.changes() {
         assert_eq!(changes.revision, store.revision);
-        store.births.extend(changes.births);
+        for (name, birth) in changes.births {
+            assert!(store.births.insert(name.clone(), birth).is_none(), "{name} is written once");
+        }
+        for name in changes.outdated {
+            store.births.remove(&name);
+        }
         store.state = changes.state;
         store.revision += 1;
     }
@@ -444,11 +449,16 @@ fn what_is_stored_is_what_was_known() {
         speed(2, 40, -5),
         // Of the session before.
         temperature(2, 20, 21.7),
+        // A device that is born again: what comes late is of its life before.
+        device_birth(3, 41),
+        speed(2, 40, -5),
         birth(50, 7),
-        // Of one that nobody remembers.
+        birth(60, 8),
+        birth(70, 9),
+        // Of a session that nobody remembers.
         temperature(2, 20, 21.7),
         speed(2, 45, -5),
-        speed(1, 60, 3),
+        speed(1, 80, 3),
     ];
     let mut decoder = patient(0);
     let mut store = Store::default();
@@ -462,14 +472,63 @@ fn what_is_stored_is_what_was_known() {
     }
     assert_eq!(told, run(&messages));
     assert_eq!(told[6], "line-3:Line.Temperature=21.7Cel@20");
-    assert_eq!(told[8..], ["sparkplug_unborn", "line-3::pump:Speed=-5@45", "sparkplug_unborn"]);
-    assert!(store.births.len() <= 4, "{:?}", store.births.keys());
+    assert_eq!(told[8], "line-3::pump:Speed=-5@40");
+    assert_eq!(told[12..], ["sparkplug_unborn", "line-3::pump:Speed=-5@45", "sparkplug_unborn"]);
+    assert_eq!(store.births.len(), 4 + 2, "what is outdated is removed: {:?}", store.births.keys());
     assert!(Node::from_stored(1, "{", []).is_none());
-    // Births that are missing, or another's, leave aliases unknown.
-    let births = store.births.keys().map(|name| (&**name, "{\"born\":1,\"metrics\":[]}"));
+    // Births that are missing leave everything unknown, also what has a name: its unit is not known.
     let id = NodeId::of_topic("spBv1.0/plant/NDATA/line-3").unwrap();
-    decoder.nodes().insert(id, Node::from_stored(store.revision, &store.state, births).unwrap());
-    assert_eq!(decode(&mut decoder, &temperature(1, 60, 1.0)), Err(Reject::SparkplugAlias));
+    decoder.nodes().insert(id, Node::from_stored(store.revision, &store.state, []).unwrap());
+    let named = metric("Line/Temperature", FLOAT, Value::Float(1.0));
+    let message = message("NDATA", "line-3", 80, &payload(1, 80, vec![named]));
+    assert_eq!(decode(&mut decoder, &message), Err(Reject::SparkplugAlias));
+}
+
+#[test]
+fn after_a_birth_that_is_refused_nothing_is_read_by_the_one_before() {
+    let twice = || vec![metric("a", INT32, Value::Int(1)), metric("a", INT32, Value::Int(1))];
+    let told = run(&[
+        birth(0, 5),
+        device_birth(1, 10),
+        message("DBIRTH", "line-3/pump", 20, &payload(2, 20, twice())),
+        speed(3, 30, 7),
+        temperature(4, 40, 1.5),
+        message("NBIRTH", "line-3", 50, &payload(0, 50, twice())),
+        temperature(5, 60, 1.5),
+        temperature(4, 40, 1.5),
+    ]);
+    let read = "line-3:Line.Temperature=1.5Cel@40";
+    let expected = ["not_sparkplug", "sparkplug_unborn", read, "not_sparkplug", "sparkplug_unborn", read];
+    assert_eq!(told[2..], expected);
+}
+
+#[test]
+fn a_message_that_cannot_be_read_has_a_number_still() {
+    let broken = |seq| Message {
+        // A metric that ends too early.
+        bytes: [payload(seq, 0, vec![]).encode_to_vec(), vec![2 << 3 | 2, 1, 0xff]].concat(),
+        ..temperature(seq, 10, 1.0)
+    };
+    let compressed = Payload { uuid: Some(COMPRESSED.into()), ..payload(2, 0, vec![]) };
+    let told = run(&[
+        birth(0, 5),
+        broken(1),
+        Message { bytes: compressed.encode_to_vec(), ..temperature(2, 11, 1.0) },
+        temperature(3, 20, 1.5),
+    ]);
+    assert_eq!(told[1..], ["not_sparkplug", "not_sparkplug", "line-3:Line.Temperature=1.5Cel@20"]);
+}
+
+#[test]
+fn what_is_historical_is_never_shown_as_the_present() {
+    let check = |days: u64, expected: &str| {
+        let at = START as u64 - days * 86_400_000;
+        let historical = Metric { is_historical: Some(true), timestamp: Some(at), ..alias(2, Value::Int(1)) };
+        let told = run(&[birth(0, 5), message("NDATA", "line-3", 10, &payload(1, 10, vec![historical]))]);
+        assert_eq!(told[1], expected);
+    };
+    check(1, "line-3:Count=1@-86400000");
+    check(31, "time");
 }
 
 /// A day of a line: births, data, a device, another session.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::reject::Reject;
-use crate::topic::check_name;
+use crate::topic::{check_name, without_basic_ingest};
 
 /// The first level of every topic of Sparkplug B.
 pub(crate) const NAMESPACE: &str = "spBv1.0";
@@ -60,7 +60,7 @@ impl NodeId {
 
     /// The node whose message a topic is of, where it is a topic of one.
     pub fn of_topic(topic: &str) -> Option<Self> {
-        Some(Address::read(topic)?.ok()?.node())
+        Some(Address::read(without_basic_ingest(topic))?.ok()?.node())
     }
 
     /// Where the node listens for commands.
@@ -176,5 +176,6 @@ mod tests {
         let node = NodeId::of_topic("spBv1.0/plant/DDATA/line-3/pump").unwrap();
         assert_eq!(node.command_topic(), "spBv1.0/plant/NCMD/line-3");
         assert_eq!(NodeId::of_topic("spBv1.0/plant/NCMD/line-3"), None);
+        assert_eq!(NodeId::of_topic("$aws/rules/r/spBv1.0/plant/NDATA/line-3"), Some(node));
     }
 }

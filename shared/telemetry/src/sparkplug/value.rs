@@ -1,7 +1,7 @@
 //! What Sparkplug's values mean: protobuf has unsigned integers only, and the datatype says what stands in them
 //! (Sparkplug 3.0.0, 6.4.16, "Data types").
 
-use crate::limits::MAX_TEXT_BYTES;
+use crate::limits::{MAX_SAMPLES, MAX_TEXT_BYTES};
 use crate::reading::{Quality, Value};
 use crate::reject::Reject;
 use crate::time::Micros;
@@ -115,6 +115,9 @@ fn elements<const WIDTH: usize>(
     read: impl FnMut([u8; WIDTH]) -> Result<Measured, Reject>,
 ) -> Result<Vec<Measured>, Reject> {
     let (whole, rest) = bytes.as_chunks::<WIDTH>();
+    if whole.len() > MAX_SAMPLES {
+        return Err(Reject::Samples);
+    }
     if rest.is_empty() { whole.iter().copied().map(read).collect() } else { Err(BROKEN_ARRAY) }
 }
 
@@ -126,6 +129,9 @@ fn booleans(bytes: &[u8]) -> Result<Vec<Measured>, Reject> {
     let count = u32::from_le_bytes(*count) as usize;
     if bits.len() != count.div_ceil(8) {
         return Err(BROKEN_ARRAY);
+    }
+    if count > MAX_SAMPLES {
+        return Err(Reject::Samples);
     }
     let bit = |place: usize| good(Value::Boolean(bits[place / 8] << (place % 8) & 0x80 != 0));
     Ok((0..count).map(bit).collect())
@@ -139,7 +145,9 @@ fn texts(bytes: &[u8]) -> Result<Vec<Measured>, Reject> {
     let one = |bytes: &[u8]| {
         text(std::str::from_utf8(bytes).map_err(|_| Reject::NotSparkplug("a text is not UTF-8"))?)
     };
-    bytes.split(|byte| *byte == 0).map(one).collect()
+    let texts = bytes.split(|byte| *byte == 0);
+    // One more than may be, which is refused when it is added.
+    texts.take(MAX_SAMPLES + 1).map(one).collect()
 }
 
 fn good(value: Value) -> Measured {
