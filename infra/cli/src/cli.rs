@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
+use telemetry::sparkplug::SparkplugPolicy;
 use telemetry::{ClientId, IdentityRules, Micros, Outside, Settings, TimePolicy, TopicFilter, Zone};
 use tidegate::aws::LOCAL_USER;
 use tidegate::console::{note, print};
@@ -457,7 +458,8 @@ impl DecodeArgs {
             settings: Settings {
                 identity: IdentityRules { client_id, payload_identity: self.payload_identity },
                 time: TimePolicy { zone: self.zone, max_age_micros, outside, ..TimePolicy::default() },
-                ..Settings::default()
+                // Whoever tries a message need not have all that came before it.
+                sparkplug: SparkplugPolicy { patience_micros: 3_600 * 1_000_000 },
             },
             after: self.after,
             profiles: tidegate::profiles::read(&self.profiles)?,

@@ -79,6 +79,7 @@ fn store(decoder: &mut Decoder, births: &mut BTreeMap<String, String>) {
     let id = NodeId::of_topic("spBv1.0/s/NDATA/n").expect("a topic of a node");
     let Some(changes) = decoder.nodes().get_mut(&id).and_then(|node| node.changes()) else { return };
     births.extend(changes.births);
+    births.retain(|name, _| !changes.outdated.contains(name));
     let stored = births.iter().map(|(name, birth)| (&**name, &**birth));
     let node = Node::from_stored(changes.revision + 1, &changes.state, stored).expect("as it was written");
     decoder.nodes().insert(id, node);

@@ -105,7 +105,10 @@ impl Node {
                 *birth = document.and_then(Birth::from_json).map(Arc::new);
             }
         }
-        let outdated = stored.into_keys().map(str::to_owned).collect();
+        // What is younger than the oldest session may be a birth that another process is about to speak of.
+        let oldest = state.sessions.last().map_or(i64::MIN, |session| session.born.0);
+        let is_outdated = |name: &&str| born_of(name).is_some_and(|born| born < oldest);
+        let outdated = stored.into_keys().filter(is_outdated).map(str::to_owned).collect();
         Some(Self { state, revision, outdated, ..Self::default() })
     }
 
@@ -319,6 +322,11 @@ impl Node {
 /// The name that a birth is stored under.
 fn birth_name(born: Micros, device: Option<&str>) -> String {
     device.map_or_else(|| format!("birth/{}", born.0), |device| format!("birth/{}/{device}", born.0))
+}
+
+/// When the birth of this name arrived, in microseconds.
+fn born_of(name: &str) -> Option<i64> {
+    name.strip_prefix("birth/")?.split('/').next()?.parse().ok()
 }
 
 fn seq_of(message: &message::Payload) -> Result<u8, Reject> {
