@@ -17,7 +17,7 @@ use cloud::lambda::Invocation;
 use cloud::readings::MAX_IN_FLIGHT;
 use cloud::sparkplug::StoredNodes;
 use futures_util::stream::{self, StreamExt as _};
-use telemetry::sparkplug::{Header, Node, NodeId, ask_for_birth};
+use telemetry::sparkplug::{Header, NAMESPACE, Node, NodeId, ask_for_birth};
 use telemetry::{Decoder, Envelope};
 use tokio::time::sleep;
 
@@ -194,7 +194,7 @@ fn by_node<'e>(records: &'e [Record<'_>]) -> BTreeMap<NodeId, Vec<Message<'e>>> 
     for (place, record) in records.iter().enumerate() {
         // Most events have none, and reading each envelope twice would cost them.
         let Ok(text) = record.envelope.as_ref() else { continue };
-        if !text.contains("spBv1.0") {
+        if !text.contains(NAMESPACE) {
             continue;
         }
         let Ok(envelope) = Envelope::parse(text) else { continue };

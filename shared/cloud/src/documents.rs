@@ -10,6 +10,7 @@
 //! | `document` | S | it as JSON, checked when it was written |
 //! | `updated` | N | when it was written, µs since 1970 |
 
+use std::collections::HashMap;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -73,6 +74,35 @@ impl<T> Default for Loaded<T> {
     }
 }
 
+/// All items of the config table that are of a kind, strongly consistent, in the order of their names.
+///
+/// # Errors
+/// If the table cannot be read until the deadline.
+pub(crate) async fn items_of_kind(
+    client: &Client,
+    table: &str,
+    kind: &str,
+    deadline: Deadline,
+) -> Result<Vec<HashMap<String, AttributeValue>>, Error> {
+    let (mut items, mut start) = (Vec::new(), None);
+    loop {
+        let page = until("Query", deadline, async || {
+            let query = client.query().table_name(table).consistent_read(true);
+            let query =
+                query.key_condition_expression("#kind = :kind").expression_attribute_names("#kind", "kind");
+            let query = query.expression_attribute_values(":kind", AttributeValue::S(kind.to_owned()));
+            let query = query.set_exclusive_start_key(start.clone());
+            Box::pin(query.send()).await.map_err(|error| Error::from_sdk("Query", error))
+        });
+        let page = page.await?;
+        items.extend(page.items.unwrap_or_default());
+        start = page.last_evaluated_key;
+        if start.is_none() {
+            return Ok(items);
+        }
+    }
+}
+
 impl<T: Document> Documents<T> {
     /// The config table called `table`.
     pub fn new(client: Client, table: impl Into<String>) -> Self {
@@ -85,36 +115,20 @@ impl<T: Document> Documents<T> {
     /// If the table cannot be read until the deadline. A document that cannot be read is no error.
     pub async fn load(&self, deadline: Deadline) -> Result<Loaded<T>, Error> {
         let mut loaded = Loaded::default();
-        let mut start = None;
-        loop {
-            let page = until("Query", deadline, async || {
-                let query = self.client.query().table_name(&self.table).consistent_read(true);
-                let query = query
-                    .key_condition_expression("#kind = :kind")
-                    .expression_attribute_names("#kind", "kind");
-                let query = query.expression_attribute_values(":kind", AttributeValue::S(T::KIND.to_owned()));
-                let query = query.set_exclusive_start_key(start.clone());
-                Box::pin(query.send()).await.map_err(|error| Error::from_sdk("Query", error))
-            });
-            let page = page.await?;
-            for item in page.items() {
-                let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok());
-                let name = text("name").cloned().unwrap_or_default();
-                let updated = item.get("updated").and_then(|value| value.as_n().ok()?.parse().ok());
-                match text("document").map(|document| T::from_json(document)) {
-                    Some(Ok(known)) if known.name() == name => {
-                        loaded.good.push((Arc::new(known), Micros(updated.unwrap_or_default())));
-                    }
-                    Some(Err(error)) => loaded.broken.push((name, error)),
-                    Some(Ok(_)) => loaded.broken.push((name, "the document has another name".to_owned())),
-                    None => loaded.broken.push((name, "there is no document".to_owned())),
+        for item in items_of_kind(&self.client, &self.table, T::KIND, deadline).await? {
+            let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok());
+            let name = text("name").cloned().unwrap_or_default();
+            let updated = item.get("updated").and_then(|value| value.as_n().ok()?.parse().ok());
+            match text("document").map(|document| T::from_json(document)) {
+                Some(Ok(known)) if known.name() == name => {
+                    loaded.good.push((Arc::new(known), Micros(updated.unwrap_or_default())));
                 }
-            }
-            start = page.last_evaluated_key;
-            if start.is_none() {
-                return Ok(loaded);
+                Some(Err(error)) => loaded.broken.push((name, error)),
+                Some(Ok(_)) => loaded.broken.push((name, "the document has another name".to_owned())),
+                None => loaded.broken.push((name, "there is no document".to_owned())),
             }
         }
+        Ok(loaded)
     }
 
     /// Stores a document in place of what has its name.

@@ -15,6 +15,7 @@ use telemetry::Micros;
 use telemetry::sparkplug::{Node, NodeChanges, NodeId};
 
 use crate::conditional::{Stored, conditional};
+use crate::documents::items_of_kind;
 use crate::error::{Error, chain};
 use crate::readings::MAX_IN_FLIGHT;
 use crate::retry::{Deadline, until};
@@ -42,28 +43,12 @@ impl StoredNodes {
     /// If the table cannot be read until the deadline.
     pub async fn load(&self, id: &NodeId, deadline: Deadline) -> Result<Node, Error> {
         let mut documents: Vec<(String, String)> = Vec::new();
-        let (mut revision, mut start) = (0, None);
-        loop {
-            let page = until("Query", deadline, async || {
-                let query = self.client.query().table_name(&self.table).consistent_read(true);
-                let query = query
-                    .key_condition_expression("#kind = :kind")
-                    .expression_attribute_names("#kind", "kind");
-                let query = query.expression_attribute_values(":kind", AttributeValue::S(kind(id)));
-                let query = query.set_exclusive_start_key(start.clone());
-                Box::pin(query.send()).await.map_err(|error| Error::from_sdk("Query", error))
-            });
-            let page = page.await?;
-            for item in page.items() {
-                let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned();
-                let number = item.get("revision").and_then(|value| value.as_n().ok()?.parse().ok());
-                revision = number.unwrap_or(revision);
-                documents.extend(text("name").zip(text("document")));
-            }
-            start = page.last_evaluated_key;
-            if start.is_none() {
-                break;
-            }
+        let mut revision = 0;
+        for item in items_of_kind(&self.client, &self.table, &kind(id), deadline).await? {
+            let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned();
+            let number = item.get("revision").and_then(|value| value.as_n().ok()?.parse().ok());
+            revision = number.unwrap_or(revision);
+            documents.extend(text("name").zip(text("document")));
         }
         let (states, births): (Vec<_>, Vec<_>) = documents.into_iter().partition(|(name, _)| name == STATE);
         let Some((_, state)) = states.first() else { return Ok(Node::unknown(revision)) };

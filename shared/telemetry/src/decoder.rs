@@ -130,9 +130,9 @@ impl Decoder {
             return Err(Reject::TooLarge(self.bytes.len()));
         }
         let profile = route.profile.and_then(|place| self.profiles.at(place)).map(|profile| &**profile);
-        let named = route
-            .format
-            .filter(|format| *format == Format::Sparkplug)
+        let is_sparkplug = route.sparkplug.is_some();
+        let named = is_sparkplug
+            .then_some(Format::Sparkplug)
             .or_else(|| profile?.format)
             .or_else(|| Format::of_content_type(envelope.content_type.as_deref()?))
             .or(route.format);
@@ -182,14 +182,12 @@ impl Decoder {
         }
         let address = self.settings.identity.address(topic)?;
         let device = address.device.map(|device| format!("{}/{device}", address.site));
-        let sparkplug = address.sparkplug.as_ref().map(Sender::new);
-        let of_last_level = || topic.rsplit('/').next().and_then(Format::of_topic_level);
         let route = Rc::new(Route {
             site: address.site.into(),
             profile: self.profiles.find(topic, device.as_deref()),
-            format: if sparkplug.is_some() { Some(Format::Sparkplug) } else { of_last_level() },
+            format: topic.rsplit('/').next().and_then(Format::of_topic_level),
             device: device.map(DeviceId::from_stored),
-            sparkplug,
+            sparkplug: address.sparkplug.as_ref().map(Sender::new),
         });
         if self.routes.len() == MAX_TOPICS {
             self.routes.clear();

@@ -40,6 +40,7 @@ use self::message::{Metric, Numbered, Value as SentValue};
 use self::node::{Arrival, Taken};
 use self::samples::Writer;
 use self::topic::device_name;
+use self::value::datatype;
 use crate::format::Context;
 use crate::reading::Value;
 use crate::reject::Reject;
@@ -48,8 +49,8 @@ use crate::time::Micros;
 use crate::topic::without_basic_ingest;
 
 pub use self::node::{Node, NodeChanges};
-pub use self::topic::NodeId;
 pub(crate) use self::topic::{Address, Kind};
+pub use self::topic::{NAMESPACE, NodeId};
 
 /// The metric that births and deaths set.
 const ONLINE: &str = "sparkplug.online";
@@ -57,8 +58,8 @@ const ONLINE: &str = "sparkplug.online";
 /// What a compressed payload calls itself: its body is another payload.
 const COMPRESSED: &str = "SPBV1.0_COMPRESSED";
 
-/// How much is remembered of nodes, in bytes of their births as they are stored, which take about three times that in
-/// memory; then all is forgotten, and is to be read again.
+/// How much is remembered of nodes, in bytes of their births as they are stored; then all is forgotten, and is to be read
+/// again.
 const MAX_BYTES: usize = 32 * 1024 * 1024;
 /// How many nodes are remembered.
 const MAX_NODES: usize = 10_000;
@@ -155,10 +156,7 @@ impl Nodes {
         };
         let at = context.clock.received;
         let arrival = Arrival { kind: sender.kind, device: sender.device.as_deref(), at, fault };
-        if !self.0.contains_key(&sender.id) {
-            self.0.insert(sender.id.clone(), Node::default());
-        }
-        let Some(node) = self.0.get_mut(&sender.id) else { return Ok(()) };
+        let node = self.0.entry(sender.id.clone()).or_default();
         let taken = node.take(arrival, &message, policy.patience_micros);
         let outcome = taken.and_then(|taken| write(&taken, sender, &message, context, payload));
         outcome.inspect_err(|reject| node.note(reject, at))
@@ -233,12 +231,11 @@ fn write(
 
 /// The command that asks a node for its births, sent at `now` (Sparkplug 3.0.0, 6.4.20, "NCMD").
 pub fn ask_for_birth(now: Micros) -> Vec<u8> {
-    const BOOLEAN: u32 = 11;
     let millis = u64::try_from(now.0 / 1_000).ok();
     let metric = Metric {
         name: Some("Node Control/Rebirth".to_owned()),
         timestamp: millis,
-        datatype: Some(BOOLEAN),
+        datatype: Some(datatype::BOOLEAN),
         value: Some(SentValue::Boolean(true)),
         ..Metric::default()
     };

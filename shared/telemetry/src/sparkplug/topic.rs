@@ -7,7 +7,7 @@ use crate::reject::Reject;
 use crate::topic::{check_name, without_basic_ingest};
 
 /// The first level of every topic of Sparkplug B.
-pub(crate) const NAMESPACE: &str = "spBv1.0";
+pub const NAMESPACE: &str = "spBv1.0";
 
 /// What stands between an edge node and its device in a device's name. No node's name has it, so that no two devices
 /// are one.

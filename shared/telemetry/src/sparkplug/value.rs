@@ -10,12 +10,12 @@ use crate::time::Micros;
 pub(super) type Measured = (Value, Quality);
 
 /// The datatypes by number.
-mod datatype {
+pub(super) mod datatype {
     pub(super) const INT8: u32 = 1;
     pub(super) const INT16: u32 = 2;
     pub(super) const INT32: u32 = 3;
     pub(super) const INT64: u32 = 4;
-    pub(super) const BOOLEAN: u32 = 11;
+    pub(in super::super) const BOOLEAN: u32 = 11;
     pub(super) const DATE_TIME: u32 = 13;
     pub(super) const INT8_ARRAY: u32 = 22;
     pub(super) const INT16_ARRAY: u32 = 23;
