@@ -276,6 +276,8 @@ pub fn reading(device: &str, metric: &str, at: Micros, value: f64) -> Reading {
         value: telemetry::Value::from_f64(value).unwrap_or(telemetry::Value::Integer(0)),
         unit: None,
         quality: Quality::Good,
+        seq: telemetry::Seq::default(),
+        revision: telemetry::Micros::default(),
         time_source: TimeSource::Device,
         correction: None,
     }

@@ -136,6 +136,7 @@ fn decode_on(topic: &str, decoder: &mut Decoder, payload: &[u8]) -> Result<Vec<R
         content_type: None,
         received: RECEIVED,
         trace: None,
+        record: None,
     };
     let mut readings = Vec::new();
     let outcome = decoder.decode(&envelope, &mut readings);

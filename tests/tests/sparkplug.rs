@@ -31,6 +31,7 @@ fn every_message_of_a_session_becomes_what_its_golden_says() {
                 content_type: None,
                 received: RECEIVED.plus(place as i64 * 1_000_000),
                 trace: None,
+                record: None,
             };
             let mut readings = Vec::new();
             let outcome = decoder.decode(&envelope, &mut readings).map(|_| readings);

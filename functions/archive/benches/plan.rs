@@ -35,6 +35,8 @@ fn item(device: usize) -> String {
             .unwrap(),
         unit: None,
         quality: Quality::Good,
+        seq: telemetry::Seq::default(),
+        revision: telemetry::Micros::default(),
         time_source: TimeSource::Device,
         correction: None,
     };

@@ -23,6 +23,8 @@ fn reading() -> impl Strategy<Value = Reading> {
             value: Value::Integer(value.into()),
             unit: None,
             quality: Quality::Good,
+            seq: telemetry::Seq::default(),
+            revision: telemetry::Micros::default(),
             time_source: TimeSource::Device,
             correction: None,
         }
@@ -116,6 +118,8 @@ fn files_end_at_their_size_and_all_row_groups_are_in_order() {
                     value: Value::Integer((n * 7_919 % 1_000).into()),
                     unit: None,
                     quality: Quality::Good,
+                    seq: telemetry::Seq::default(),
+                    revision: telemetry::Micros::default(),
                     time_source: TimeSource::Device,
                     correction: None,
                 })
@@ -140,6 +144,8 @@ fn texts(count: usize, bytes: usize) -> Vec<Reading> {
         value: Value::Text(text(n).into()),
         unit: None,
         quality: Quality::Good,
+        seq: telemetry::Seq::default(),
+        revision: telemetry::Micros::default(),
         time_source: TimeSource::Device,
         correction: None,
     };

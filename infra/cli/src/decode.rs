@@ -96,6 +96,7 @@ fn published<'a>(topic: &'a str, client: Option<&'a str>, payload: &[u8], receiv
         content_type: None,
         received,
         trace: None,
+        record: None,
     }
 }
 

@@ -83,6 +83,8 @@ fn spans(rounds: std::ops::Range<i64>) -> Vec<Span> {
                     value: Value::from_f64(value).unwrap(),
                     unit: Some("1".into()),
                     quality: Quality::Good,
+                    seq: telemetry::Seq::default(),
+                    revision: telemetry::Micros::default(),
                     time_source: TimeSource::Device,
                     correction: None,
                 }));

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use telemetry::{Micros, Value};
+use telemetry::{Micros, OrderedValue, Value};
 
 use crate::stored;
 
@@ -40,7 +40,7 @@ impl Sample {
     /// Which of two of one identity stands, the greater one: as [`telemetry::standing`] decides it.
     pub(crate) fn standing_cmp(&self, other: &Self) -> Ordering {
         let by_content = || {
-            let by_value = self.value.canonical_cmp(&other.value);
+            let by_value = OrderedValue::from(&self.value).cmp(&OrderedValue::from(&other.value));
             by_value.then_with(|| self.unit.cmp(&other.unit))
         };
         self.received.cmp(&other.received).then_with(by_content)

@@ -273,6 +273,8 @@ fn reading(metric: &str, second: i64, value: f64) -> Reading {
         value: number(value),
         unit: None,
         quality: Quality::Good,
+        seq: telemetry::Seq::default(),
+        revision: telemetry::Micros::default(),
         time_source: TimeSource::Device,
         correction: None,
     }

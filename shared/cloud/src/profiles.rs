@@ -81,9 +81,8 @@ impl ProfileSource {
             tracing::error!(profile = name, problem, "a profile cannot be read");
         }
         let last_good =
-            loaded.broken.iter().filter_map(|(name, _)| known.as_ref()?.profiles.get(name).cloned());
-        let profiles: Profiles =
-            loaded.good.iter().map(|(profile, _)| Arc::clone(profile)).chain(last_good).collect();
+            loaded.broken.iter().filter_map(|(name, _)| known.as_ref()?.profiles.stored(name).cloned());
+        let profiles: Profiles = loaded.good.iter().cloned().chain(last_good).collect();
         let profiles = match known {
             // The same as before stays the same, with all that has been worked out from it.
             Some(known) if *known.profiles == profiles => known.profiles,

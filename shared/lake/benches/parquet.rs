@@ -63,6 +63,8 @@ fn spans() -> Vec<Span> {
                     value: Value::from_f64(value).unwrap(),
                     unit: None,
                     quality: Quality::Good,
+                    seq: telemetry::Seq::default(),
+                    revision: telemetry::Micros::default(),
                     time_source: TimeSource::Device,
                     correction: None,
                 }));

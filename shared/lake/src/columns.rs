@@ -6,7 +6,9 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 use parquet::data_type::ByteArray;
-use telemetry::{Correction, DeviceId, Quality, Reading, Run, RunReading, Span, TimeSource, Unit, Value};
+use telemetry::{
+    Correction, DeviceId, OrderedValue, Quality, Reading, Run, RunReading, Span, TimeSource, Unit, Value,
+};
 
 /// Stands for a text in [`Columns`]: its place among the texts known there.
 pub(crate) type Symbol = u32;
@@ -329,7 +331,8 @@ impl Columns {
     }
 
     fn compare_values(&self, index: usize, other: &Self, other_index: usize) -> Ordering {
-        self.value_at(index).canonical_cmp(&other.value_at(other_index))
+        let (ours, theirs) = (self.value_at(index), other.value_at(other_index));
+        OrderedValue::from(&ours).cmp(&OrderedValue::from(&theirs))
     }
 
     /// The value of one reading. A number that no reading can have, in a file that somebody else wrote,
@@ -364,6 +367,8 @@ impl Columns {
             value: self.value_at(index),
             unit: self.unit_at(index),
             quality: self.quality[index],
+            seq: telemetry::Seq::default(),
+            revision: telemetry::Micros::default(),
             time_source: self.time_source[index],
             correction: self.correction[index].map(Box::new),
         }

@@ -71,6 +71,8 @@ fn reading() -> impl Strategy<Value = Reading> {
             value,
             unit,
             quality,
+            seq: telemetry::Seq::default(),
+            revision: telemetry::Micros::default(),
             time_source,
             correction: correction.map(|(reason, sent)| Box::new(Correction { reason, sent: Micros(sent) })),
         },
@@ -206,6 +208,8 @@ fn a_file_has_row_groups_of_bounded_size_and_they_read_back() {
             value: Value::from_f64(0.5).unwrap(),
             unit: None,
             quality: Quality::Good,
+            seq: telemetry::Seq::default(),
+            revision: telemetry::Micros::default(),
             time_source: TimeSource::Device,
             correction: None,
         })
@@ -234,6 +238,8 @@ fn a_file_has_what_engines_skip_by_and_says_what_it_holds() {
             value: Value::Integer(n.into()),
             unit: None,
             quality: Quality::Good,
+            seq: telemetry::Seq::default(),
+            revision: telemetry::Micros::default(),
             time_source: TimeSource::Device,
             correction: None,
         })

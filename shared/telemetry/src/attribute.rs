@@ -101,11 +101,7 @@ fn read_attribute(json: &str) -> Option<Attribute> {
 
 /// DynamoDB gives a number back in digits of its own choosing: `1E+2` may come as `100`.
 pub(crate) fn number(text: &str) -> Option<Value> {
-    const INTEGERS: std::ops::RangeInclusive<i128> = i64::MIN as i128..=u64::MAX as i128;
-    match text.parse::<i128>() {
-        Ok(integer) if INTEGERS.contains(&integer) => Some(Value::Integer(integer)),
-        _ => Value::from_f64(text.parse().ok()?),
-    }
+    Value::from_digits(text)
 }
 
 /// Writes `{"S": text}`.

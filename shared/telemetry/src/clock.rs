@@ -4,7 +4,7 @@
 //! |---|---|
 //! | a time in the accepted range around the arrival | that time |
 //! | none | the arrival |
-//! | a date and hour without a zone | read in the zone of the profile, else of the policy; without either it is no time, and stays a text |
+//! | a date and hour without a zone | read in the zone of the profile, else of the policy; without either it is no time, and stays a text. In the hour that comes twice when clocks are set back, what [`repeated_hour`](crate::repeated_hour) says |
 //! | a counter of 32 bits that has run over | the round that lies nearest to the arrival |
 //! | a time before 2001, of a clock that begins anew when the device is switched on | the newest of the message gets the arrival time, the others keep their distance to it |
 //! | any other time outside of the range | the arrival; or the message is refused, as the policy says |
@@ -14,10 +14,11 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
-use jiff::tz::{Offset, TimeZone, TimeZoneDatabase};
+use jiff::tz::{AmbiguousOffset, Offset, TimeZone, TimeZoneDatabase};
 
+use crate::delivery::Delivery;
 use crate::profile::{EpochUnit, TimeField};
-use crate::reading::{Correction, CorrectionReason, TimeSource, Value};
+use crate::reading::{Correction, CorrectionReason, Seq, TimeSource, Value};
 use crate::reject::Reject;
 use crate::sample::{Basis, SentTime};
 use crate::time::Micros;
@@ -106,42 +107,60 @@ fn offset_seconds(text: &str) -> Option<i32> {
 }
 
 impl Zone {
-    /// The point in time of a date and hour here, given as if it were UTC. Where clocks are set back, the earlier of
-    /// the two; where they are set forward, as if they had not been yet.
-    fn resolve(&self, local: Micros) -> Option<Micros> {
-        let local = Timestamp::from_microsecond(local.0).ok()?.to_zoned(TimeZone::UTC).datetime();
-        let at = self.zone.to_zoned(local).ok()?.timestamp();
-        Some(Micros(at.as_microsecond()))
+    /// The points in time that a date and hour here may mean, the earlier one first: where clocks are set back there
+    /// are two; where they are set forward, it is as if they had not been yet.
+    fn meanings(&self, local: DateTime) -> Option<(Micros, Micros)> {
+        let ambiguous = self.zone.to_ambiguous_timestamp(local);
+        let micros = |timestamp: Timestamp| Micros(timestamp.as_microsecond());
+        match ambiguous.offset() {
+            AmbiguousOffset::Fold { before, after } => {
+                let at = |offset: Offset| offset.to_timestamp(local).ok().map(micros);
+                Some((at(before)?, at(after)?))
+            }
+            AmbiguousOffset::Unambiguous { .. } | AmbiguousOffset::Gap { .. } => {
+                let at = micros(ambiguous.compatible().ok()?);
+                Some((at, at))
+            }
+        }
     }
 }
 
 /// The clocks that matter to one message.
+#[derive(Clone, Copy)]
 pub(crate) struct Clock<'a> {
     /// When the broker received it, to the millisecond.
     pub(crate) received: Micros,
-    /// AWS IoT's id of this delivery.
-    pub(crate) trace: Option<&'a str>,
+    /// Which delivery of the message it is.
+    pub(crate) delivery: Delivery,
     pub(crate) policy: &'a TimePolicy,
     /// What the profile says of its times.
     pub(crate) field: Option<&'a TimeField>,
 }
 
-/// A time that a reading gets.
+/// The time that a reading gets, and with it its place among others of that time.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Settled {
+pub(crate) struct ReadingTime {
     pub(crate) at: Micros,
+    pub(crate) seq: Seq,
     pub(crate) source: TimeSource,
     pub(crate) correction: Option<Box<Correction>>,
 }
 
 impl Clock<'_> {
-    /// The time of readings that have none: the broker's millisecond, with the microseconds taken from the trace id, so
-    /// that two messages of one millisecond remain two readings; each further record of a message is a microsecond
-    /// later. The same delivery always gets the same time.
-    pub(crate) fn arrival(&self, record: u32) -> Micros {
-        let micros = self.trace.map_or(0, |trace| fnv1a(trace.as_bytes()) % 1_000);
-        #[expect(clippy::cast_possible_wrap, reason = "below 1,000")]
-        self.received.plus(micros as i64 + i64::from(record))
+    /// When the broker received the message, with the microseconds of this delivery: rarely the same for two messages.
+    pub(crate) fn received_exactly(&self) -> Micros {
+        self.received.plus(self.delivery.sub_millis())
+    }
+
+    /// The time of readings whose time counts from the arrival, `after` of it in microseconds: the broker's millisecond
+    /// is shared by others, so the delivery and the place of the record tell the reading apart.
+    fn from_arrival(&self, after: i64, record: u32, source: TimeSource) -> ReadingTime {
+        ReadingTime {
+            at: self.received.plus(after),
+            seq: Seq::of_delivery(self.delivery, record),
+            source,
+            correction: None,
+        }
     }
 
     /// A value that stands where a time may stand; `None` if it is none.
@@ -194,21 +213,32 @@ impl Clock<'_> {
     }
 
     fn read_text(&self, text: &str) -> Option<SentTime> {
+        let text = text.trim();
         if let Some(at) = Micros::from_any_rfc3339(text) {
             return Some(SentTime::of_device(at));
         }
-        // Where it is said what is counted, a count may be written as text.
-        if self.field.is_some_and(|field| field.unit.is_some())
-            && let Ok(count) = text.parse()
-        {
-            return self.read_count(count);
+        if text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-')) {
+            return self.read_count_in_text(text);
         }
         // Without a zone to read it in, it is no time.
-        self.zone()?;
+        let zone = self.zone()?;
         let looks_right = text.len() >= 16 && text.as_bytes()[4] == b'-' && text.as_bytes()[7] == b'-';
         let local: DateTime = text.parse().ok().filter(|_| looks_right)?;
-        let at = local.to_zoned(TimeZone::UTC).ok()?.timestamp();
-        Some(SentTime { basis: Basis::Local, ..SentTime::of_device(Micros(at.as_microsecond())) })
+        let (earlier, later) = zone.meanings(local)?;
+        let shown = local.to_zoned(TimeZone::UTC).ok()?.timestamp();
+        let basis = Basis::Local { earlier, later };
+        Some(SentTime { basis, ..SentTime::of_device(Micros(shown.as_microsecond())) })
+    }
+
+    /// A count since 1970 that is written as text, perhaps with a fraction. Where the profile does not say what is
+    /// counted, small numbers are none: they could count anything.
+    fn read_count_in_text(&self, text: &str) -> Option<SentTime> {
+        let has_unit = self.field.is_some_and(|field| field.unit.is_some());
+        match text.parse::<i128>() {
+            Ok(count) if has_unit => self.read_count(count),
+            Ok(count) => Micros::from_epoch(count).map(SentTime::of_device),
+            Err(_) => self.read_fraction(text.parse().ok()?),
+        }
     }
 
     fn zone(&self) -> Option<&Zone> {
@@ -235,24 +265,34 @@ impl Clock<'_> {
         sent.basis == Basis::Epoch && sent.at < CLOCK_WAS_SET
     }
 
-    /// The time that a reading gets. `newest_since_boot`: the newest of the message's times that are such;
-    /// `record`: keeps records apart that get the arrival time.
+    /// The time that a reading of the record at place `record` gets. `newest_since_boot`: the newest of the message's
+    /// times that are such.
     ///
     /// # Errors
     /// [`Reject::TimeRange`] if the time is not accepted, and the policy is to refuse.
     #[inline]
-    pub(crate) fn settle(
+    pub(crate) fn reading_time(
         &self,
         sent: Option<SentTime>,
         newest_since_boot: Option<Micros>,
         record: u32,
-    ) -> Result<Settled, Reject> {
+    ) -> Result<ReadingTime, Reject> {
         match sent {
             Some(SentTime { at, source, basis: Basis::Epoch }) if self.accepts(at) => {
-                Ok(Settled { at, source, correction: None })
+                Ok(ReadingTime { at, seq: self.seq_of_time(at), source, correction: None })
             }
             Some(sent) => self.correct(sent, newest_since_boot, record),
-            None => Ok(Settled { at: self.arrival(record), source: TimeSource::Arrival, correction: None }),
+            None => Ok(self.from_arrival(0, record, TimeSource::Arrival)),
+        }
+    }
+
+    /// What tells apart a reading with a time of its own: nothing, unless the profile says that times of its devices come
+    /// again, and are kept.
+    fn seq_of_time(&self, at: Micros) -> Seq {
+        let keeps = self.field.and_then(|field| field.kept_resolution);
+        match keeps.filter(|resolution| at.0.rem_euclid(*resolution) == 0) {
+            Some(_) => Seq::of_delivery(self.delivery, 0),
+            None => Seq::default(),
         }
     }
 
@@ -262,49 +302,38 @@ impl Clock<'_> {
         sent: SentTime,
         newest_since_boot: Option<Micros>,
         record: u32,
-    ) -> Result<Settled, Reject> {
+    ) -> Result<ReadingTime, Reject> {
         let corrected = |reason| Some(Box::new(Correction { reason, sent: sent.at }));
         let (at, correction) = match sent.basis {
             Basis::Epoch => (sent.at, None),
-            Basis::Local => {
-                let at = self.zone().and_then(|zone| zone.resolve(sent.at)).unwrap_or(sent.at);
-                (at, corrected(CorrectionReason::Zone))
-            }
+            Basis::Local { earlier, .. } => (earlier, corrected(CorrectionReason::Zone)),
             Basis::Wrapping(unit) => {
                 let at = self.unwrap(sent.at, unit);
                 (at, if at == sent.at { None } else { corrected(CorrectionReason::Wrap) })
             }
+            Basis::Arrival { after } if self.accepts(self.received.plus(after)) => {
+                return Ok(self.from_arrival(after, record, sent.source));
+            }
+            Basis::Arrival { .. } => (sent.at, None),
         };
         if self.accepts(at) {
-            return Ok(Settled { at, source: sent.source, correction });
+            return Ok(ReadingTime { at, seq: self.seq_of_time(at), source: sent.source, correction });
         }
         if let Some(newest) = newest_since_boot.filter(|_| Self::is_since_boot(&sent)) {
             let distance = newest.0.saturating_sub(sent.at.0);
             if distance <= self.policy.max_age_micros {
-                let correction = corrected(CorrectionReason::Boot);
-                return Ok(Settled {
-                    at: self.arrival(0).plus(-distance),
-                    source: TimeSource::Arrival,
-                    correction,
-                });
+                let time = self.from_arrival(-distance, record, TimeSource::Arrival);
+                return Ok(ReadingTime { correction: corrected(CorrectionReason::Boot), ..time });
             }
         }
         match self.policy.outside {
             Outside::Quarantine => Err(Reject::TimeRange),
-            Outside::Arrival => Ok(Settled {
-                at: self.arrival(record),
-                source: TimeSource::Arrival,
+            Outside::Arrival => Ok(ReadingTime {
                 correction: corrected(CorrectionReason::Outside),
+                ..self.from_arrival(0, record, TimeSource::Arrival)
             }),
         }
     }
-}
-
-/// FNV-1a, 64 bits (Fowler, Noll, Vo; parameters of draft-eastlake-fnv).
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]
@@ -317,10 +346,10 @@ mod tests {
 
     /// What becomes of a value where a time may stand, as `{seconds after the arrival} {source} {correction}`.
     fn settle(policy: &TimePolicy, field: &TimeField, value: &Value) -> Option<String> {
-        let clock = Clock { received: ARRIVAL, trace: None, policy, field: Some(field) };
+        let clock = Clock { received: ARRIVAL, delivery: Delivery::new(""), policy, field: Some(field) };
         let sent = clock.read(value)?;
         let newest = Some(sent.at).filter(|_| Clock::is_since_boot(&sent));
-        Some(match clock.settle(Some(sent), newest, 0) {
+        Some(match clock.reading_time(Some(sent), newest, 0) {
             Ok(settled) => {
                 let after = (settled.at.0 - ARRIVAL.0) as f64 / SECOND as f64;
                 let correction =
@@ -353,6 +382,8 @@ mod tests {
         check(seconds(-30 * 86_400 - 1), Some("0 arrival outside"));
         check(text("2026-11-23T07:00:00.000001Z"), Some("0.000001 device -"));
         check(text("2026-11-23T08:00:01+01:00"), Some("1 device -"));
+        check(text("2026-11-23T07:00Z"), Some("0 device -"));
+        check(text(" 2026-11-23 07:01+00:00 "), Some("60 device -"));
         check(text("2099-01-01T00:00:00Z"), Some("0 arrival outside"));
         check(text("1970-01-01T00:01:00Z"), Some("0 arrival boot"));
         check(text("2000-01-01T00:00:07Z"), Some("0 arrival boot"));
@@ -396,11 +427,16 @@ mod tests {
         check(&field(EpochUnit::Seconds, true), ARRIVAL.0 / SECOND, "0 device -");
         check(&field(EpochUnit::Nanos, false), 1, "0 arrival boot");
         check(&field(EpochUnit::Seconds, false), i64::MAX / SECOND, "0 arrival outside");
-        // As text only where it is said what is counted.
-        let written = text(&(ARRIVAL.0 / SECOND + 1).to_string());
-        let of_text = |field: &TimeField| settle(&TimePolicy::default(), field, &written);
-        assert_eq!(of_text(&field(EpochUnit::Seconds, false)).as_deref(), Some("1 device -"));
-        assert_eq!(of_text(&TimeField::default()), None);
+        // As text, too; what could count anything only where it is said what it counts.
+        let of_text = |field: &TimeField, count: &str| settle(&TimePolicy::default(), field, &text(count));
+        let second = ARRIVAL.0 / SECOND + 1;
+        for field in [field(EpochUnit::Seconds, false), TimeField::default()] {
+            assert_eq!(of_text(&field, &second.to_string()).as_deref(), Some("1 device -"));
+            assert_eq!(of_text(&field, &format!(" {second}.25 ")).as_deref(), Some("1.25 device -"));
+        }
+        assert_eq!(of_text(&field(EpochUnit::Seconds, false), "7").as_deref(), Some("0 arrival boot"));
+        assert_eq!(of_text(&TimeField::default(), "7"), None);
+        assert_eq!(of_text(&TimeField::default(), "2026-11-23"), None);
     }
 
     #[test]
@@ -408,27 +444,59 @@ mod tests {
         // 2040-01-01T00:00:00Z as a signed counter of 32 bits shows it.
         let arrival = Micros(2_208_988_800 * SECOND);
         let shown = Value::Integer((2_208_988_800_i64 - (1 << 32)).into());
-        let clock = Clock { received: arrival, trace: None, policy: &TimePolicy::default(), field: None };
-        let settled = clock.settle(clock.read(&shown), None, 0).unwrap();
+        let clock = Clock {
+            received: arrival,
+            delivery: Delivery::new(""),
+            policy: &TimePolicy::default(),
+            field: None,
+        };
+        let settled = clock.reading_time(clock.read(&shown), None, 0).unwrap();
         assert_eq!((settled.at, settled.source), (arrival, TimeSource::Device));
         assert_eq!(settled.correction.map(|correction| correction.reason), Some(CorrectionReason::Wrap));
     }
 
     #[test]
     fn times_since_boot_keep_their_distances() {
-        let clock = Clock { received: ARRIVAL, trace: None, policy: &TimePolicy::default(), field: None };
+        let clock = Clock {
+            received: ARRIVAL,
+            delivery: Delivery::new(""),
+            policy: &TimePolicy::default(),
+            field: None,
+        };
         let since_boot = |seconds: i64| SentTime::of_device(Micros(seconds * SECOND));
-        let settle = |seconds| clock.settle(Some(since_boot(seconds)), Some(Micros(90 * SECOND)), 5).unwrap();
+        let settle =
+            |seconds| clock.reading_time(Some(since_boot(seconds)), Some(Micros(90 * SECOND)), 5).unwrap();
         assert_eq!(settle(90).at, ARRIVAL);
         assert_eq!(settle(30).at, ARRIVAL.plus(-60 * SECOND));
         assert_eq!(settle(30).correction.map(|correction| correction.sent), Some(Micros(30 * SECOND)));
     }
 
     #[test]
-    fn records_without_a_time_are_a_microsecond_apart() {
-        let clock = Clock { received: ARRIVAL, trace: None, policy: &TimePolicy::default(), field: None };
-        let settled = clock.settle(None, None, 3).unwrap();
-        assert_eq!((settled.at, settled.source), (ARRIVAL.plus(3), TimeSource::Arrival));
+    fn readings_of_the_arrival_are_told_apart_by_delivery_and_record() {
+        let clock = Clock {
+            received: ARRIVAL,
+            delivery: Delivery::new(""),
+            policy: &TimePolicy::default(),
+            field: None,
+        };
+        let time = |sent, record| clock.reading_time(sent, None, record).unwrap();
+        let none = time(None, 3);
+        assert_eq!((none.at, none.source), (ARRIVAL, TimeSource::Arrival));
+        assert_eq!(none.seq, Seq(Delivery::new("").hash48() * 16_384 + 3));
+        let outside = time(Some(SentTime::of_device(Micros(0).plus(4_000_000_000_000_000))), 3);
+        assert_eq!((outside.at, outside.seq), (none.at, none.seq));
+        let other = Clock { delivery: Delivery::new("another"), ..clock };
+        assert_ne!(other.reading_time(None, None, 3).unwrap().seq, none.seq);
+        // A time of its own needs no more, unless the profile says so, and it is one that comes again.
+        let at =
+            |micros| other.reading_time(Some(SentTime::of_device(ARRIVAL.plus(micros))), None, 3).unwrap();
+        assert_eq!((at(0).seq, at(0).at), (Seq::default(), ARRIVAL));
+        let field = TimeField { kept_resolution: Some(SECOND), ..TimeField::default() };
+        let keeping = Clock { field: Some(&field), ..other };
+        let at =
+            |micros| keeping.reading_time(Some(SentTime::of_device(ARRIVAL.plus(micros))), None, 3).unwrap();
+        assert_eq!(at(0).seq, Seq::of_delivery(keeping.delivery, 0));
+        assert_eq!(at(500_000).seq, Seq::default());
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::reading::{DeviceId, Reading};
 use crate::reject::Reject;
 use crate::sample::Payload;
 use crate::sparkplug::{Nodes, Sender, SparkplugPolicy};
+use crate::time::Micros;
 use crate::topic::{IdentityRules, check_name};
 use crate::unit::Units;
 
@@ -129,7 +130,9 @@ impl Decoder {
         if self.bytes.len() > MAX_PAYLOAD_BYTES {
             return Err(Reject::TooLarge(self.bytes.len()));
         }
-        let profile = route.profile.and_then(|place| self.profiles.at(place)).map(|profile| &**profile);
+        let stored = route.profile.and_then(|place| self.profiles.at(place));
+        let profile = stored.map(|(profile, _)| &**profile);
+        let revision = stored.map_or(Micros::default(), |(_, revision)| *revision);
         let is_sparkplug = route.sparkplug.is_some();
         let named = is_sparkplug
             .then_some(Format::Sparkplug)
@@ -142,7 +145,7 @@ impl Decoder {
         let format = named.unwrap_or_else(|| Format::of_bytes(bytes));
         let clock = Clock {
             received: envelope.received,
-            trace: envelope.trace.as_deref(),
+            delivery: envelope.delivery(),
             policy: &self.settings.time,
             field: profile.map(|profile| &profile.time),
         };
@@ -170,7 +173,7 @@ impl Decoder {
             (None, Some(device)) => device_of(check_name(device, "device_id")?),
             (None, None) => return Err(Reject::NoDeviceId),
         };
-        let message = Message { clock: &clock, profile };
+        let message = Message { clock: &clock, profile, revision };
         normalise(&mut self.payload.samples, &message, &mut self.units, &device, device_of, readings)?;
         Ok(Decoded { profile: profile.map(|profile| Arc::clone(&profile.name)), format })
     }

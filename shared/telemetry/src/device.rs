@@ -5,7 +5,7 @@
 //! | attribute | type | meaning |
 //! |---|---|---|
 //! | `device` | S, partition key | `{site}/{device}` |
-//! | `latest` | M | per metric a map of `value` (N, S or BOOL), `at` and `received` (N, µs since 1970), `source` (S), and `unit`, `unit_sent`, `quality`, `correction` (S) and `time_sent` (N, µs since 1970) where they say something |
+//! | `latest` | M | per metric a map of `value` (N, S or BOOL), `at` and `received` (N, µs since 1970), `source` (S), and `seq`, `revision` (N), `unit`, `unit_sent`, `quality`, `correction` (S) and `time_sent` (N, µs since 1970) where they say something |
 //! | `last_at` | N | time of the newest reading of any metric, µs since 1970 |
 //! | `first_seen`, `last_seen` | N | when the broker received the first and the last message, µs since 1970 |
 //! | `profile` | S | the name of the profile that its last message was read by; what was there stays where none fits |
@@ -16,6 +16,7 @@
 //! | `nudged` | N | when the function `shadow` last touched the item so that the stream brings it again, µs since 1970 |
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -23,7 +24,9 @@ use serde::ser::SerializeMap;
 
 use crate::attribute::{Attribute, Item, M, N, S, V};
 use crate::limits::MAX_LATEST_JSON_BYTES;
-use crate::reading::{Correction, CorrectionReason, DeviceId, Metric, Quality, Reading, TimeSource, Unit};
+use crate::reading::{
+    Correction, CorrectionReason, DeviceId, Metric, Quality, Reading, Seq, TimeSource, Unit,
+};
 use crate::span::Span;
 use crate::time::Micros;
 
@@ -69,7 +72,7 @@ impl Latest {
         self.last_seen = self.last_seen.max(other.last_seen);
         let mut has_changed = before != (self.first_seen, self.last_seen, self.profile.clone());
         for (metric, theirs) in &other.metrics {
-            let is_newer = self.metrics.get(metric).is_none_or(|ours| theirs.supersedes(ours));
+            let is_newer = self.metrics.get(metric).is_none_or(|ours| theirs.is_later_than(ours));
             if is_newer {
                 self.metrics.insert(metric.clone(), theirs.clone());
                 has_changed = true;
@@ -128,7 +131,9 @@ fn read_latest(device: &DeviceId, metric: Metric, stored: &Item) -> Option<Readi
         device: device.clone(),
         metric,
         at: Micros(stored.get("at")?.as_i64()?),
+        seq: Seq(number_or_zero(stored, "seq")?),
         received: Micros(stored.get("received")?.as_i64()?),
+        revision: Micros(number_or_zero(stored, "revision")?),
         value: stored.get("value")?.as_value()?,
         unit: word("unit").map(|unit| Unit::new(unit, word("unit_sent"))),
         quality: stored
@@ -137,6 +142,15 @@ fn read_latest(device: &DeviceId, metric: Metric, stored: &Item) -> Option<Readi
         time_source: TimeSource::from_word(stored.get("source")?.as_s()?)?,
         correction: correction.map(Box::new),
     })
+}
+
+/// An attribute that is left out where it is 0; `None` if it is no such number.
+fn number_or_zero<T: Default + FromStr>(stored: &Item, name: &str) -> Option<T> {
+    match stored.get(name) {
+        None => Some(T::default()),
+        Some(Attribute::N(digits)) => digits.parse().ok(),
+        Some(_) => None,
+    }
 }
 
 /// Writes the map that `latest` holds for one metric.
@@ -154,6 +168,12 @@ impl Serialize for LatestAttribute<'_> {
                 map.serialize_entry("at", &N(reading.at.0))?;
                 map.serialize_entry("received", &N(reading.received.0))?;
                 map.serialize_entry("source", &S(reading.time_source.as_str()))?;
+                if !reading.seq.is_none() {
+                    map.serialize_entry("seq", &N(i64::try_from(reading.seq.0).unwrap_or(i64::MAX)))?;
+                }
+                if reading.revision != Micros::default() {
+                    map.serialize_entry("revision", &N(reading.revision.0))?;
+                }
                 if let Some(unit) = &reading.unit {
                     map.serialize_entry("unit", &S(unit))?;
                 }
@@ -190,8 +210,12 @@ fn latest_of_device(spans: &[Span]) -> Latest {
     let mut metrics = ByMetric::new();
     let mut seen = spans[0].received();
     for span in spans {
-        // Spans of one device are ordered by time, so a later span's reading is the newer one.
-        metrics.extend(span.latest().map(|reading| (reading.metric.clone(), reading)));
+        for reading in span.latest() {
+            // Spans of two revisions may cover the same time.
+            if metrics.get(&reading.metric).is_none_or(|known| reading.is_later_than(known)) {
+                metrics.insert(reading.metric.clone(), reading);
+            }
+        }
         let (first, last) = span.received();
         seen = (seen.0.min(first), seen.1.max(last));
     }
@@ -214,7 +238,9 @@ mod tests {
             device: DeviceId::from_stored("s/d"),
             metric: metric.into(),
             at: Micros(at),
+            seq: Seq::default(),
             received: Micros(received),
+            revision: Micros::default(),
             value: Value::Integer(i128::from(at * 1_000 + received)),
             unit: None,
             quality: Quality::Good,
@@ -287,6 +313,7 @@ mod tests {
         let mut state = latest_with(&[("a", 10, 10), ("b.c", 12, 13)]);
         for reading in state.metrics.values_mut().take(1) {
             reading.unit = Some(Unit::new("Cel", Some("degF")));
+            (reading.seq, reading.revision) = (Seq(1 << 61), Micros(5));
             reading.correction =
                 Some(Box::new(Correction { reason: CorrectionReason::Boot, sent: Micros(7) }));
         }

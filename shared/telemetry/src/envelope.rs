@@ -10,6 +10,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
+use crate::delivery::Delivery;
 use crate::reject::Reject;
 use crate::scalar::Scalar;
 use crate::time::Micros;
@@ -31,6 +32,9 @@ pub struct Envelope<'a> {
     pub received: Micros,
     /// AWS IoT's id of this delivery of the message.
     pub trace: Option<Cow<'a, str>>,
+    /// What the source of the event calls the record, which stands for the trace where there is none: publishes over
+    /// HTTP have none. A message that is brought back from the quarantine has it in its envelope.
+    pub record: Option<Cow<'a, str>>,
 }
 
 impl<'a> Envelope<'a> {
@@ -51,7 +55,13 @@ impl<'a> Envelope<'a> {
             content_type: fields.content_type,
             received: Micros::from_millis(received).ok_or(Reject::Received)?,
             trace: fields.trace,
+            record: fields.record,
         })
+    }
+
+    /// Which delivery of the message it is.
+    pub fn delivery(&self) -> Delivery {
+        Delivery::new(self.trace.as_deref().or(self.record.as_deref()).unwrap_or_default())
     }
 
     /// Appends the published bytes to `bytes`.
@@ -82,6 +92,7 @@ struct Fields<'a> {
     content_type: Option<Cow<'a, str>>,
     received: Option<i64>,
     trace: Option<Cow<'a, str>>,
+    record: Option<Cow<'a, str>>,
 }
 
 impl<'de> Deserialize<'de> for Fields<'de> {
@@ -110,6 +121,7 @@ impl<'de> Visitor<'de> for FieldsVisitor {
                 Some("principal") => fields.principal = map.next_value::<Scalar<'de>>()?.text(),
                 Some("received") => fields.received = map.next_value::<Scalar<'de>>()?.integer(),
                 Some("trace") => fields.trace = map.next_value::<Scalar<'de>>()?.text(),
+                Some("record") => fields.record = map.next_value::<Scalar<'de>>()?.text(),
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }
         }

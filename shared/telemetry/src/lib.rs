@@ -29,8 +29,10 @@ pub mod attribute;
 mod clock;
 mod compression;
 mod decoder;
+mod delivery;
 mod device;
 mod device_pattern;
+mod distinct;
 mod envelope;
 mod format;
 mod interner;
@@ -38,37 +40,44 @@ mod length;
 pub mod limits;
 mod names;
 mod normalise;
+mod precedence;
 mod presence;
 mod profile;
 mod reading;
 mod reject;
+mod repeated_hour;
 mod sample;
 mod scalar;
 mod span;
 pub mod sparkplug;
 mod time;
 mod topic;
+mod twin;
 mod unit;
 
 pub use clock::{Outside, TimePolicy, Zone, ZoneError};
 pub use decoder::{Decoded, Decoder, Settings};
+pub use delivery::Delivery;
 pub use device::{ByMetric, Latest, LatestAttribute, latest, latest_attribute};
 pub use device_pattern::DevicePattern;
 pub use envelope::Envelope;
 pub use format::Format;
 pub use length::Length;
 pub use names::TIME_NAMES;
+pub use precedence::{OrderedValue, Precedence, TotalFloat};
 pub use presence::{Lifecycle, LifecycleError, Presence};
 pub use profile::{
     EpochUnit, Field, FieldType, Gateway, Hints, Layout, LearnError, MetricRule, NamePattern, Problem,
     Profile, ProfileError, ProfileUnit, Profiles, Sentinel, TimeField, learn,
 };
 pub use reading::{
-    Correction, CorrectionReason, DeviceId, Metric, Quality, Reading, TimeSource, Unit, Value,
+    Correction, CorrectionReason, DeviceId, Metric, Quality, Reading, Seq, TimeSource, Unit, Value,
 };
 pub use reject::Reject;
 pub use scalar::Scalar;
-pub use span::{Run, RunReading, Span, SpanError, SpanItem, StoredSpan, pack, standing};
+pub use span::{
+    Carrier, Packed, Replaced, Run, RunReading, Span, SpanError, SpanItem, StoredSpan, pack, standing,
+};
 pub use time::Micros;
 pub use topic::{ClientId, IdentityRules, TopicFilter, TopicFilterError};
 

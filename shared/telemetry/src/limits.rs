@@ -29,8 +29,15 @@ pub const MAX_TEXT_BYTES: usize = 1024;
 /// Deepest nesting of objects and arrays.
 pub const MAX_DEPTH: usize = 16;
 
-/// Most samples in one message.
+/// Most samples in one message, nulls among them.
 pub const MAX_SAMPLES: usize = 10_000;
+
+/// Most distinct names in one message. What a name means is worked out once, which costs many times what a sample of a
+/// known name does; a message of more would take the time of others.
+pub const MAX_NAMES_OF_MESSAGE: usize = 2_000;
+
+/// Most distinct spellings of units in one message, for the same reason.
+pub const MAX_UNITS_OF_MESSAGE: usize = 200;
 
 /// Longest time that one span covers, in microseconds: 15 minutes. A range query starts this much
 /// earlier than its range, and finds every span that reaches into it.
@@ -43,6 +50,13 @@ pub const MAX_SPAN_JSON_BYTES: usize = 128 * 1024;
 
 /// Most that one device's latest values may take, in bytes of DynamoDB's JSON: again well below 400 KB.
 pub const MAX_LATEST_JSON_BYTES: usize = 256 * 1024;
+
+/// Most digits of an integer that keeps them: those that a DynamoDB number has (Amazon DynamoDB, "Supported data types",
+/// Number). A longer one is the nearest double.
+pub const MAX_INTEGER_DIGITS: u32 = 38;
+
+/// Integers that keep their digits end below this magnitude.
+pub const MAX_INTEGER: u128 = 10_u128.pow(MAX_INTEGER_DIGITS);
 
 /// Smallest magnitude, zero aside, that a DynamoDB number can have
 /// (Amazon DynamoDB, "Supported data types", Number).

@@ -14,7 +14,8 @@ use crate::unit::{self, Conversion, Quantity};
 /// invent names cannot make a warm function grow.
 const MAX_NAMES: usize = 16 * 1024;
 
-/// The names under which devices send a time, the most telling first; compared without case.
+/// The names under which devices send a time, the most telling first; compared without case. The time of sending comes
+/// after all times of measuring.
 pub const TIME_NAMES: [&str; 14] = [
     "ts",
     "timestamp",
@@ -27,18 +28,42 @@ pub const TIME_NAMES: [&str; 14] = [
     "epoch",
     "measured_at",
     "recorded_at",
-    "created_at",
     "event_time",
     "eventtime",
+    "created_at",
 ];
 
 /// The names under which devices send their own identity; compared without case.
 const DEVICE_ID_NAMES: [&str; 2] = ["device_id", "deviceid"];
 
-/// The names of a pair's members: `{"name": "temperature", "value": 22.5, "unit": "Cel"}`.
-const PAIR_NAMES: [&str; 3] = ["name", "n", "key"];
-const PAIR_VALUES: [&str; 2] = ["value", "v"];
-const PAIR_UNITS: [&str; 3] = ["unit", "u", "units"];
+/// The names under which the elements of a list say which they are, in a text or a number, the most telling first;
+/// compared without case.
+const IDENTITIES: [&str; 9] =
+    ["id", "key", "tag", "tagid", "tag_id", "channel", "datasetwriterid", "nodeid", "node_id"];
+/// As [`IDENTITIES`], in a text alone: as numbers these are measurements as often as not.
+const TEXT_IDENTITIES: [&str; 17] = [
+    "tagname",
+    "tag_name",
+    "n",
+    "name",
+    "code",
+    "datasetwritername",
+    "browsename",
+    "displayname",
+    "variable",
+    "signal",
+    "property",
+    "parameter",
+    "metric",
+    "point",
+    "sensor",
+    "mac",
+    "uuid",
+];
+/// The names of an object's value, and of what stands beside it: `{"value": 22.5, "unit": "Cel", "quality": "good"}`.
+const VALUES: [&str; 3] = ["value", "v", "val"];
+const UNITS: [&str; 3] = ["unit", "u", "units"];
+const QUALITIES: [&str; 3] = ["q", "qc", "quality"];
 
 /// A name, and all that follows from it alone.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,6 +98,13 @@ pub(crate) struct NamedUnit {
     pub(crate) unit: Unit,
 }
 
+impl Name {
+    /// Whether the profile says that the text of `source` is the unit of its values.
+    pub(crate) fn takes_unit_of(&self, source: &str) -> bool {
+        self.rule.as_ref().is_some_and(|rule| rule.unit_from.as_deref() == Some(source))
+    }
+}
+
 impl NamedUnit {
     fn new(sent: &str, conversion: Conversion) -> Self {
         let unit = Unit::new(&conversion.unit, Some(sent));
@@ -83,20 +115,37 @@ impl NamedUnit {
 /// What a member of a record may be, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// The record's time, with the rank of its name.
-    Time(usize),
+    /// The record's time.
+    Time(TimeRank),
     /// Who sends.
     DeviceId,
     /// Whom a gateway speaks for, as its profile says.
     SubDevice,
-    /// The parts of a pair.
-    PairName,
-    PairValue,
-    PairUnit,
+    /// Which element of a list it is: how telling the name is, from 0, and whether a number may say it.
+    Identity {
+        rank: usize,
+        may_be_integer: bool,
+    },
+    /// The value of an object, and what says something of it.
+    Value,
+    Unit,
+    Quality,
     /// The unit of all values of a quantity in this record, such as `TempUnit`.
     UnitOf(&'static Quantity),
     /// The unit of those metrics of which the profile says so.
     UnitSource,
+}
+
+/// How telling a time's name is, the most telling first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum TimeRank {
+    /// The profile names it, in this place of its list. `is_each`: with a star, so that each object that has it has it
+    /// for itself.
+    Profile { place: usize, is_each: bool },
+    /// In this place of [`TIME_NAMES`].
+    Known(usize),
+    /// No name says that it is one, but the format does.
+    Tagged,
 }
 
 /// The names that have been met under one profile, or under none.
@@ -144,7 +193,7 @@ fn describe(sent: &str, profile: Option<&Profile>) -> Name {
     let is_ignored = profile.is_some_and(|profile| profile.ignores(sent));
     let is_document = profile.is_some_and(|profile| profile.has_document(sent));
     // Where a profile says what the time is, nothing else is.
-    let has_time = profile.is_some_and(|profile| profile.time.field.is_some());
+    let has_time = profile.is_some_and(|profile| !profile.time.fields.is_empty());
     let built_in = || role(&sent[last_level..]).filter(|role| !has_time || !matches!(role, Role::Time(_)));
     let role = profile.and_then(|profile| profile.role(sent)).or_else(built_in);
     let sent: Arc<str> = Arc::from(sent);
@@ -176,13 +225,15 @@ fn describe(sent: &str, profile: Option<&Profile>) -> Name {
 
 fn role(level: &str) -> Option<Role> {
     let position = |names: &[&str]| names.iter().position(|known| known.eq_ignore_ascii_case(level));
+    let identity = |rank, may_be_integer| Role::Identity { rank, may_be_integer };
     position(&TIME_NAMES)
-        // Rank 0 is the time that a profile names.
-        .map(|place| Role::Time(place + 1))
+        .map(|place| Role::Time(TimeRank::Known(place)))
         .or_else(|| position(&DEVICE_ID_NAMES).map(|_| Role::DeviceId))
-        .or_else(|| position(&PAIR_NAMES).map(|_| Role::PairName))
-        .or_else(|| position(&PAIR_VALUES).map(|_| Role::PairValue))
-        .or_else(|| position(&PAIR_UNITS).map(|_| Role::PairUnit))
+        .or_else(|| position(&IDENTITIES).map(|rank| identity(rank, true)))
+        .or_else(|| position(&TEXT_IDENTITIES).map(|rank| identity(IDENTITIES.len() + rank, false)))
+        .or_else(|| position(&VALUES).map(|_| Role::Value))
+        .or_else(|| position(&UNITS).map(|_| Role::Unit))
+        .or_else(|| position(&QUALITIES).map(|_| Role::Quality))
         .or_else(|| unit_of(level).map(Role::UnitOf))
 }
 
@@ -214,10 +265,10 @@ mod tests {
         let check = |sent: &str, expected: Option<Role>| {
             assert_eq!(Names::default().get(sent, None).role, expected, "{sent}");
         };
-        check("ts", Some(Role::Time(1)));
-        check("log.3.Timestamp", Some(Role::Time(2)));
+        check("ts", Some(Role::Time(TimeRank::Known(0))));
+        check("log.3.Timestamp", Some(Role::Time(TimeRank::Known(1))));
         check("Device_ID", Some(Role::DeviceId));
-        check("value", Some(Role::PairValue));
+        check("value", Some(Role::Value));
         check("temperature", None);
     }
 }

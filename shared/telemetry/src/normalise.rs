@@ -1,23 +1,25 @@
 //! Samples become readings: canonical units, known sentinels, plausible ranges, and times that are accepted.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
-use foldhash::fast::RandomState;
-
 use crate::clock::Clock;
+use crate::distinct::tell_apart;
 use crate::limits::MAX_UNIT_BYTES;
 use crate::names::Name;
 use crate::profile::{MetricRule, Profile};
-use crate::reading::{DeviceId, Quality, Reading, Unit, Value};
+use crate::reading::{DeviceId, Quality, Reading, Value};
 use crate::reject::Reject;
+use crate::repeated_hour;
 use crate::sample::Sample;
+use crate::time::Micros;
 use crate::unit::{self, Dialect, Quantity, Units};
 
 /// What the samples of one message have in common.
 pub(crate) struct Message<'a> {
     pub(crate) clock: &'a Clock<'a>,
     pub(crate) profile: Option<&'a Profile>,
+    /// When that profile was put; 0 without one.
+    pub(crate) revision: Micros,
 }
 
 /// Appends the readings that `samples` make. They are of `device`, or of those that it speaks for, which `device_of`
@@ -33,24 +35,28 @@ pub(crate) fn normalise(
     mut device_of: impl FnMut(&str) -> DeviceId,
     readings: &mut Vec<Reading>,
 ) -> Result<(), Reject> {
+    let clock = message.clock;
+    let records = samples.iter().map(|sample| sample.record).max().unwrap_or(0) + 1;
+    if samples.iter().any(|sample| sample.name.is_ignored) {
+        samples.retain(|sample| !sample.name.is_ignored);
+    }
+    repeated_hour::resolve(samples, clock.received);
     let since_boot = samples.iter().filter_map(|sample| sample.time).filter(Clock::is_since_boot);
     let newest_since_boot = since_boot.map(|sent| sent.at).max();
-    let doubles = doubles(samples);
+    let first = readings.len();
     readings.reserve(samples.len());
-    // Samples stay where they are, and what is in them is taken out: they are large to move.
-    for (place, sample) in samples.iter_mut().enumerate() {
+    // Samples stay where they are, and texts are taken out of them: they are large to move.
+    for sample in samples.iter_mut() {
         let name = &*sample.name;
-        if name.is_ignored {
-            continue;
-        }
-        let time = message.clock.settle(sample.time, newest_since_boot, sample.record)?;
-        let is_double = doubles.binary_search(&place).is_ok();
+        let time = clock.reading_time(sample.time, newest_since_boot, sample.record)?;
         readings.push(Reading {
             device: sample.device.as_deref().map_or_else(|| device.clone(), &mut device_of),
-            metric: Arc::clone(if is_double { &name.sent } else { &name.metric }),
+            metric: Arc::clone(&name.metric),
             at: time.at,
-            received: message.clock.received,
-            value: std::mem::replace(&mut sample.value, Value::Boolean(false)),
+            seq: time.seq,
+            received: clock.received_exactly(),
+            revision: message.revision,
+            value: take(&mut sample.value),
             unit: None,
             quality: sample.quality,
             time_source: time.source,
@@ -61,35 +67,19 @@ pub(crate) fn normalise(
         if unit.is_some_and(|(text, _)| text.len() > MAX_UNIT_BYTES) {
             return Err(Reject::LongUnit);
         }
-        if is_double {
-            let sent = unit.map(|(text, _)| Unit::new(text, None));
-            reading.unit = sent.or_else(|| name.unit.as_ref().map(|unit| unit.sent.clone()));
-        } else {
-            measure(reading, name, unit, message.profile, units)?;
-        }
+        measure(reading, name, unit, message.profile, units)?;
     }
+    let outcome = tell_apart(readings, first, samples, records);
     samples.clear();
-    Ok(())
+    outcome
 }
 
-/// The places of samples whose names without their units are those of others in their records: `tC` beside `tF`. All
-/// but the first stay as they were sent.
-fn doubles(samples: &[Sample]) -> Vec<usize> {
-    let is_stripped = |name: &Name| name.rule.is_none() && !Arc::ptr_eq(&name.metric, &name.sent);
-    let mut doubles = Vec::new();
-    if !samples.iter().any(|sample| is_stripped(&sample.name)) {
-        return doubles;
+/// Takes a text out; a number stays, so that it can be looked at later.
+fn take(value: &mut Value) -> Value {
+    match value {
+        Value::Text(_) => std::mem::replace(value, Value::Boolean(false)),
+        number => number.clone(),
     }
-    let identity =
-        |sample: &'_ Sample| (Arc::clone(&sample.name.metric), sample.record, sample.device.clone());
-    let whole = samples.iter().filter(|sample| !is_stripped(&sample.name));
-    let mut taken: HashSet<_, RandomState> = whole.map(identity).collect();
-    for (place, sample) in samples.iter().enumerate().filter(|(_, sample)| is_stripped(&sample.name)) {
-        if !taken.insert(identity(sample)) {
-            doubles.push(place);
-        }
-    }
-    doubles
 }
 
 /// Makes of the value as sent the value that it means: scaled, in the canonical unit, and with a quality.
@@ -194,7 +184,6 @@ mod tests {
     use super::*;
     use crate::decoder::{Decoder, Settings};
     use crate::envelope::Envelope;
-    use crate::time::Micros;
 
     /// Each reading as `metric=value unit`, with `<sent` where it was sent in another unit, `?` if it is uncertain and
     /// `!` if it is bad.
@@ -215,6 +204,7 @@ mod tests {
             content_type: None,
             received: Micros(1_795_417_200_000_000),
             trace: None,
+            record: None,
         };
         let mut readings = Vec::new();
         Decoder::new(Settings::default(), Arc::new(profiles.into_iter().collect()))
@@ -244,8 +234,8 @@ mod tests {
         check("", r#"{"temp": 72.5, "TempUnit": "F", "rssi": -70}"#, "temp=22.5 Cel<F, rssi=-70");
         check("", r#"{"humidity": {"value": 40, "unit": "%"}}"#, "humidity=40 %RH<%");
         check("", r#"{"x": {"value": 4, "unit": "widgets"}}"#, "x=4 widgets");
-        check("", r#"{"temperature": {"tC": 20, "tF": 68}}"#, "temperature.t=20 Cel, temperature.tF=68 degF");
-        check("", r#"{"temperature": 20, "temperature_F": 68}"#, "temperature=20, temperature_F=68 degF");
+        check("", r#"{"temperature": {"tC": 20, "tF": 68}}"#, "temperature.t=20 Cel");
+        check("", r#"{"temperature": 20, "temperature_F": 68.2}"#, "temperature=20.1111111111111 Cel<degF");
         check(
             "[[metric]]\nfrom = \"t\"\nname = \"temperature\"\nunit = \"degF\"",
             r#"{"t": 50}"#,
@@ -285,8 +275,8 @@ mod tests {
         check("", r#"{"temperature": 85.0, "humidity": 85.0}"#, "temperature=85?, humidity=85");
         check(
             "",
-            r#"{"temperature": -127, "temperature_F": 185}"#,
-            "temperature=-127!, temperature_F=185 degF",
+            r#"{"temperature": -127, "outdoor_temperature_F": 185}"#,
+            "temperature=-127!, outdoor_temperature=85 Cel<degF?",
         );
         check("", r#"{"temp_f": 185}"#, "temp=85 Cel<degF?");
         check(

@@ -4,7 +4,8 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::limits::{MAX_NUMBER, MIN_NUMBER};
+use crate::delivery::Delivery;
+use crate::limits::{MAX_INTEGER, MAX_NUMBER, MIN_NUMBER};
 use crate::time::Micros;
 
 /// A device as the broker knows it: `{site}/{device}`. The partition key of both tables.
@@ -42,7 +43,7 @@ pub type Metric = Arc<str>;
 pub enum Value {
     /// A number that is no integer, or too large for 64 bits. Finite, and within DynamoDB's range.
     Float(f64),
-    /// An integer of 64 bits, signed or unsigned: −2⁶³ to 2⁶⁴−1. All digits are kept.
+    /// An integer of at most [`MAX_INTEGER_DIGITS`](crate::limits::MAX_INTEGER_DIGITS) digits, all of which are kept.
     Integer(i128),
     /// A truth value.
     Boolean(bool),
@@ -68,6 +69,15 @@ impl Value {
         Some(if fits { Self::Integer(number as i128) } else { Self::Float(number) })
     }
 
+    /// The number that digits say, in JSON's way of writing one: an integer if it has no fraction, no exponent and not
+    /// too many digits, else the nearest double. `None` for what a DynamoDB number cannot hold.
+    pub(crate) fn from_digits(digits: &str) -> Option<Self> {
+        match digits.parse::<i128>() {
+            Ok(integer) if integer.unsigned_abs() < MAX_INTEGER => Some(Self::Integer(integer)),
+            _ => Self::from_f64(digits.parse().ok().filter(|number: &f64| number.is_finite())?),
+        }
+    }
+
     /// As [`Value::from_f64`], for numbers of formats that have more of them: NaN and the infinities are the texts
     /// `NaN`, `Infinity` and `-Infinity`, of bad quality. `None` for what a DynamoDB number cannot hold.
     pub(crate) fn from_any_f64(number: f64) -> Option<(Self, Quality)> {
@@ -88,23 +98,6 @@ impl Value {
         let has_fraction = number.is_finite() && number.fract() != 0.0;
         let shortest = has_fraction.then(|| zmij::Buffer::new().format_finite(number).parse().ok());
         Self::from_any_f64(shortest.flatten().unwrap_or(double))
-    }
-
-    /// A total order, used where two values claim one identity and nothing else decides.
-    pub fn canonical_cmp(&self, other: &Self) -> Ordering {
-        let rank = |value: &Self| match value {
-            Self::Boolean(_) => 0,
-            Self::Integer(_) => 1,
-            Self::Float(_) => 2,
-            Self::Text(_) => 3,
-        };
-        match (self, other) {
-            (Self::Float(a), Self::Float(b)) => a.total_cmp(b),
-            (Self::Integer(a), Self::Integer(b)) => a.cmp(b),
-            (Self::Boolean(a), Self::Boolean(b)) => a.cmp(b),
-            (Self::Text(a), Self::Text(b)) => a.cmp(b),
-            _ => rank(self).cmp(&rank(other)),
-        }
     }
 }
 
@@ -249,8 +242,49 @@ words!(Quality { Good = "good", Uncertain = "uncertain", Bad = "bad" });
 words!(TimeSource { Device = "device", Format = "format", Broker = "broker", Arrival = "arrival" });
 words!(CorrectionReason { Zone = "zone", Wrap = "wrap", Boot = "boot", Outside = "outside" });
 
-/// One value of one metric of one device at one time. Identified by device, metric and time:
-/// of two readings with the same identity, the one received later stands.
+/// Tells apart readings of one device, metric and time: with these it is a reading's identity.
+///
+/// 0 where nothing else is said. Of several samples of one metric and time in one message it is their ordinal. Of a
+/// reading whose time is that of its arrival it is a hash of the delivery (48 bits) followed by the place of its record
+/// in the message (14 bits): the same again when the message is delivered again, and another for any other message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Seq(pub u64);
+
+impl Seq {
+    /// Bits of a record's place; a message has at most [`MAX_SAMPLES`](crate::limits::MAX_SAMPLES) records.
+    const PLACE_BITS: u32 = 14;
+
+    /// The `seq` of a reading of the record at `place` in a delivery.
+    pub fn of_delivery(delivery: Delivery, place: u32) -> Self {
+        Self((delivery.hash48() << Self::PLACE_BITS) | u64::from(place))
+    }
+
+    /// Whether nothing else tells the reading apart: then it is not stored, and not shown.
+    pub fn is_none(&self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether the delivery is in it.
+    pub(crate) fn is_of_delivery(self) -> bool {
+        self.0 >> Self::PLACE_BITS != 0
+    }
+
+    /// That of the record at another place of the same delivery.
+    #[must_use]
+    pub(crate) fn at_place(self, place: u32) -> Self {
+        Self((self.0 >> Self::PLACE_BITS << Self::PLACE_BITS) | u64::from(place))
+    }
+}
+
+/// Decimal. In JSON it is a text, because 62 bits exceed what a double holds.
+impl fmt::Display for Seq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One value of one metric of one device at one time. Identified by device, metric, time and `seq`: of two readings
+/// with the same identity, the one of the greater [`Precedence`](crate::Precedence) replaces the other.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reading {
     /// Who measured it.
@@ -259,8 +293,13 @@ pub struct Reading {
     pub metric: Metric,
     /// When it was measured.
     pub at: Micros,
-    /// When the broker received the message.
+    /// What tells it apart from others of this device, metric and time.
+    pub seq: Seq,
+    /// When the broker received the message: its millisecond, with microseconds that are the delivery's own
+    /// ([`Delivery::sub_millis`]).
     pub received: Micros,
+    /// When the profile that it was read by was put; 0 without one.
+    pub revision: Micros,
     /// What was measured.
     pub value: Value,
     /// Unit of the value, where one is known.
@@ -274,25 +313,31 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// Whether this reading is to stand as the latest of its metric in place of `other`: it is newer
-    /// or, of the same time, was received later.
-    pub(crate) fn supersedes(&self, other: &Self) -> bool {
-        (self.at, self.received) > (other.at, other.received)
+    /// What identifies it among the readings of its device and metric, in the order of time.
+    pub fn instant(&self) -> (Micros, Seq) {
+        (self.at, self.seq)
     }
 
-    /// Orders readings by time, then metric; two of one identity by which of them stands, that
-    /// one first. Where both were received in one millisecond their content decides, so that the
-    /// outcome does not depend on the order of arrival.
+    /// Whether this reading is to be shown as the latest of its metric in place of `other`: it is newer or, of the same
+    /// identity, replaces it.
+    pub(crate) fn is_later_than(&self, other: &Self) -> bool {
+        self.instant().cmp(&other.instant()).then_with(|| self.precedence().cmp(&other.precedence()))
+            == Ordering::Greater
+    }
+
+    /// Whether two readings say the same: value, unit and quality.
+    pub fn says_the_same_as(&self, other: &Self) -> bool {
+        let has_unit = self.unit.as_deref() == other.unit.as_deref();
+        has_unit && self.value == other.value && self.quality == other.quality
+    }
+
+    /// Orders the readings of a device by time, `seq` and metric; of two of one identity the one that replaces the other
+    /// comes first.
     pub(crate) fn canonical_cmp(&self, other: &Self) -> Ordering {
-        self.at.cmp(&other.at).then_with(|| self.metric.cmp(&other.metric)).then_with(|| {
-            let latest_first = other.received.cmp(&self.received);
-            latest_first
-                .then_with(|| other.value.canonical_cmp(&self.value))
-                .then_with(|| other.unit.cmp(&self.unit))
-                .then_with(|| self.quality.cmp(&other.quality))
-                .then_with(|| self.time_source.cmp(&other.time_source))
-                .then_with(|| self.correction.cmp(&other.correction))
-        })
+        self.instant()
+            .cmp(&other.instant())
+            .then_with(|| self.metric.cmp(&other.metric))
+            .then_with(|| other.precedence().cmp(&self.precedence()))
     }
 }
 

@@ -3,8 +3,8 @@
 use thiserror::Error;
 
 use crate::limits::{
-    MAX_DEPTH, MAX_EXPANDED_BYTES, MAX_NAME_BYTES, MAX_PAYLOAD_BYTES, MAX_SAMPLES, MAX_TEXT_BYTES,
-    MAX_TOPIC_LEVEL_BYTES, MAX_UNIT_BYTES,
+    MAX_DEPTH, MAX_EXPANDED_BYTES, MAX_NAME_BYTES, MAX_NAMES_OF_MESSAGE, MAX_PAYLOAD_BYTES, MAX_SAMPLES,
+    MAX_TEXT_BYTES, MAX_TOPIC_LEVEL_BYTES, MAX_UNIT_BYTES, MAX_UNITS_OF_MESSAGE,
 };
 
 /// The reason that a message is kept in quarantine. Its text is for the person who looks there;
@@ -151,6 +151,19 @@ pub enum Reject {
     /// Too many.
     #[error("the payload has more than {MAX_SAMPLES} samples")]
     Samples,
+    /// Too many names to work out what they mean.
+    #[error(
+        "the payload has more than {MAX_NAMES_OF_MESSAGE} different names; what it names by numbers or texts may be meant as values"
+    )]
+    Names,
+    /// Too many spellings of units.
+    #[error("the payload has more than {MAX_UNITS_OF_MESSAGE} different units")]
+    Units,
+    /// Different values for one identity.
+    #[error(
+        "the payload has different values for one metric at one time: a member that stands there twice, or members whose names, with dots, without units or by the profile, become one metric"
+    )]
+    Ambiguous,
     /// A metric without a name.
     #[error("the payload has an empty metric name")]
     EmptyName,
@@ -208,10 +221,13 @@ impl Reject {
             Self::Shape(_) => "shape",
             Self::TimeRange => "time",
             Self::Unit => "unit",
+            Self::Ambiguous => "ambiguous",
             Self::TooLarge(_)
             | Self::Expansion
             | Self::Depth
             | Self::Samples
+            | Self::Names
+            | Self::Units
             | Self::EmptyName
             | Self::LongName
             | Self::LongText

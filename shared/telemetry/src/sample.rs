@@ -20,16 +20,31 @@ pub(crate) struct Sample {
     pub(crate) unit: Option<(Arc<str>, Dialect)>,
     /// The record's own time.
     pub(crate) time: Option<SentTime>,
-    /// Which record of the payload, from 0: keeps records apart that have no time.
+    /// Which record of the payload, from 0: what tells samples of one name and time apart.
     pub(crate) record: u32,
+    /// Which element of the payload's lists it stood in, 0 for none: what tells samples of one record apart that have
+    /// the same name.
+    pub(crate) element: u32,
     /// The device that a gateway speaks for.
     pub(crate) device: Option<Arc<str>>,
+    /// Whether it is no sample any more: a null, or a member that says something of others.
+    pub(crate) is_spent: bool,
 }
 
 impl Sample {
     /// A value that stands by itself: good, without unit, time or device.
     pub(crate) fn new(name: Rc<Name>, value: Value, record: u32) -> Self {
-        Self { name, value, quality: Quality::Good, unit: None, time: None, record, device: None }
+        Self {
+            name,
+            value,
+            quality: Quality::Good,
+            unit: None,
+            time: None,
+            record,
+            element: 0,
+            device: None,
+            is_spent: false,
+        }
     }
 }
 
@@ -47,8 +62,10 @@ pub(crate) struct SentTime {
 pub(crate) enum Basis {
     /// The epoch: a point in time.
     Epoch,
-    /// The day and hour of a place, which is not said.
-    Local,
+    /// The day and hour of a place: the point in time that it means, or the two where clocks are set back.
+    Local { earlier: Micros, later: Micros },
+    /// The arrival, so many microseconds after it: as SenML counts times that are small.
+    Arrival { after: i64 },
     /// The epoch, in a counter of 32 bits of such units, which may have run over.
     Wrapping(EpochUnit),
 }
@@ -66,8 +83,8 @@ pub(crate) struct Payload {
     pub(crate) samples: Vec<Sample>,
     /// The `device_id` that the records name, if any does.
     pub(crate) device_id: Option<String>,
-    /// Whether pairs stand in it that have to be kept apart.
-    pub(crate) has_pairs: bool,
+    /// Whether some of its samples are spent.
+    pub(crate) has_spent: bool,
     /// Room for a name while decoding; kept for its memory.
     pub(crate) path: String,
 }
@@ -76,6 +93,6 @@ impl Payload {
     pub(crate) fn clear(&mut self) {
         self.samples.clear();
         self.device_id = None;
-        self.has_pairs = false;
+        self.has_spent = false;
     }
 }

@@ -15,6 +15,9 @@ const EARLIEST: Micros = Micros(946_684_800_000_000);
 /// 2100-01-01T00:00:00Z, exclusive.
 const LATEST: Micros = Micros(4_102_444_800_000_000);
 
+/// Length of `2026-11-23T07:00Z`: seconds may be left out.
+const MINUTES_AND_ZONE: usize = 17;
+
 /// How many microseconds one unit of an epoch count is worth, by its magnitude. The accepted
 /// years (2000 to 2100) are too few for the four ranges to meet, so a number belongs to one at most.
 const EPOCH_UNITS: [EpochUnit; 4] = [
@@ -69,7 +72,8 @@ impl Micros {
     /// As [`Micros::from_rfc3339`], in whatever year.
     pub(crate) fn from_any_rfc3339(text: &str) -> Option<Self> {
         // jiff reads more than RFC 3339: this keeps text such as `20261123` a text.
-        let looks_right = text.len() >= 20 && text.as_bytes()[4] == b'-' && text.as_bytes()[7] == b'-';
+        let looks_right =
+            text.len() >= MINUTES_AND_ZONE && text.as_bytes()[4] == b'-' && text.as_bytes()[7] == b'-';
         if !looks_right {
             return None;
         }

@@ -60,6 +60,8 @@ fn reading() -> impl Strategy<Value = Reading> {
             value,
             unit,
             quality,
+            seq: telemetry::Seq::default(),
+            revision: telemetry::Micros::default(),
             time_source,
             correction: correction.map(|(reason, sent)| Box::new(Correction { reason, sent: Micros(sent) })),
         },
@@ -184,6 +186,8 @@ fn long_text(number: i64) -> Reading {
         value: Value::Text("\u{1}".repeat(1024).into()),
         unit: None,
         quality: Quality::Good,
+        seq: telemetry::Seq::default(),
+        revision: telemetry::Micros::default(),
         time_source: TimeSource::Device,
         correction: None,
     }
@@ -210,6 +214,8 @@ fn an_item_looks_like_this() {
         value,
         unit: (metric == "temperature").then(|| "Cel".into()),
         quality: Quality::Good,
+        seq: telemetry::Seq::default(),
+        revision: telemetry::Micros::default(),
         time_source: TimeSource::Device,
         correction: None,
     };
@@ -222,8 +228,8 @@ fn an_item_looks_like_this() {
     assert_eq!(
         item.json,
         concat!(
-            r#"{"span":{"S":"1700000000000000#00b9525aa6e20bc5"},"expires":{"N":"1702592010"},"#,
-            r#""device":{"S":"plant-1/pump-7"},"version":{"N":"1"},"to":{"N":"1700000010000000"},"n":{"N":"3"},"#,
+            r#"{"span":{"S":"1700000000000000#640aedf66d3e0c04"},"expires":{"N":"1702592010"},"#,
+            r#""device":{"S":"plant-1/pump-7"},"version":{"N":"2"},"to":{"N":"1700000010000000"},"n":{"N":"3"},"#,
             r#""times":{"L":[{"N":"0"},{"N":"10000000"}]},"delays":{"L":[{"N":"200000"},{"N":"200000"}]},"#,
             r#""source":{"S":"device"},"metrics":{"M":{"running":{"M":{"values":{"L":[{"BOOL":true}]},"#,
             r#""rows":{"L":[{"N":"0"}]}}},"temperature":{"M":{"values":{"L":[{"N":"22.5"},{"N":"23"}]},"#,
@@ -248,7 +254,9 @@ fn what_is_no_span_is_refused_by_the_attribute_at_fault() {
         check(name, None);
         check(name, Some(Attribute::Null(true)));
     }
-    check("version", Some(Attribute::N("2".into())));
+    check("version", Some(Attribute::N("3".into())));
+    check("seq", Some(Attribute::L(vec![])));
+    check("messages", Some(Attribute::N("-1".into())));
     check("span", Some(Attribute::S("yesterday#1".into())));
     check("span", Some(Attribute::S("-1#1".into())));
     check("span", Some(Attribute::S("9223372036854775807#1".into())));

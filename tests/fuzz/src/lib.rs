@@ -99,6 +99,7 @@ fn publish(
         content_type: None,
         received,
         trace: None,
+        record: None,
     };
     let mut readings = Vec::new();
     let outcome = decoder.decode(&envelope, &mut readings);

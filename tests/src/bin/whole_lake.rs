@@ -77,6 +77,8 @@ fn readings(device: usize, messages: std::ops::Range<usize>) -> Vec<Reading> {
             value: Value::from_f64(value).unwrap(),
             unit: None,
             quality: Quality::Good,
+            seq: telemetry::Seq::default(),
+            revision: telemetry::Micros::default(),
             time_source: TimeSource::Device,
             correction: None,
         }));
@@ -214,6 +216,8 @@ fn object_of_texts(number: usize, count: usize, bytes: usize) -> (String, Bytes)
         value: Value::Text((0..bytes).map(|_| letter()).collect::<String>().into()),
         unit: None,
         quality: Quality::Good,
+        seq: telemetry::Seq::default(),
+        revision: telemetry::Micros::default(),
         time_source: TimeSource::Device,
         correction: None,
     };

@@ -29,6 +29,8 @@ fn reading(device: usize, at: i64, value: impl Into<f64>) -> Reading {
         value: telemetry::Value::from_f64(value.into()).unwrap(),
         unit: Some("Cel".into()),
         quality: Quality::Good,
+        seq: telemetry::Seq::default(),
+        revision: telemetry::Micros::default(),
         time_source: TimeSource::Device,
         correction: None,
     }

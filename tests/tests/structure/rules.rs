@@ -70,6 +70,7 @@ fn every_rule_makes_the_envelope_that_the_functions_read() {
                 principal: Some("a3b1".into()),
                 received: Micros(1_795_417_200_250_000),
                 trace: Some("b5e0c1f0".into()),
+                record: None,
                 content_type: sql.selects("content_type").then(|| "application/json".into()),
             };
             assert_eq!(Envelope::parse(&text), Ok(expected), "{id}");

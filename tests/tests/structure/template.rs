@@ -313,6 +313,8 @@ fn the_tables_are_encrypted_recoverable_and_what_the_code_expects() {
         value: telemetry::Value::Integer(1),
         unit: None,
         quality: telemetry::Quality::Good,
+        seq: telemetry::Seq::default(),
+        revision: telemetry::Micros::default(),
         time_source: telemetry::TimeSource::Device,
         correction: None,
     };

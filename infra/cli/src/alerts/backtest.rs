@@ -470,6 +470,8 @@ mod tests {
             value,
             unit: None,
             quality: Quality::Good,
+            seq: telemetry::Seq::default(),
+            revision: telemetry::Micros::default(),
             time_source: TimeSource::Device,
             correction: None,
         }

@@ -300,6 +300,8 @@ pub(super) mod tests {
             value: Value::Integer(value),
             unit: Some("Cel".into()),
             quality: Quality::Good,
+            seq: telemetry::Seq::default(),
+            revision: telemetry::Micros::default(),
             time_source: TimeSource::Device,
             correction: None,
         }

@@ -103,6 +103,8 @@ mod tests {
             value,
             unit: unit.map(Into::into),
             quality: Quality::Good,
+            seq: telemetry::Seq::default(),
+            revision: telemetry::Micros::default(),
             time_source: TimeSource::Device,
             correction: None,
         };

@@ -139,6 +139,8 @@ impl Members<'_> {
             value: self.value.ok_or_else(|| wrong("value", "a value that a reading can have"))?,
             unit: self.unit.map(Into::into),
             quality: quality.ok_or_else(|| wrong("quality", "good, uncertain or bad"))?,
+            seq: telemetry::Seq::default(),
+            revision: telemetry::Micros::default(),
             time_source: source.ok_or_else(|| wrong("time_source", "device, format, broker or arrival"))?,
             correction: None,
         })
@@ -247,6 +249,8 @@ mod tests {
 
     fn reading(metric: &str, value: Value, at: i64) -> Reading {
         Reading {
+            seq: telemetry::Seq::default(),
+            revision: telemetry::Micros::default(),
             device: DeviceId::from_stored("plant-1/pump-7"),
             metric: metric.into(),
             at: Micros(1_795_417_200_000_000 + at),

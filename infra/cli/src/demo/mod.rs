@@ -261,6 +261,7 @@ fn deliver(
         content_type: None,
         received: start_of_millisecond(received),
         trace: Some(trace.into()),
+        record: None,
     };
     let mut readings = Vec::new();
     telemetry::Decoder::default().decode(&envelope, &mut readings).map(|_| readings)

@@ -198,6 +198,8 @@ mod tests {
             value: Value::Integer(value),
             unit: None,
             quality: Quality::Good,
+            seq: telemetry::Seq::default(),
+            revision: telemetry::Micros::default(),
             time_source: TimeSource::Device,
             correction: None,
         }

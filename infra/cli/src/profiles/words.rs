@@ -101,7 +101,7 @@ struct Names(Vec<String>);
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Time {
-    field: Option<String>,
+    field: Names,
     zone: Option<String>,
     unit: Option<String>,
     bits: Option<u32>,
@@ -139,7 +139,7 @@ impl Names {
 
 impl Time {
     fn words(&self) -> Option<String> {
-        let field = self.field.as_ref().map(|field| format!("stand in {field}"));
+        let field = self.field.words().map(|field| format!("stand in {field}"));
         let unit = self.unit.as_ref().map(|unit| format!("count {unit}"));
         let bits = self.bits.filter(|bits| *bits == 32).map(|_| "run over after 32 bits".to_owned());
         let zone = self.zone.as_ref().map(|zone| format!("are of {zone} where they say no zone"));

@@ -3,6 +3,7 @@
 use serde::de::DeserializeSeed;
 
 use super::Context;
+use super::json_numbers as numbers;
 use super::shape::{Node, Shape};
 use crate::reject::Reject;
 use crate::sample::Payload;
@@ -11,10 +12,16 @@ use crate::sample::Payload;
 pub(crate) fn decode(bytes: &[u8], context: &mut Context<'_>, payload: &mut Payload) -> Result<(), Reject> {
     let mut shape = Shape::new(context, payload);
     let outcome = read(bytes, Node::payload(&mut shape));
-    match shape.finish() {
-        Some(reject) => Err(reject),
-        None => outcome,
+    let may_have_large_numbers = shape.met_large_number || outcome == Err(Reject::NumberRange);
+    let outcome = shape.finish().map_or(outcome, Err);
+    if !may_have_large_numbers {
+        return outcome;
     }
+    let Some(marked) = numbers::mark(text(bytes)?) else { return outcome };
+    payload.clear();
+    let mut shape = Shape::new(context, payload).with_number_mark(&marked.mark);
+    let outcome = read(marked.text.as_bytes(), Node::payload(&mut shape));
+    shape.finish().map_or(outcome, Err)
 }
 
 /// Reads a JSON document.
@@ -111,11 +118,11 @@ mod tests {
             assert_eq!(show(payload.as_bytes()).as_deref(), Ok(expected), "{payload}");
         };
         check(r#"[{"name": "a", "value": 1}, {"value": true, "name": "b"}]"#, "a=1@- b=true@-");
-        check(r#"[{"key": "a", "value": 1}, {"key": "a", "value": 2}]"#, "a=1@- a=2@-#1");
+        check(r#"[{"key": "a", "value": 1}, {"key": "a", "value": 2}]"#, "a=1@- a=2@-");
         check(r#"[{"name": "a", "value": 1, "unit": "hPa"}]"#, "a=1[hPa]@-");
         check(r#"[{"name": "a", "value": 1, "ts": 1700000001}]"#, "a=1@1");
-        check(r#"[{"name": "a", "value": 1, "rssi": -70}]"#, "name=a@- value=1@- rssi=-70@-");
-        check(r#"[{"name": "a", "rssi": -70}]"#, "name=a@- rssi=-70@-");
+        check(r#"[{"name": "a", "value": 1, "rssi": -70}]"#, "a.value=1@- a.rssi=-70@-");
+        check(r#"[{"name": "a", "rssi": -70}]"#, "a.rssi=-70@-");
         check(r#"{"name": "a", "value": 1}"#, "name=a@- value=1@-");
         check(
             r#"{"id": 7, "data": [{"key": "a", "value": 1}, {"key": "b", "value": 2}]}"#,
@@ -143,11 +150,11 @@ mod tests {
         let check = |payload: &str, expected: &str| {
             assert_eq!(show(payload.as_bytes()).as_deref(), Ok(expected), "{payload}");
         };
-        check(r#"{"ts": [1700000001, 1700000002], "a": [1, 2]}"#, "a=1@1 a=2@2#1");
-        check(r#"{"a": [1, 2], "b": 5, "time": [1700000001, 1700000002]}"#, "a=1@1 a=2@2#1 b=5@-");
+        check(r#"{"ts": [1700000001, 1700000002], "a": [1, 2]}"#, "a=1@1 a=2@2");
+        check(r#"{"a": [1, 2], "b": 5, "time": [1700000001, 1700000002]}"#, "a=1@1 a=2@2 b=5@-");
         check(
             r#"{"ts": [1700000001, 1700000002], "a": [1, 2], "accel": [7, 8, 9]}"#,
-            "a=1@1 a=2@2#1 accel.0=7@- accel.1=8@- accel.2=9@-",
+            "a=1@1 a=2@2 accel.0=7@- accel.1=8@- accel.2=9@-",
         );
         check(r#"{"ts": [1700000001, 1700000002], "a": 1}"#, "ts.0=1700000001@- ts.1=1700000002@- a=1@-");
         check(r#"{"ts": [1, 2], "a": [1, 2]}"#, "ts.0=1@- ts.1=2@- a.0=1@- a.1=2@-");
@@ -218,6 +225,16 @@ mod tests {
         check(r#"{"time": 1700000001, "ts": 1700000002, "a": 1}"#, "time=1700000001@2 a=1@2");
         check(r#"{"ts": 1700000002, "time": 1700000001, "a": 1}"#, "time=1700000001@2 a=1@2");
         check(r#"{"gps": {"time": 1700000001}}"#, "gps.time=1700000001@-");
+        check(r#"{"a": 1, "gps": {"time": 1700000001, "lat": 5}}"#, "a=1@- gps.lat=5@1");
+        check(
+            r#"{"ts": 1700000003, "gps": {"time": 1700000001, "lat": 5}}"#,
+            "gps.lat=5@3 gps.time=1700000001@3",
+        );
+        check(
+            r#"{"a": 1, "created_at": 1700000003, "event_time": 1700000001}"#,
+            "a=1@1 created_at=1700000003@1",
+        );
+        check(r#"{"a": 1, "ts": " 1700000003.5 "}"#, "a=1@3");
         check(r#"{"time": {"now": 1700000001}}"#, "time.now=1700000001@-");
         check(r#"{"ts": null, "a": 1}"#, "a=1@-");
     }
@@ -237,6 +254,13 @@ mod tests {
         check(r#"{"a": 108802.38115548203}"#, "a=108802.38115548203@-");
         check(r#"{"a": 9841.900000000001}"#, "a=9841.900000000001@-");
         check(&format!(r#"{{"a": 0.{}1}}"#, "0".repeat(100)), "a=1e-101@-");
+        check(r#"{"a": 18446744073709551616}"#, "a=18446744073709551616@-");
+        check(
+            r#"{"a": -99999999999999999999999999999999999999, "b": "1"}"#,
+            "a=-99999999999999999999999999999999999999@- b=1@-",
+        );
+        check(r#"{"a": 100000000000000000000000000000000000001}"#, "a=1e+38@-");
+        check(r#"{"a": 1e400, "b": [1e200, 2]}"#, "a=1e400@- b.0=1e200@- b.1=2@-");
     }
 
     #[test]
@@ -271,9 +295,7 @@ mod tests {
             b"temperature=22.5",
             Reject::NotJson { what: "no JSON value begins".into(), line: 1, column: 2 },
         );
-        check(br#"{"a": 1e400}"#, Reject::NumberRange);
-        check(br#"{"a": 1e200}"#, Reject::NumberRange);
-        check(format!(r#"{{"a": {}}}"#, "9".repeat(1_000_000)).as_bytes(), Reject::NumberRange);
+        check(format!(r#"{{"a": {}}}"#, "9".repeat(1_000_000)).as_bytes(), Reject::LongText);
         check(br#"{"": 1}"#, Reject::EmptyName);
         check(format!(r#"{{"{}": 1}}"#, "n".repeat(10_000)).as_bytes(), Reject::LongName);
         check(format!(r#"{{"a": "{}"}}"#, "t".repeat(1025)).as_bytes(), Reject::LongText);

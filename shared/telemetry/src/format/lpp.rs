@@ -8,7 +8,6 @@ use std::sync::{Arc, LazyLock};
 
 use super::Context;
 use super::layout::unsigned;
-use super::records::number_pairs;
 use crate::limits::MAX_SAMPLES;
 use crate::reading::Value;
 use crate::reject::Reject;
@@ -101,29 +100,24 @@ fn kind(code: u8) -> Option<&'static Kind> {
 
 /// Adds the samples of `bytes` to `payload`. A channel that sends a type twice sends two samples.
 pub(super) fn decode(bytes: &[u8], context: &mut Context<'_>, payload: &mut Payload) -> Result<(), Reject> {
-    let mut seen = [false; 256];
-    let mut comes_again = false;
+    let mut count = 0;
     let mut rest = bytes;
     while let Some((channel, after)) = rest.split_first() {
         let at = bytes.len() - rest.len();
         let (code, values) = after.split_first().ok_or(Reject::ShortBytes(at))?;
         let kind = kind(*code).ok_or(Reject::NotLpp(at))?;
-        rest = kind.read(*channel, values, context, payload)?.ok_or(Reject::ShortBytes(at))?;
-        if let Some(seen) = seen.get_mut(usize::from(*channel)) {
-            comes_again |= std::mem::replace(seen, true);
-        }
-    }
-    if comes_again {
-        number_pairs(&mut payload.samples);
+        count += 1;
+        rest = kind.read((*channel, count), values, context, payload)?.ok_or(Reject::ShortBytes(at))?;
     }
     Ok(())
 }
 
 impl Kind {
-    /// Adds the samples of a value that `bytes` begin with, and returns what comes after it; `None` if they end in it.
+    /// Adds the samples of a value that `bytes` begin with, the `count`th of the payload, and returns what comes after
+    /// it; `None` if they end in it.
     fn read<'b>(
         &self,
-        channel: u8,
+        (channel, count): (u8, u32),
         bytes: &'b [u8],
         context: &mut Context<'_>,
         payload: &mut Payload,
@@ -139,7 +133,8 @@ impl Kind {
             let text = || format!("{}_{channel}{}", self.name, part.suffix);
             let name = context.names.get_numbered(number, text, context.profile);
             let unit = part.unit.as_ref().map(|unit| (Arc::clone(unit), Dialect::Senml));
-            payload.samples.push(Sample { unit, ..Sample::new(name, part.value(sent)?, 0) });
+            let sample = Sample { unit, element: count, ..Sample::new(name, part.value(sent)?, 0) };
+            payload.samples.push(sample);
         }
         Ok(Some(rest))
     }
@@ -247,7 +242,7 @@ mod tests {
     #[test]
     fn a_value_that_comes_again_is_another_sample() {
         let shown = show_lpp(&[1, 102, 0, 2, 102, 9, 1, 102, 1, 1, 0, 4]);
-        assert_eq!(shown.as_deref(), Ok("presence_1=0@- presence_2=9@- presence_1=1@-#1 digital_in_1=4@-"));
+        assert_eq!(shown.as_deref(), Ok("presence_1=0@- presence_2=9@- presence_1=1@- digital_in_1=4@-"));
     }
 
     #[test]

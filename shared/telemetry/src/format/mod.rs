@@ -3,11 +3,11 @@
 pub(crate) mod cbor;
 pub(crate) mod items;
 pub(crate) mod json;
+mod json_numbers;
 mod layout;
 mod lorawan;
 mod lpp;
 pub(crate) mod msgpack;
-mod records;
 mod senml;
 pub(crate) mod shape;
 
@@ -122,6 +122,7 @@ impl Format {
 pub(crate) mod testing {
     use super::*;
     use crate::clock::TimePolicy;
+    use crate::delivery::Delivery;
     use crate::time::Micros;
 
     /// 2023-11-14T22:13:20Z, from which samples' times are shown.
@@ -131,7 +132,7 @@ pub(crate) mod testing {
     pub(crate) fn read(format: Format, bytes: &[u8], profile: Option<&Profile>) -> Result<Payload, Reject> {
         let clock = Clock {
             received: TS.plus(3_600_000_000),
-            trace: None,
+            delivery: Delivery::new(""),
             policy: &TimePolicy::default(),
             field: profile.map(|profile| &profile.time),
         };

@@ -32,7 +32,7 @@ use crate::device_pattern::DevicePattern;
 use crate::format::Format;
 use crate::length::Length;
 use crate::limits::MAX_NAME_BYTES;
-use crate::names::Role;
+use crate::names::{Role, TimeRank};
 use crate::reading::{DeviceId, Metric, Quality};
 use crate::topic::TopicFilter;
 use crate::unit::{Conversion, Quantity};
@@ -88,14 +88,17 @@ pub enum Gateway {
 /// What is known of a device's times.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TimeField {
-    /// The name that a record's time stands under; `None`: the usual ones.
-    pub field: Option<NamePattern>,
+    /// The names that a record's time may stand under, the first that has one counts; empty: the usual ones.
+    pub fields: Vec<NamePattern>,
     /// The zone of times that are written without one.
     pub zone: Option<Zone>,
     /// What a number counts; `None`: told apart by magnitude.
     pub unit: Option<EpochUnit>,
     /// Whether the count has 32 bits, and runs over.
     pub is_32_bit: bool,
+    /// How far its clock's times are apart, in microseconds, where samples of one such time are all kept: those of
+    /// different messages do not replace each other. `None`: they do.
+    pub kept_resolution: Option<i64>,
 }
 
 /// What a number of an epoch counts.
@@ -225,8 +228,9 @@ impl Profile {
 
     /// What the profile says that a member is, beside a metric.
     pub(crate) fn role(&self, sent: &str) -> Option<Role> {
-        if self.time.field.as_ref().is_some_and(|field| field.matches(sent)) {
-            return Some(Role::Time(0));
+        if let Some(place) = self.time.fields.iter().position(|field| field.matches(sent)) {
+            let is_each = self.time.fields.get(place).is_some_and(|field| field.stars() > 0);
+            return Some(Role::Time(TimeRank::Profile { place, is_each }));
         }
         if matches!(&self.gateway, Some(Gateway::Member(member)) if member.matches(sent)) {
             return Some(Role::SubDevice);

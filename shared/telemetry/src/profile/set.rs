@@ -4,17 +4,24 @@ use std::sync::Arc;
 
 use super::Profile;
 use crate::reading::DeviceId;
+use crate::time::Micros;
 use crate::topic::IdentityRules;
 
-/// The profiles that there are. Of several that fit a message, the one whose patterns say most counts; of those, the
-/// first by name.
+/// The profiles that there are, and the revision of each: when it was put, 0 for one that is not stored. Of several that
+/// fit a message, the one whose patterns say most counts; of those, the first by name.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Profiles(Vec<Arc<Profile>>);
+pub struct Profiles(Vec<(Arc<Profile>, Micros)>);
 
 impl FromIterator<Arc<Profile>> for Profiles {
     fn from_iter<I: IntoIterator<Item = Arc<Profile>>>(profiles: I) -> Self {
+        profiles.into_iter().map(|profile| (profile, Micros::default())).collect()
+    }
+}
+
+impl FromIterator<(Arc<Profile>, Micros)> for Profiles {
+    fn from_iter<I: IntoIterator<Item = (Arc<Profile>, Micros)>>(profiles: I) -> Self {
         let mut profiles: Vec<_> = profiles.into_iter().collect();
-        profiles.sort_by(|a, b| a.name.cmp(&b.name));
+        profiles.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
         Self(profiles)
     }
 }
@@ -27,12 +34,17 @@ impl Profiles {
 
     /// The profile called `name`.
     pub fn get(&self, name: &str) -> Option<&Arc<Profile>> {
-        self.0.iter().find(|profile| &*profile.name == name)
+        self.stored(name).map(|(profile, _)| profile)
+    }
+
+    /// The profile called `name`, and its revision.
+    pub fn stored(&self, name: &str) -> Option<&(Arc<Profile>, Micros)> {
+        self.0.iter().find(|(profile, _)| &*profile.name == name)
     }
 
     /// All of them, by name.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<Profile>> {
-        self.0.iter()
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Arc<Profile>> {
+        self.0.iter().map(|(profile, _)| profile)
     }
 
     /// The place of the profile that a message on `topic` of `device` is read by. `device` is `None` where the topic
@@ -41,24 +53,24 @@ impl Profiles {
         let fit = |(place, profile): (usize, &Arc<Profile>)| {
             profile.fit(topic, device).map(|weight| (weight, std::cmp::Reverse(place)))
         };
-        self.0.iter().enumerate().filter_map(fit).max().map(|(_, place)| place.0)
+        self.iter().enumerate().filter_map(fit).max().map(|(_, place)| place.0)
     }
 
     /// The profile that a message on `topic` is read by, whose device is found by `rules`.
     pub fn of_message(&self, topic: &str, rules: &IdentityRules) -> Option<&Arc<Profile>> {
         let address = rules.address(topic).ok()?;
         let device = address.device.map(|device| format!("{}/{device}", address.site));
-        self.find(topic, device.as_deref()).and_then(|place| self.at(place))
+        self.find(topic, device.as_deref()).and_then(|place| self.at(place)).map(|(profile, _)| profile)
     }
 
-    pub(crate) fn at(&self, place: usize) -> Option<&Arc<Profile>> {
+    pub(crate) fn at(&self, place: usize) -> Option<&(Arc<Profile>, Micros)> {
         self.0.get(place)
     }
 
     /// The profile that a device is of by its id alone, whatever the topic; of several as for a message.
     pub fn of_device(&self, device: &DeviceId) -> Option<&Arc<Profile>> {
         let weight = |profile: &&Arc<Profile>| profile.device_weight(device.as_str());
-        let fitting = self.0.iter().filter(|profile| weight(profile).is_some());
+        let fitting = self.iter().filter(|profile| weight(profile).is_some());
         // The last of equals is the greatest, and the first by name is wanted.
         fitting.rev().max_by_key(weight)
     }
@@ -106,7 +118,7 @@ mod tests {
         let check = |topic: &str, expected: &str| {
             let device = topic.split('/').skip(1).take(2).collect::<Vec<_>>().join("/");
             let found = known.find(topic, Some(&device)).and_then(|place| known.at(place));
-            assert_eq!(found.map(|profile| &*profile.name), Some(expected), "{topic}");
+            assert_eq!(found.map(|(profile, _)| &*profile.name), Some(expected), "{topic}");
         };
         check("dt/plant-1/fan-1/state", "all");
         check("dt/plant-1/pump-8/state", "a-pumps");

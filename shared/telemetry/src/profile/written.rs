@@ -218,14 +218,28 @@ const MEMBERS: &str = "members";
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TimeFields {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    field: Option<String>,
+    #[serde(default, skip_serializing_if = "Texts::is_empty")]
+    field: Texts,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     zone: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     unit: Option<EpochUnit>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     bits: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    resolution: Option<Length>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    same_time: Option<SameTime>,
+}
+
+/// What becomes of samples of one time from different messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum SameTime {
+    /// The later one replaces the earlier one.
+    Replace,
+    /// All are kept.
+    Keep,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -392,7 +406,13 @@ fn check_format(format: Option<Format>, layout: Option<&Layout>, problems: &mut 
 
 fn check_time(fields: &TimeFields, problems: &mut Problems) -> TimeField {
     let path = |key| [Step::Key("time"), Step::Key(key)];
-    let field = fields.field.as_deref().and_then(|field| problems.take(&path("field"), name_pattern(field)));
+    let names = fields.field.0.iter().enumerate();
+    let time_fields: Vec<_> = names
+        .filter_map(|(index, name)| {
+            let path = [Step::Key("time"), Step::Key("field"), Step::Index(index)];
+            problems.take(&path, name_pattern(name))
+        })
+        .collect();
     let zone = fields.zone.as_deref().and_then(|zone| problems.take(&path("zone"), zone.parse::<Zone>()));
     if fields.bits.is_some_and(|bits| bits != 32 && bits != 64) {
         problems.add(&path("bits"), "`bits` is 32, of a counter that runs over, or 64");
@@ -400,7 +420,23 @@ fn check_time(fields: &TimeFields, problems: &mut Problems) -> TimeField {
     if fields.bits == Some(32) && fields.unit.is_none() {
         problems.add(&path("bits"), "a counter of 32 bits needs its `unit`: s, ms, us or ns");
     }
-    TimeField { field, zone, unit: fields.unit, is_32_bit: fields.bits == Some(32) }
+    let keeps = fields.same_time == Some(SameTime::Keep);
+    if keeps != fields.resolution.is_some() {
+        problems.add(
+            &path(if keeps { "same_time" } else { "resolution" }),
+            "`resolution`, how far a clock's times are apart, and `same_time = \"keep\"` go together",
+        );
+    }
+    if fields.resolution.is_some_and(|resolution| resolution.is_zero()) {
+        problems.add(&path("resolution"), "`resolution` must be longer than nothing");
+    }
+    TimeField {
+        fields: time_fields,
+        zone,
+        unit: fields.unit,
+        is_32_bit: fields.bits == Some(32),
+        kept_resolution: fields.resolution.map(|resolution| resolution.0.max(1)).filter(|_| keeps),
+    }
 }
 
 fn check_metric(index: usize, fields: &MetricFields, problems: &mut Problems) -> Option<MetricRule> {

@@ -6,10 +6,13 @@
 //! |---|---|---|
 //! | `device` | S, partition key | `{site}/{device}` |
 //! | `span` | S, sort key | `{first}#{digest}`: time of the first reading in µs since 1970, 16 digits; 16 hex digits of SHA-256 over the content |
-//! | `version` | N | 1, the version of this format |
+//! | `version` | N | 2, the version of this format; 1 has no `seq`, `revision`, `messages` and `bytes`, and reads as if they were 0 |
 //! | `to` | N | time of the last reading, µs since 1970 |
 //! | `n` | N | number of readings |
+//! | `revision` | N | when the profile was put that the readings were read by, µs since 1970; left out where there was none |
+//! | `messages`, `bytes` | N | messages that are counted here, and the bytes of their payloads; no part of the digest |
 //! | `times` | L of N | per row, µs after the first time |
+//! | `seq` | L of N | per row, what tells it apart from others of its time ([`Seq`](crate::Seq)); left out where all are 0 |
 //! | `delays` | L of N | per row, µs from the reading's time to its arrival at the broker |
 //! | `source` | S, or L of S | where the rows' times came from: one word for all, or one per row |
 //! | `correction` | S, or L of S | per row, why its time is not the one that was sent, in the words of [`CorrectionReason`](crate::CorrectionReason), or nothing; left out where all are as sent |
@@ -20,26 +23,28 @@
 //! A row is a time at which something was measured: the samples of one record share it, so its
 //! time is stored once however many metrics it has.
 
+mod pack;
 mod read;
 
-use std::collections::{BTreeMap, HashMap};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use foldhash::fast::RandomState;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::attribute::{Item, L, M, N, S, V};
-use crate::limits::{MAX_SPAN_JSON_BYTES, MAX_SPAN_MICROS};
-use crate::reading::{Correction, DeviceId, Metric, Quality, Reading, TimeSource, Unit, Value};
+use crate::precedence::Precedence;
+use crate::reading::{Correction, DeviceId, Metric, Quality, Reading, Seq, TimeSource, Unit, Value};
 use crate::time::Micros;
 
+pub use pack::{Carrier, Packed, Replaced, pack, standing};
 pub use read::StoredSpan;
 
 /// The version of the item format.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 /// Hex digits of the digest in a span's key: 64 bits. It only has to keep apart the spans of one
 /// device that begin in the same microsecond.
 const DIGEST_HEX_DIGITS: usize = 16;
@@ -48,13 +53,17 @@ const DIGEST_HEX_DIGITS: usize = 16;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Span {
     device: DeviceId,
+    revision: Micros,
     rows: Vec<Row>,
     columns: BTreeMap<Metric, Vec<Cell>>,
+    messages: u64,
+    bytes: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Row {
     at: Micros,
+    seq: Seq,
     received: Micros,
     time_source: TimeSource,
     correction: Option<Correction>,
@@ -79,90 +88,12 @@ pub struct SpanItem {
     pub json: String,
 }
 
-/// Packs readings into spans, ordered by device and time. Depends on nothing but the set of
-/// readings: any order of the same readings gives the same spans. Of several readings with one
-/// identity, only the one that stands is packed.
-pub fn pack(readings: Vec<Reading>) -> Vec<Span> {
-    let mut by_device: HashMap<DeviceId, Vec<Reading>, RandomState> = HashMap::default();
-    for reading in readings {
-        // Not `entry`, which would clone a device per reading.
-        match by_device.get_mut(&reading.device) {
-            Some(group) => group.push(reading),
-            None => drop(by_device.insert(reading.device.clone(), vec![reading])),
-        }
-    }
-    let mut groups: Vec<_> = by_device.into_iter().collect();
-    groups.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-    groups.into_iter().flat_map(|(device, readings)| pack_device(&device, readings)).collect()
-}
-
-/// The readings of one device of which each identity stands once, ordered by time and metric.
-pub fn standing(mut readings: Vec<Reading>) -> Vec<Reading> {
-    readings.sort_unstable_by(Reading::canonical_cmp);
-    // The one that stands sorts first within its identity.
-    readings.dedup_by(|next, kept| next.at == kept.at && next.metric == kept.metric);
-    readings
-}
-
-fn pack_device(device: &DeviceId, readings: Vec<Reading>) -> Vec<Span> {
-    let mut spans: Vec<SpanBuilder> = Vec::new();
-    for reading in standing(readings) {
-        match spans.last_mut() {
-            Some(span) if span.has_room_for(&reading) => span.push(reading),
-            _ => spans.push(SpanBuilder::start(device, reading)),
-        }
-    }
-    spans.into_iter().map(|builder| builder.span).collect()
-}
-
-/// A span that still takes readings, in the order of their times.
-struct SpanBuilder {
-    span: Span,
-    /// Upper bound of the item's JSON.
-    json_bytes: usize,
-}
-
-impl SpanBuilder {
-    fn start(device: &DeviceId, reading: Reading) -> Self {
-        let span = Span { device: device.clone(), rows: Vec::new(), columns: BTreeMap::new() };
-        let mut builder = Self { span, json_bytes: size::item(device) };
-        builder.push(reading);
-        builder
-    }
-
-    fn has_room_for(&self, reading: &Reading) -> bool {
-        reading.at.0 - self.span.first().0 < MAX_SPAN_MICROS
-            && self.json_bytes + size::reading(reading) <= MAX_SPAN_JSON_BYTES
-    }
-
-    fn push(&mut self, reading: Reading) {
-        self.json_bytes += size::reading(&reading);
-        let row = Row {
-            at: reading.at,
-            received: reading.received,
-            time_source: reading.time_source,
-            correction: reading.correction.as_deref().copied(),
-        };
-        // Only rows of the same time can be the same row, and those are the last.
-        let rows = &mut self.span.rows;
-        let same_time = rows.iter().rev().take_while(|known| known.at == row.at);
-        let index = match same_time.clone().position(|known| *known == row) {
-            Some(from_the_end) => rows.len() - 1 - from_the_end,
-            None => {
-                rows.push(row);
-                rows.len() - 1
-            }
-        };
-        let cell = Cell { row: index, value: reading.value, unit: reading.unit, quality: reading.quality };
-        self.span.columns.entry(reading.metric).or_default().push(cell);
-    }
-}
-
 /// The readings of one metric in a span, in the order of their times.
 #[derive(Debug, Clone, Copy)]
 pub struct Run<'a> {
     /// The metric.
     pub metric: &'a Metric,
+    revision: Micros,
     rows: &'a [Row],
     cells: &'a [Cell],
 }
@@ -172,8 +103,12 @@ pub struct Run<'a> {
 pub struct RunReading<'a> {
     /// When it was measured.
     pub at: Micros,
+    /// What tells it apart from others of this time.
+    pub seq: Seq,
     /// When the broker received the message.
     pub received: Micros,
+    /// When the profile that it was read by was put; 0 without one.
+    pub revision: Micros,
     /// What was measured.
     pub value: &'a Value,
     /// Unit of the value, where one is known.
@@ -193,7 +128,9 @@ impl<'a> Run<'a> {
             let row = self.rows[cell.row];
             RunReading {
                 at: row.at,
+                seq: row.seq,
                 received: row.received,
+                revision: self.revision,
                 value: &cell.value,
                 unit: cell.unit.as_ref(),
                 quality: cell.quality,
@@ -204,29 +141,19 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Upper bounds of what a span's parts take in JSON. Text may need six bytes for one (`\u0001`).
-mod size {
-    use super::{DeviceId, Reading, Value};
-
-    const ITEM: usize = 512;
-    const ROW: usize = 160;
-    const COLUMN: usize = 128;
-    const CELL: usize = 128;
-    const ESCAPED: usize = 6;
-
-    pub(super) fn item(device: &DeviceId) -> usize {
-        ITEM + ESCAPED * device.as_str().len()
-    }
-
-    /// As if each reading had a row and a column of its own.
-    pub(super) fn reading(reading: &Reading) -> usize {
-        let text = match &reading.value {
-            Value::Text(text) => ESCAPED * text.len(),
-            Value::Float(_) | Value::Integer(_) | Value::Boolean(_) => 0,
-        };
-        let unit =
-            reading.unit.as_ref().map_or(0, |unit| ESCAPED * (unit.len() + unit.sent().map_or(0, str::len)));
-        ROW + COLUMN + CELL + ESCAPED * reading.metric.len() + text + unit
+impl<'a> RunReading<'a> {
+    /// What decides whether it replaces another of its identity.
+    pub fn precedence(&self) -> Precedence<'a> {
+        let units = [self.unit.map(Unit::as_str), self.unit.and_then(Unit::sent)];
+        Precedence {
+            received: self.received,
+            revision: self.revision,
+            value: self.value.into(),
+            units: units.map(|unit| unit.unwrap_or_default().as_bytes()),
+            quality: Reverse(self.quality),
+            time_source: Reverse(self.time_source),
+            correction: Reverse(self.correction),
+        }
     }
 }
 
@@ -244,6 +171,16 @@ impl Span {
     /// Time of the last reading.
     pub fn last(&self) -> Micros {
         self.rows.last().map_or(Micros::default(), |row| row.at)
+    }
+
+    /// When the profile was put that its readings were read by; 0 without one.
+    pub fn revision(&self) -> Micros {
+        self.revision
+    }
+
+    /// How many messages are counted here, and the bytes of their payloads; 0 where it is not known.
+    pub fn messages(&self) -> (u64, u64) {
+        (self.messages, self.bytes)
     }
 
     /// Number of readings.
@@ -264,7 +201,12 @@ impl Span {
 
     /// The span metric by metric, for whoever wants columns instead of readings.
     pub fn runs(&self) -> impl Iterator<Item = Run<'_>> {
-        self.columns.iter().map(|(metric, cells)| Run { metric, rows: &self.rows, cells })
+        self.columns.iter().map(|(metric, cells)| Run {
+            metric,
+            revision: self.revision,
+            rows: &self.rows,
+            cells,
+        })
     }
 
     /// The readings, metric by metric, each metric in the order of time.
@@ -283,7 +225,9 @@ impl Span {
             device: self.device.clone(),
             metric: Arc::clone(metric),
             at: row.at,
+            seq: row.seq,
             received: row.received,
+            revision: self.revision,
             value: cell.value.clone(),
             unit: cell.unit.clone(),
             quality: cell.quality,
@@ -306,15 +250,21 @@ impl Span {
             let expires = self.received().1.0 / 1_000_000 + i64::from(days) * 86_400;
             let _ = write!(json, r#""expires":{{"N":"{expires}"}},"#);
         }
+        if self.messages > 0 {
+            let (messages, bytes) = self.messages();
+            let _ = write!(json, r#""messages":{{"N":"{messages}"}},"bytes":{{"N":"{bytes}"}},"#);
+        }
         json.push_str(&content[1..]);
         SpanItem { device: self.device.clone(), span, json }
     }
 
-    /// The item without its sort key and its expiry: what the digest is made of.
+    /// The item without its sort key, its expiry and its counts: what the digest is made of.
     fn content_json(&self) -> String {
         let first = self.first().0;
         let times = L(self.rows.iter().map(|row| N(row.at.0 - first)));
         let delays = L(self.rows.iter().map(|row| N(row.received.0 - row.at.0)));
+        let has_seq = self.rows.iter().any(|row| !row.seq.is_none());
+        let seq = L(self.rows.iter().map(|row| N(i64::try_from(row.seq.0).unwrap_or(i64::MAX))));
         let source = Words { items: &self.rows, word: |row: &Row| row.time_source.as_str() };
         let has_corrections = self.rows.iter().any(|row| row.correction.is_some());
         let reason = |row: &Row| row.correction.map_or("", |correction| correction.reason.as_str());
@@ -329,7 +279,9 @@ impl Span {
             version: N(VERSION),
             to: N(self.last().0),
             n: N(i64::try_from(self.len()).unwrap_or(i64::MAX)),
+            revision: (self.revision != Micros::default()).then_some(N(self.revision.0)),
             times,
+            seq: has_seq.then_some(seq),
             delays,
             source,
             correction: has_corrections.then_some(correction),
@@ -368,12 +320,16 @@ impl Span {
 pub struct SpanError(&'static str);
 
 #[derive(Serialize)]
-struct Content<'a, T, D, C, R, Z, X> {
+struct Content<'a, T, Q, D, C, R, Z, X> {
     device: S<'a>,
     version: N,
     to: N,
     n: N,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<N>,
     times: T,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seq: Option<Q>,
     delays: D,
     source: C,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -17,8 +17,11 @@ use serde_json::value::RawValue;
 use super::{Cell, Row, Span, SpanError, VERSION};
 use crate::attribute::number;
 use crate::limits::MAX_SPAN_MICROS;
-use crate::reading::{Correction, CorrectionReason, DeviceId, Metric, Quality, TimeSource, Unit, Value};
+use crate::reading::{Correction, CorrectionReason, DeviceId, Metric, Quality, Seq, TimeSource, Unit, Value};
 use crate::time::Micros;
+
+/// The oldest version of the format that is still read.
+const FIRST_VERSION: i64 = 1;
 
 /// A span as the readings table has it.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,6 +61,10 @@ struct Fields<'a> {
     device: Option<Text<'a>>,
     span: Option<Text<'a>>,
     version: Option<Integer>,
+    revision: Option<Integer>,
+    messages: Option<Integer>,
+    bytes: Option<Integer>,
+    seq: Option<List<Integer>>,
     times: Option<List<Integer>>,
     delays: Option<List<Integer>>,
     source: Option<OneOrEach<'a>>,
@@ -68,9 +75,14 @@ struct Fields<'a> {
 
 impl Fields<'_> {
     fn into_stored(self) -> Result<StoredSpan, SpanError> {
-        if self.version.ok_or(SpanError("version"))?.0 != VERSION {
+        if !(FIRST_VERSION..=VERSION).contains(&self.version.ok_or(SpanError("version"))?.0) {
             return Err(SpanError("version"));
         }
+        let count = |number: Option<Integer>, name: &'static str| {
+            u64::try_from(number.map_or(0, |number| number.0)).map_err(|_| SpanError(name))
+        };
+        let (messages, bytes) = (count(self.messages, "messages")?, count(self.bytes, "bytes")?);
+        let revision = Micros(self.revision.map_or(0, |revision| revision.0));
         let device = DeviceId::from_stored(self.device.ok_or(SpanError("device"))?.0);
         let key = self.span.ok_or(SpanError("span"))?.0.into_owned();
         let first = key.split('#').next().and_then(|first| first.parse().ok());
@@ -81,11 +93,19 @@ impl Fields<'_> {
             return Err(SpanError("delays"));
         }
         let sources = self.source.ok_or(SpanError("source"))?;
+        let seqs = self.seq.map(|seqs| seqs.0);
+        if seqs.as_ref().is_some_and(|seqs| seqs.len() != times.len()) {
+            return Err(SpanError("seq"));
+        }
+        let seq = |index: usize| match &seqs {
+            Some(seqs) => u64::try_from(seqs.get(index)?.0).ok().map(Seq),
+            None => Some(Seq::default()),
+        };
         let source = |index| TimeSource::from_word(sources.get(index, times.len())?);
         let row = |index: usize| {
             let at = first.plus(times[index].0);
             let (received, time_source) = (at.plus(delays[index].0), source(index)?);
-            Some(Row { at, received, time_source, correction: None })
+            Some(Row { at, seq: seq(index)?, received, time_source, correction: None })
         };
         let mut rows: Vec<Row> =
             (0..times.len()).map(row).collect::<Option<_>>().ok_or(SpanError("source"))?;
@@ -102,7 +122,7 @@ impl Fields<'_> {
                 }
             }
         }
-        let is_ordered = rows.windows(2).all(|pair| pair[0].at <= pair[1].at);
+        let is_ordered = rows.windows(2).all(|pair| (pair[0].at, pair[0].seq) <= (pair[1].at, pair[1].seq));
         let covers =
             rows.last().zip(rows.first()).map_or(0, |(last, first)| last.at.0.saturating_sub(first.at.0));
         // What lies outside is no time of a reading, and would make keys that nobody reads.
@@ -118,7 +138,7 @@ impl Fields<'_> {
             .map(|(metric, column)| Some((metric, column.into_cells(rows.len())?)))
             .collect::<Option<BTreeMap<_, _>>>()
             .ok_or(SpanError("metrics"))?;
-        Ok(StoredSpan { key, span: Span { device, rows, columns } })
+        Ok(StoredSpan { key, span: Span { device, revision, rows, columns, messages, bytes } })
     }
 }
 
@@ -467,6 +487,10 @@ impl<'de> Visitor<'de> for FieldsSeed<'_> {
                 "device" => fields.device = self.read("device", &mut map)?,
                 "span" => fields.span = self.read("span", &mut map)?,
                 "version" => fields.version = self.read("version", &mut map)?,
+                "revision" => fields.revision = self.read("revision", &mut map)?,
+                "messages" => fields.messages = self.read("messages", &mut map)?,
+                "bytes" => fields.bytes = self.read("bytes", &mut map)?,
+                "seq" => fields.seq = self.read("seq", &mut map)?,
                 "times" => fields.times = self.read("times", &mut map)?,
                 "delays" => fields.delays = self.read("delays", &mut map)?,
                 "source" => fields.source = self.read("source", &mut map)?,

@@ -193,7 +193,9 @@ impl Writer<'_, '_> {
         let has_unit = matches!(value, Value::Integer(_) | Value::Float(_));
         let unit = facts.unit.clone().filter(|_| has_unit).map(|unit| (unit, Dialect::Written));
         let quality = quality.max(facts.quality);
-        let sample = Sample { quality, unit, time: facts.time, ..Sample::new(name, value, 0) };
+        // Metrics of one name and time are told apart by their order.
+        let element = u32::try_from(self.payload.samples.len() + 1).unwrap_or(u32::MAX);
+        let sample = Sample { quality, unit, time: facts.time, element, ..Sample::new(name, value, 0) };
         self.payload.samples.push(sample);
         Ok(())
     }

@@ -105,6 +105,7 @@ fn decode(decoder: &mut Decoder, message: &Message) -> Result<Vec<Reading>, Reje
         content_type: None,
         received: Micros((START + message.millis) * 1_000),
         trace: None,
+        record: None,
     };
     let mut readings = Vec::new();
     decoder.decode(&envelope, &mut readings).map(|_| readings)

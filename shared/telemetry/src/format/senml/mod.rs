@@ -191,12 +191,12 @@ impl<'s, 'c> Pack<'s, 'c> {
     fn time(&self, time: Option<Number>) -> Result<Option<SentTime>, Reject> {
         let time = time.map_or(Ok(0), |time| self.micros(time))?;
         let time = self.bases.time.saturating_add(time);
-        let at = match time {
+        let (at, basis) = match time {
             0 => return Ok(None),
-            ..RELATIVE_BELOW => self.context.clock.arrival(0).plus(time),
-            _ => Micros(time),
+            ..RELATIVE_BELOW => (self.context.clock.received.plus(time), Basis::Arrival { after: time }),
+            _ => (Micros(time), Basis::Epoch),
         };
-        Ok(Some(SentTime { at, source: TimeSource::Format, basis: Basis::Epoch }))
+        Ok(Some(SentTime { at, source: TimeSource::Format, basis }))
     }
 
     /// The value of a record, and its sum.
@@ -263,33 +263,30 @@ impl<'s, 'c> Pack<'s, 'c> {
         let name = self.context.names.get(&self.path, self.context.profile);
         let unit = unit.map(|unit| (unit, Dialect::Senml));
         let device = self.device.clone();
-        self.payload.samples.push(Sample { quality, unit, time, device, ..Sample::new(name, value, 0) });
+        // Records of one name and time are told apart by their order.
+        let element = u32::try_from(self.records).unwrap_or(u32::MAX);
+        let sample = Sample { quality, unit, time, device, element, ..Sample::new(name, value, 0) };
+        self.payload.samples.push(sample);
         Ok(())
     }
 
-    /// Keeps samples apart: those of one name with several units by name, those of one name by number, for where they
-    /// get the arrival time.
+    /// Keeps samples of one name with several units apart, by name.
     fn separate(&mut self) -> Result<(), Reject> {
         if self.payload.samples.len() < 2 {
             return Ok(());
         }
-        let mut met: HashMap<_, Series, RandomState> = HashMap::default();
+        let mut first_units: HashMap<_, Arc<str>, RandomState> = HashMap::default();
         for sample in &mut self.payload.samples {
-            let mut series = met.entry(identity(sample)).or_default();
-            let unit = sample.unit.as_ref().map(|(unit, _)| unit);
-            if series.unit.is_none() {
-                series.unit = unit.cloned();
+            let Some((unit, _)) = &sample.unit else { continue };
+            let first = first_units.entry(identity(sample)).or_insert_with(|| Arc::clone(unit));
+            if first == unit {
+                continue;
             }
-            if let Some(unit) = unit.filter(|unit| series.unit.as_ref() != Some(unit)) {
-                if sample.name.sent.len() + 1 + unit.len() > MAX_NAME_BYTES {
-                    return Err(Reject::LongName);
-                }
-                let name = format!("{}.{unit}", sample.name.sent);
-                sample.name = self.context.names.get(&name, self.context.profile);
-                series = met.entry(identity(sample)).or_default();
+            if sample.name.sent.len() + 1 + unit.len() > MAX_NAME_BYTES {
+                return Err(Reject::LongName);
             }
-            sample.record = series.count;
-            series.count += 1;
+            let name = format!("{}.{unit}", sample.name.sent);
+            sample.name = self.context.names.get(&name, self.context.profile);
         }
         Ok(())
     }
@@ -297,14 +294,6 @@ impl<'s, 'c> Pack<'s, 'c> {
 
 /// A value, and what the format says of it.
 type Measured = (Value, Quality);
-
-/// What has been met under a name of a device.
-#[derive(Default)]
-struct Series {
-    /// The first unit.
-    unit: Option<Arc<str>>,
-    count: u32,
-}
 
 fn identity(sample: &Sample) -> (Arc<str>, Option<Arc<str>>) {
     (Arc::clone(&sample.name.sent), sample.device.clone())
@@ -384,7 +373,7 @@ mod tests {
             r#"[{"bu": "V", "n": "a", "u": "", "v": 1}, {"n": "b", "vs": "x"}, {"n": "c", "vb": true}]"#,
             "a=1@- b=x@- c=true@-",
         );
-        check(r#"[{"bt": 1700000000, "n": "a", "t": 1, "v": 1}, {"n": "a", "v": 2}]"#, "a=1@1 a=2@0#1");
+        check(r#"[{"bt": 1700000000, "n": "a", "t": 1, "v": 1}, {"n": "a", "v": 2}]"#, "a=1@1 a=2@0");
         check(
             r#"[{"n": "a", "bv": 20.1, "v": 0.2}, {"n": "b", "v": 3}, {"n": "c", "vs": "x"}]"#,
             "a=20.3@- b=23.1@- c=x@-",
@@ -406,7 +395,7 @@ mod tests {
         };
         check(r#"[{"n": "a", "t": 0, "v": 1}]"#, "a=1@-");
         check(r#"[{"n": "a", "bt": 5, "t": -5, "v": 1}]"#, "a=1@-");
-        check(r#"[{"n": "a", "t": -5, "v": 1}, {"n": "a", "v": 2}]"#, "a=1@3595 a=2@-#1");
+        check(r#"[{"n": "a", "t": -5, "v": 1}, {"n": "a", "v": 2}]"#, "a=1@3595 a=2@-");
         check(r#"[{"n": "a", "t": 20, "v": 1}]"#, "a=1@3620");
         check(r#"[{"n": "a", "t": 268435455, "v": 1}]"#, "a=1@268439055");
         check(r#"[{"n": "a", "t": 268435456, "v": 1}]"#, "a=1@-1431564544");
@@ -508,9 +497,9 @@ mod tests {
         };
         check(
             r#"[{"n": "a", "u": "%RH", "v": 20}, {"n": "a", "u": "lon", "v": 24}, {"n": "a", "u": "%RH", "v": 21}, {"n": "a", "u": "lon", "v": 25}]"#,
-            "a=20[%RH]@- a.lon=24[lon]@- a=21[%RH]@-#1 a.lon=25[lon]@-#1",
+            "a=20[%RH]@- a.lon=24[lon]@- a=21[%RH]@- a.lon=25[lon]@-",
         );
-        check(r#"[{"n": "a", "v": 20}, {"n": "a", "u": "V", "v": 24}]"#, "a=20@- a=24[V]@-#1");
+        check(r#"[{"n": "a", "v": 20}, {"n": "a", "u": "V", "v": 24}]"#, "a=20@- a=24[V]@-");
     }
 
     #[test]
@@ -570,9 +559,9 @@ mod tests {
             "fb333333333333",
         ];
         let expected = [
-            "voltage=120.1[V]@-423979923 current=1.2[A]@-423979928 current=1.3[A]@-423979927#1",
-            "current=1.4[A]@-423979926#2 current=1.5[A]@-423979925#3 current=1.6[A]@-423979924#4",
-            "current=1.7[A]@-423979923#5",
+            "voltage=120.1[V]@-423979923 current=1.2[A]@-423979928 current=1.3[A]@-423979927",
+            "current=1.4[A]@-423979926 current=1.5[A]@-423979925 current=1.6[A]@-423979924",
+            "current=1.7[A]@-423979923",
         ];
         let example = bytes_of(&example.concat());
         assert_eq!(Format::of_bytes(&example), Format::Senml);

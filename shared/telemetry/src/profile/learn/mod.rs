@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 
 use super::{NamePattern, Profile};
 use crate::clock::{Clock, TimePolicy};
+use crate::delivery::Delivery;
 use crate::format::{Context, Format};
 use crate::length::Length;
 use crate::names::Names;
@@ -92,7 +93,7 @@ fn read_all<M: AsRef<[u8]>>(messages: &[M], hints: &Hints<'_>, more: &str) -> Re
     let policy = TimePolicy { max_age_micros: MAX_AGE, max_ahead_micros: MAX_AHEAD, ..TimePolicy::default() };
     let clock = Clock {
         received: hints.received,
-        trace: None,
+        delivery: Delivery::new(""),
         policy: &policy,
         field: profile.as_ref().map(|profile| &profile.time),
     };

@@ -40,7 +40,11 @@ impl Times {
                 *known = None;
             }
         }
-        let is_known = plain.iter().any(|(_, sample)| sample.time.is_some());
+        // Of each message all samples, or none: a time that only some of them get is still to be named.
+        let messages = || plain.chunk_by(|(a, _), (b, _)| a == b);
+        let has_time = |(_, sample): &Sent| sample.time.is_some();
+        let is_known = plain.iter().any(has_time)
+            && messages().all(|message| message.iter().all(has_time) || !message.iter().any(has_time));
         let candidates =
             candidates.into_iter().filter_map(|(name, written)| Some((rank(&name), name, written?)));
         let mut candidates: Vec<_> = candidates.filter(|(rank, ..)| !is_known || rank.is_some()).collect();
@@ -63,7 +67,8 @@ impl Times {
             return format!("\n# Its times stand in {}, which needs no word.\n", quoted(name));
         }
         let mut text = "\n[time]\n".to_owned();
-        if let Some(pattern) = pattern_of(name).filter(|_| rank(name).is_none()) {
+        let needs_word = rank(name).is_none() || name.contains('.');
+        if let Some(pattern) = pattern_of(name).filter(|_| needs_word) {
             let _ = writeln!(text, "field = {}", quoted(&pattern));
         }
         match written {

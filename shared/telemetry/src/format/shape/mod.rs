@@ -1,0 +1,450 @@
+//! Documents made of maps and lists, in the shapes that devices send.
+//!
+//! One pass of a serde visitor, without a tree of values in between, for every format that has a
+//! serde deserializer. What it accepts:
+//!
+//! - an object, whose members are samples: `{"temperature": 22.5}`;
+//! - nested objects, names joined by dots: `{"battery": {"level": 80}}` is `battery.level`;
+//! - a value beside its unit and quality: `{"temperature": {"value": 22.5, "unit": "°C"}}` is `temperature`;
+//! - arrays of values, numbered: `{"accel": [0.1, 0.2]}` is `accel.0` and `accel.1`;
+//! - an array of objects, each a record with its own time: a device's batch upload;
+//! - an array whose elements name themselves: `[{"id": "t1", "v": 20}, {"id": "t2", "v": 21}]` is `t1` and `t2`,
+//!   `[{"id": "t1", "v": 20, "rssi": -70}]` is `t1.v` and `t1.rssi` ([`element`]);
+//! - any other array inside an object: a series of records if its elements have times, else numbered;
+//! - `{"ts": …, "values": {…}}`, and arrays of those;
+//! - columns: `{"ts": […], "temperature": […]}`, each value at the time of its place ([`columns`]);
+//! - a text that is such a document: the whole payload, or a member of which the profile says so;
+//! - `{"device A": [{"ts": …, "values": {…}}]}`, where the profile says that members are devices.
+//!
+//! A record's time is the first of [`TIME_NAMES`](crate::TIME_NAMES) in it whose value is a time; where a record has
+//! none, each object in it that has one has it for itself ([`object`]). `null` is no sample; a record's `device_id` says
+//! who sends and is no sample either.
+//!
+//! What a sample is called depends on the names and types of a document, and on the profile; never on numbers, texts or
+//! times.
+
+mod columns;
+mod element;
+mod object;
+mod quality;
+mod units;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use serde::Deserialize as _;
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+
+use self::object::{Object, ProfileTime};
+use super::{Context, json};
+use crate::limits::{MAX_DEPTH, MAX_NAME_BYTES, MAX_SAMPLES, MAX_TEXT_BYTES};
+use crate::names::Name;
+use crate::profile::Gateway;
+use crate::reading::{Quality, Value};
+use crate::reject::Reject;
+use crate::sample::{Payload, Sample};
+use crate::time::Micros;
+use crate::topic::check_name;
+
+/// A document while it is read.
+pub(crate) struct Shape<'s, 'c> {
+    pub(super) context: &'s mut Context<'c>,
+    pub(super) payload: &'s mut Payload,
+    /// The name so far, dots included.
+    path: String,
+    depth: usize,
+    /// The number of the record that is being read.
+    record: u32,
+    /// Elements of lists that were met so far.
+    elements: u32,
+    /// The element that is being read, 0 outside of lists, and the one that it stands in.
+    element: u32,
+    outer_element: u32,
+    /// Whether the object that was read last had a name of its own.
+    was_keyed: bool,
+    /// Whom the samples are of, where a gateway has said it.
+    device: Option<Arc<str>>,
+    /// The record's time, from where the profile says that it stands.
+    profile_time: Option<ProfileTime>,
+    /// Objects of the record that have a time of their own.
+    timed_objects: Vec<object::TimedObject>,
+    /// Lists of values in the record.
+    lists: Vec<columns::List>,
+    /// Why decoding stopped, where it was not the parser that stopped it: serde's errors carry text only.
+    reject: Option<Reject>,
+    /// The place of the last sample whose value the format says is a time.
+    tagged_time: Option<usize>,
+    /// What a text begins with that stands for a number which the parser cannot hold.
+    number_mark: Option<&'s str>,
+    /// Whether a number was met that may have been more than the parser can hold.
+    pub(super) met_large_number: bool,
+}
+
+impl<'s, 'c> Shape<'s, 'c> {
+    pub(crate) fn new(context: &'s mut Context<'c>, payload: &'s mut Payload) -> Self {
+        let mut path = std::mem::take(&mut payload.path);
+        path.clear();
+        Self {
+            context,
+            payload,
+            path,
+            depth: 0,
+            record: 0,
+            elements: 0,
+            element: 0,
+            outer_element: 0,
+            was_keyed: false,
+            device: None,
+            profile_time: None,
+            timed_objects: Vec::new(),
+            lists: Vec::new(),
+            reject: None,
+            tagged_time: None,
+            number_mark: None,
+            met_large_number: false,
+        }
+    }
+
+    /// Texts that begin with `mark` are the digits of numbers.
+    pub(super) fn with_number_mark(self, mark: &'s str) -> Self {
+        Self { number_mark: Some(mark), ..self }
+    }
+
+    /// Ends the document; why it was refused, where it was not the parser that did.
+    pub(crate) fn finish(self) -> Option<Reject> {
+        if self.payload.has_spent {
+            self.payload.samples.retain(|sample| !sample.is_spent);
+        }
+        self.payload.path = self.path;
+        self.reject
+    }
+
+    fn stop<E: Error>(&mut self, reject: Reject) -> E {
+        self.reject = Some(reject);
+        E::custom("rejected")
+    }
+
+    fn enter<E: Error>(&mut self) -> Result<(), E> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH { Err(self.stop(Reject::Depth)) } else { Ok(()) }
+    }
+
+    fn leave(&mut self) {
+        self.depth -= 1;
+    }
+
+    /// Extends the path by one name; undone by truncating it to what it was.
+    fn push_name<E: Error>(&mut self, name: &str) -> Result<(), E> {
+        if name.is_empty() {
+            return Err(self.stop(Reject::EmptyName));
+        }
+        let dot = usize::from(!self.path.is_empty());
+        if self.path.len() + dot + name.len() > MAX_NAME_BYTES {
+            return Err(self.stop(Reject::LongName));
+        }
+        if dot == 1 {
+            self.path.push('.');
+        }
+        self.path.push_str(name);
+        Ok(())
+    }
+
+    /// What is known of the name so far.
+    fn name<E: Error>(&mut self) -> Result<Rc<Name>, E> {
+        if self.path.is_empty() {
+            let shape = if self.depth == 0 { "one bare value" } else { "an array of bare values" };
+            return Err(self.stop(Reject::Shape(shape)));
+        }
+        Ok(self.context.names.get(&self.path, self.context.profile))
+    }
+
+    fn push_sample<E: Error>(&mut self, value: Value, quality: Quality) -> Result<(), E> {
+        let name = self.name()?;
+        self.push_named(name, value, quality)
+    }
+
+    fn push_named<E: Error>(&mut self, name: Rc<Name>, value: Value, quality: Quality) -> Result<(), E> {
+        if self.payload.samples.len() == MAX_SAMPLES {
+            return Err(self.stop(Reject::Samples));
+        }
+        let device = self.device.clone();
+        let element = self.element;
+        let sample = Sample { quality, device, element, ..Sample::new(name, value, self.record) };
+        self.payload.samples.push(sample);
+        Ok(())
+    }
+
+    /// A null is no sample, but it has its place among others, and takes what says something of it along.
+    fn push_null<E: Error>(&mut self) -> Result<(), E> {
+        if self.path.is_empty() {
+            return Ok(());
+        }
+        self.push_sample(Value::Boolean(false), Quality::Good)?;
+        self.spend(self.payload.samples.len() - 1);
+        Ok(())
+    }
+
+    /// Marks a sample as none any more.
+    fn spend(&mut self, place: usize) {
+        if let Some(sample) = self.payload.samples.get_mut(place) {
+            sample.is_spent = true;
+            self.payload.has_spent = true;
+        }
+    }
+
+    /// A number; one that cannot be stored as such is kept as the text of its `digits`.
+    fn push_number<E: Error>(
+        &mut self,
+        number: Option<(Value, Quality)>,
+        digits: impl FnOnce() -> String,
+    ) -> Result<(), E> {
+        match number {
+            Some((value, quality)) => self.push_sample(value, quality),
+            None => {
+                let digits = digits();
+                if digits.len() > MAX_TEXT_BYTES {
+                    return Err(self.stop(Reject::LongText));
+                }
+                self.push_sample(Value::Text(digits.into()), Quality::Bad)
+            }
+        }
+    }
+
+    fn push_text<E: Error>(&mut self, text: &str) -> Result<(), E> {
+        if let Some(digits) = self.number_mark.and_then(|mark| text.strip_prefix(mark)) {
+            let number = Value::from_digits(digits);
+            return self.push_number(number.map(|value| (value, Quality::Good)), || digits.to_owned());
+        }
+        let name = self.name()?;
+        if name.is_document {
+            return self.read_document(text, Place::Member { unprefixed: None });
+        }
+        if text.len() > MAX_TEXT_BYTES {
+            return Err(self.stop(Reject::LongText));
+        }
+        self.push_named(name, Value::Text(Arc::from(text)), Quality::Good)
+    }
+
+    /// A value of which the format itself says that it is a time. It is the record's, if none has a better name; else
+    /// it stays a sample, as text.
+    fn push_time<E: Error>(&mut self, at: Micros) -> Result<(), E> {
+        self.tagged_time = Some(self.payload.samples.len());
+        self.push_sample(Value::Text(Arc::from(at.to_string())), Quality::Good)
+    }
+
+    /// Reads a text that is a JSON document itself.
+    fn read_document<E: Error>(&mut self, text: &str, place: Place) -> Result<(), E> {
+        self.enter()?;
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let outcome =
+            Node { shape: self, place }.deserialize(&mut deserializer).and_then(|()| deserializer.end());
+        if let Err(error) = outcome {
+            let reject = self.reject.take().unwrap_or_else(|| json::explain(&error, text));
+            return Err(self.stop(reject));
+        }
+        self.leave();
+        Ok(())
+    }
+
+    /// The members of a gateway's document, each a device with its records.
+    fn read_devices<'de, A: MapAccess<'de>>(&mut self, mut map: A) -> Result<(), A::Error> {
+        while let Some(name) = map.next_key_seed(Key)? {
+            let name = check_name(&name, "name of a gateway's device").map_err(|reject| self.stop(reject))?;
+            self.device = Some(Arc::from(name));
+            map.next_value_seed(Node { shape: self, place: Place::Device })?;
+        }
+        Ok(())
+    }
+
+    /// The elements of the array that a payload is: each that has samples and no name of its own is a record.
+    fn read_batch<'de, A: SeqAccess<'de>>(&mut self, mut seq: A) -> Result<(), A::Error> {
+        loop {
+            let before = self.payload.samples.len();
+            if seq.next_element_seed(Node { shape: self, place: Place::BatchElement })?.is_none() {
+                return Ok(());
+            }
+            // What is told apart by name is of one record, so that it shares its time with the others.
+            if self.payload.samples.len() > before && !self.was_keyed {
+                self.record += 1;
+            }
+        }
+    }
+
+    /// The elements of an array under a name, each under its number.
+    fn read_list<'de, A: SeqAccess<'de>>(&mut self, mut seq: A) -> Result<(), A::Error> {
+        let (index_at, first_sample) = (self.path.len(), self.payload.samples.len());
+        let (mut count, mut has_values_only) = (0, true);
+        loop {
+            self.push_name(itoa::Buffer::new().format(count))?;
+            let before = self.payload.samples.len();
+            let element = seq.next_element_seed(Node { shape: self, place: Place::Element { index_at } })?;
+            let name_length = self.path.len();
+            self.path.truncate(index_at);
+            if element.is_none() {
+                break;
+            }
+            count += 1;
+            let added = self.payload.samples.get(before..).unwrap_or_default();
+            has_values_only &= matches!(added, [one] if one.name.sent.len() == name_length);
+        }
+        if count > 0 && has_values_only {
+            self.lists.push(columns::List { first_sample, count, stem_length: index_at });
+        }
+        Ok(())
+    }
+}
+
+/// Where a value stands.
+#[derive(Clone, Copy)]
+enum Place {
+    Payload,
+    BatchElement,
+    /// Under the name of a gateway's device.
+    Device,
+    /// Under a name; `unprefixed` is where the path ends without that name, if an object here
+    /// leaves it out.
+    Member {
+        unprefixed: Option<usize>,
+    },
+    /// Under a number that begins at `index_at` in the path.
+    Element {
+        index_at: usize,
+    },
+}
+
+/// One value, at its place.
+pub(crate) struct Node<'a, 's, 'c> {
+    shape: &'a mut Shape<'s, 'c>,
+    place: Place,
+}
+
+impl<'a, 's, 'c> Node<'a, 's, 'c> {
+    /// The whole document.
+    pub(crate) fn payload(shape: &'a mut Shape<'s, 'c>) -> Self {
+        Self { shape, place: Place::Payload }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Node<'_, '_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Node<'_, '_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
+        let shape = self.shape;
+        shape.enter()?;
+        let gateway = shape.context.profile.and_then(|profile| profile.gateway.as_ref());
+        match self.place {
+            Place::Payload if matches!(gateway, Some(Gateway::Members)) => shape.read_devices(map)?,
+            Place::Payload | Place::Device => shape.read_record(map, Object::Outermost)?,
+            Place::BatchElement => shape.read_record(map, Object::BatchElement)?,
+            Place::Element { index_at } => shape.read_record(map, Object::Element { index_at })?,
+            Place::Member { unprefixed } => {
+                shape.path.truncate(unprefixed.unwrap_or(shape.path.len()));
+                shape.read_object(map, Object::Nested)?;
+            }
+        }
+        shape.leave();
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<(), A::Error> {
+        let shape = self.shape;
+        shape.enter()?;
+        match self.place {
+            Place::Payload | Place::Device => shape.read_batch(seq)?,
+            Place::BatchElement => return Err(shape.stop(Reject::Shape("an array of arrays"))),
+            Place::Member { .. } | Place::Element { .. } => shape.read_list(seq)?,
+        }
+        shape.leave();
+        Ok(())
+    }
+
+    fn visit_bool<E: Error>(self, flag: bool) -> Result<(), E> {
+        self.shape.push_sample(Value::Boolean(flag), Quality::Good)
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<(), E> {
+        self.shape.push_sample(Value::Integer(number.into()), Quality::Good)
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<(), E> {
+        self.shape.push_sample(Value::Integer(number.into()), Quality::Good)
+    }
+
+    fn visit_i128<E: Error>(self, number: i128) -> Result<(), E> {
+        self.shape.push_sample(Value::Integer(number), Quality::Good)
+    }
+
+    fn visit_f32<E: Error>(self, number: f32) -> Result<(), E> {
+        self.shape.push_number(Value::from_any_f32(number), || number.to_string())
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<(), E> {
+        // Two to the 63rd; and what is too small to be stored.
+        self.shape.met_large_number |= number.abs() >= 9.2e18 || Value::from_any_f64(number).is_none();
+        self.shape.push_number(Value::from_any_f64(number), || format!("{number:e}"))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        let is_document =
+            matches!(self.place, Place::Payload) && text.trim_ascii_start().starts_with(['{', '[', '"']);
+        if is_document { self.shape.read_document(text, Place::Payload) } else { self.shape.push_text(text) }
+    }
+
+    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<(), E> {
+        // Three bytes are four letters: nothing is written out only to be refused.
+        if bytes.len() > MAX_TEXT_BYTES {
+            return Err(self.shape.stop(Reject::LongText));
+        }
+        self.shape.push_text(&base64_simd::STANDARD.encode_to_string(bytes))
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        self.shape.push_null()
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        let micros = i64::deserialize(deserializer)?;
+        self.shape.push_time(Micros(micros))
+    }
+}
+
+/// A member's name, borrowed where it has no escapes.
+pub(super) struct Key;
+
+impl<'de> DeserializeSeed<'de> for Key {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Key {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, name: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(name))
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(name.to_owned()))
+    }
+}

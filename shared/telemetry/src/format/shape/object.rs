@@ -1,0 +1,358 @@
+//! The members of an object: which of them are samples, and which say something of others.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use serde::de::{Error, MapAccess};
+
+use super::columns::Times;
+use super::element::Naming;
+use super::{Key, Node, Place, Shape, quality, units};
+use crate::names::{Role, TimeRank};
+use crate::reading::Value;
+use crate::reject::Reject;
+use crate::sample::{Sample, SentTime};
+use crate::topic::check_name;
+use crate::unit::Dialect;
+
+/// The member whose object holds a record's samples beside its time.
+const VALUES: &str = "values";
+
+/// What an object may be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Object {
+    /// The payload itself, a record.
+    Outermost,
+    /// An element of the array that the payload is, a record.
+    BatchElement,
+    /// An element of an array inside a record: a record of its own if it has a time. Its number begins at `index_at` in
+    /// the path.
+    Element { index_at: usize },
+    /// Part of a record.
+    Nested,
+}
+
+/// What the members of an object say of others, as far as they have been read. Places are those of samples.
+#[derive(Default)]
+pub(super) struct Facts {
+    time: Option<OwnTime>,
+    /// A list of times.
+    times: Option<Times>,
+    /// Whom a gateway's record is of.
+    device: Option<Arc<str>>,
+    /// The member that names the object, and how telling its name is.
+    pub(super) identity: Option<(usize, usize)>,
+    /// The member that is the object's value.
+    pub(super) value: Option<usize>,
+    unit: Option<usize>,
+    quality: Option<usize>,
+    /// Whether a member is the unit of others.
+    has_unit_source: bool,
+}
+
+/// The best candidate so far for the time of an object. Its sample is none while it is here.
+pub(super) struct OwnTime {
+    rank: TimeRank,
+    at: SentTime,
+    pub(super) sample: Sample,
+}
+
+/// A time from where the profile says that a record's stands, however deep.
+pub(super) type ProfileTime = OwnTime;
+
+/// An object inside a record that has a time of its own, and the places of its samples.
+pub(super) struct TimedObject {
+    samples: Range<usize>,
+    pub(super) time: OwnTime,
+}
+
+impl Shape<'_, '_> {
+    /// Reads an object that may be a record: an element of a list, or the payload.
+    pub(super) fn read_record<'de, A: MapAccess<'de>>(
+        &mut self,
+        map: A,
+        object: Object,
+    ) -> Result<(), A::Error> {
+        let outer = (self.element, self.outer_element);
+        if object != Object::Outermost {
+            self.elements += 1;
+            (self.element, self.outer_element) = (self.elements, self.element);
+        }
+        self.read_object(map, object)?;
+        (self.element, self.outer_element) = outer;
+        Ok(())
+    }
+
+    /// Reads the members of an object. If the object may be a record, finds its time and gives it to its samples that
+    /// have none yet.
+    pub(super) fn read_object<'de, A: MapAccess<'de>>(
+        &mut self,
+        mut map: A,
+        object: Object,
+    ) -> Result<(), A::Error> {
+        let first_sample = self.payload.samples.len();
+        let (first_list, first_timed) = (self.lists.len(), self.timed_objects.len());
+        let mut facts = Facts::default();
+        let base = self.path.len();
+        while let Some(name) = map.next_key_seed(Key)? {
+            let before = self.payload.samples.len();
+            self.push_name(&name)?;
+            let level_at = self.path.len() - name.len();
+            let is_outermost = matches!(object, Object::Outermost | Object::BatchElement);
+            let unprefixed = (is_outermost && name == VALUES).then_some(base);
+            map.next_value_seed(Node { shape: self, place: Place::Member { unprefixed } })?;
+            let role = self.role_of_member(before, level_at, &mut facts);
+            self.path.truncate(base);
+            if let Some(role) = role {
+                self.take_role(role, object, before, &mut facts)?;
+            }
+        }
+        if let Some(device) = &facts.device {
+            for sample in &mut self.payload.samples[first_sample..] {
+                sample.device = Some(Arc::clone(device));
+            }
+        }
+        if facts.has_unit_source {
+            self.payload.has_spent |= units::give_units(&mut self.payload.samples[first_sample..]);
+        }
+        if let Some(times) = facts.times.take() {
+            self.read_columns(first_list, &times);
+        }
+        self.attach_to_value(&facts);
+        let naming = self.naming(first_sample, object, &facts);
+        let is_series = self.give_time(first_sample, first_timed, object, &mut facts);
+        self.rename((first_sample, first_timed), object, naming, is_series)?;
+        if object != Object::Nested {
+            self.lists.truncate(first_list);
+        }
+        Ok(())
+    }
+
+    /// The role of the member whose name is in the path, and whose samples are those from `before` on. Lists have none,
+    /// but may be one of times.
+    fn role_of_member(&mut self, before: usize, level_at: usize, facts: &mut Facts) -> Option<Role> {
+        let (context, path) = (&mut *self.context, &self.path);
+        match &self.payload.samples[before..] {
+            // A scalar's sample has just this name; that of an object with one member has a longer one.
+            [one] if one.name.sent.len() == path.len() && one.name.last_level == level_at => {
+                match one.name.role {
+                    Some(Role::Time(rank)) => Some(Role::Time(rank)),
+                    _ if self.tagged_time == Some(before) => Some(Role::Time(TimeRank::Tagged)),
+                    role => role,
+                }
+            }
+            [_, ..] => {
+                let list = self
+                    .lists
+                    .last()
+                    .filter(|list| list.first_sample == before && list.stem_length == path.len())?;
+                let name = context.names.get(path, context.profile);
+                let Some(Role::Time(rank)) = name.role else { return None };
+                let clock = context.clock;
+                let times = Times::read(rank, list, &self.payload.samples, |value| clock.read(value));
+                if let Some(times) = times
+                    && facts.times.as_ref().is_none_or(|best| times.rank < best.rank)
+                {
+                    facts.times = Some(times);
+                }
+                None
+            }
+            [] => None,
+        }
+    }
+
+    /// The last sample, which is at `place`, stood under a name that may say what it is.
+    fn take_role<E: Error>(
+        &mut self,
+        role: Role,
+        object: Object,
+        place: usize,
+        facts: &mut Facts,
+    ) -> Result<(), E> {
+        let samples = &mut self.payload.samples;
+        let value = samples.get(place).filter(|sample| !sample.is_spent).map(|sample| &sample.value);
+        let is_text = matches!(value, Some(Value::Text(_)));
+        let is_integer = matches!(value, Some(Value::Integer(_)));
+        match role {
+            Role::Time(TimeRank::Profile { is_each: false, .. }) if object == Object::Nested => {
+                let mut best = self.profile_time.take();
+                self.take_time(role, &mut best)?;
+                self.profile_time = best;
+            }
+            Role::Time(_) => self.take_time(role, &mut facts.time)?,
+            Role::DeviceId if matches!(object, Object::Outermost | Object::BatchElement) => {
+                self.take_device_id()?;
+            }
+            Role::SubDevice => {
+                if let Some(device) = self.pop_identity() {
+                    let device = check_name(&device, "name of a gateway's device");
+                    let device = device.map(Arc::from).map_err(|reject| self.stop(reject))?;
+                    facts.device = Some(device);
+                }
+            }
+            Role::Identity { rank, may_be_integer } => {
+                let is_one = is_text || (is_integer && may_be_integer);
+                if is_one && facts.identity.is_none_or(|(best, _)| rank < best) {
+                    facts.identity = Some((rank, place));
+                }
+            }
+            // A null is a value, too: what stands beside it says nothing of anything else.
+            Role::Value => facts.value = facts.value.or(Some(place)),
+            Role::Unit if is_text => facts.unit = Some(place),
+            Role::Quality => facts.quality = Some(place),
+            Role::UnitOf(_) | Role::UnitSource => facts.has_unit_source = true,
+            Role::Unit | Role::DeviceId => {}
+        }
+        Ok(())
+    }
+
+    /// The last sample stood under a time's name: takes it as the time if its value is one and no better name has been
+    /// seen. What is no time stays a sample.
+    fn take_time<E: Error>(&mut self, role: Role, best: &mut Option<OwnTime>) -> Result<(), E> {
+        let Role::Time(rank) = role else { return Ok(()) };
+        let last = self.payload.samples.last().filter(|sample| !sample.is_spent);
+        let Some(at) = last.and_then(|sample| self.context.clock.read(&sample.value)) else { return Ok(()) };
+        let known = best.as_ref();
+        if let (Some(known), Some(last)) = (known.filter(|known| known.rank == rank), last)
+            && known.sample.name.sent == last.name.sent
+        {
+            // The same name once more: nothing says which time is meant.
+            if known.at != at {
+                return Err(self.stop(Reject::Ambiguous));
+            }
+            self.payload.samples.pop();
+            return Ok(());
+        }
+        if known.is_none_or(|known| rank < known.rank)
+            && let Some(sample) = self.payload.samples.pop()
+        {
+            let replaced = best.replace(OwnTime { rank, at, sample });
+            self.payload.samples.extend(replaced.map(|replaced| replaced.sample));
+        }
+        Ok(())
+    }
+
+    /// Takes the last sample as a name, if it can be one.
+    fn pop_identity(&mut self) -> Option<String> {
+        let is_one = |sample: &mut Sample| {
+            !sample.is_spent && matches!(sample.value, Value::Text(_) | Value::Integer(_))
+        };
+        self.payload.samples.pop_if(is_one).map(|sample| sample.value.to_string())
+    }
+
+    fn take_device_id<E: Error>(&mut self) -> Result<(), E> {
+        let Some(device_id) = self.pop_identity() else { return Ok(()) };
+        if self.payload.device_id.as_ref().is_some_and(|known| *known != device_id) {
+            return Err(self.stop(Reject::ManyDevices));
+        }
+        self.payload.device_id = Some(device_id);
+        Ok(())
+    }
+
+    /// Gives an object's value the unit and the quality that stand beside it. A null takes them along.
+    fn attach_to_value(&mut self, facts: &Facts) {
+        let Some(place) = facts.value else { return };
+        let samples = &mut self.payload.samples;
+        let is_null = samples.get(place).is_none_or(|value| value.is_spent);
+        if let Some(unit_at) = facts.unit
+            && let Some(Value::Text(text)) = samples.get(unit_at).map(|unit| unit.value.clone())
+            && let Some(value) = samples.get_mut(place)
+            && value.unit.is_none()
+        {
+            value.unit = Some((text, Dialect::Written));
+            self.spend(unit_at);
+        }
+        if let Some(quality_at) = facts.quality {
+            let quality = self.payload.samples.get(quality_at);
+            let quality = quality.and_then(|sample| quality::of_sender(&sample.name.sent, &sample.value));
+            if let (Some(quality), Some(value)) = (quality, self.payload.samples.get_mut(place)) {
+                value.quality = value.quality.max(quality);
+            }
+            if quality.is_some() || is_null {
+                self.spend(quality_at);
+            }
+        }
+    }
+
+    /// Gives an object's time to its samples that have none yet. Returns whether it is a record because of its time.
+    fn give_time(
+        &mut self,
+        first_sample: usize,
+        first_timed: usize,
+        object: Object,
+        facts: &mut Facts,
+    ) -> bool {
+        if object == Object::Nested {
+            if let Some(time) = facts.time.take() {
+                self.note_timed_object(first_sample, time);
+            }
+            return false;
+        }
+        let of_profile = self.profile_time.take().map(|time| time.at);
+        let own = facts.time.take().map(|time| time.at);
+        let time = of_profile.or(own);
+        if let Some(at) = time {
+            give(&mut self.payload.samples[first_sample..], at);
+            // What stands deeper is one of the record's samples.
+            let timed = self.timed_objects.drain(first_timed..);
+            let samples: Vec<Sample> = timed.map(|timed| Sample { time, ..timed.time.sample }).collect();
+            self.payload.samples.extend(samples);
+        } else if matches!(object, Object::Outermost | Object::BatchElement) {
+            // The inner ones come first.
+            for timed in self.timed_objects.drain(first_timed..) {
+                give(&mut self.payload.samples[timed.samples], timed.time.at);
+            }
+        }
+        time.is_some()
+    }
+
+    /// An object inside a record has a time. It counts if the record has none, or if the profile says so.
+    fn note_timed_object(&mut self, first_sample: usize, time: OwnTime) {
+        let samples = first_sample..self.payload.samples.len();
+        let has_others = self.payload.samples[samples.clone()].iter().any(|sample| !sample.is_spent);
+        if !has_others {
+            self.payload.samples.push(time.sample);
+        } else if matches!(time.rank, TimeRank::Profile { .. }) {
+            give(&mut self.payload.samples[samples], time.at);
+        } else {
+            self.timed_objects.push(TimedObject { samples, time });
+        }
+    }
+
+    /// Renames the samples of an object by what it is called, or by what needs no number.
+    fn rename<E: Error>(
+        &mut self,
+        (first_sample, first_timed): (usize, usize),
+        object: Object,
+        naming: Naming,
+        is_series: bool,
+    ) -> Result<(), E> {
+        self.was_keyed = matches!(naming, Naming::Keyed { .. });
+        let outcome = match (naming, object) {
+            (Naming::Plain, Object::Element { index_at }) if is_series => {
+                let stem = self.path.get(..index_at).unwrap_or_default().to_owned();
+                self.replace_prefix(first_sample, first_timed, &stem)
+            }
+            (Naming::Plain, Object::Element { .. }) => {
+                // Its number is in its names: it is part of what it stands in.
+                let (inner, outer) = (self.element, self.outer_element);
+                let samples = self.payload.samples[first_sample..].iter_mut();
+                samples.filter(|sample| sample.element == inner).for_each(|sample| sample.element = outer);
+                Ok(())
+            }
+            (Naming::Plain, _) => Ok(()),
+            (Naming::Value(place), _) => self.name_value(place, &self.path.clone()),
+            (Naming::Keyed { prefix, value: Some(place) }, _) => self.name_value(place, &prefix),
+            (Naming::Keyed { prefix, value: None }, _) => {
+                self.replace_prefix(first_sample, first_timed, &prefix)
+            }
+        };
+        outcome.map_err(|reject| self.stop(reject))
+    }
+}
+
+fn give(samples: &mut [Sample], at: SentTime) {
+    for sample in samples {
+        sample.time = sample.time.or(Some(at));
+    }
+}
