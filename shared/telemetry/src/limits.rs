@@ -32,11 +32,11 @@ pub const MAX_DEPTH: usize = 16;
 /// Most samples in one message, nulls among them.
 pub const MAX_SAMPLES: usize = 10_000;
 
-/// Most distinct names in one message. What a name means is worked out once, which costs many times what a sample of a
-/// known name does; a message of more would take the time of others.
-pub const MAX_NAMES_OF_MESSAGE: usize = 2_000;
+/// Most patterns of its profile that the different names of one message may be compared with: names times patterns. What
+/// a name means is worked out once in a message; 200 patterns and 10,000 names would take the time of others.
+pub const MAX_PATTERN_COMPARISONS: usize = 1_000_000;
 
-/// Most distinct spellings of units in one message, for the same reason.
+/// Most distinct spellings of units in one message: each is parsed once.
 pub const MAX_UNITS_OF_MESSAGE: usize = 200;
 
 /// Longest time that one span covers, in microseconds: 15 minutes. A range query starts this much

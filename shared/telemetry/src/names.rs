@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
+use crate::limits::MAX_PATTERN_COMPARISONS;
 use crate::profile::{MetricRule, Profile};
 use crate::reading::{Metric, Unit};
 use crate::unit::{self, Conversion, Quantity};
 
-/// How many names are remembered; then all are forgotten and learnt anew, so that devices which
-/// invent names cannot make a warm function grow.
+/// How many names are remembered from one message to the next; then all are forgotten and learnt anew, so that devices
+/// which invent names cannot make a warm function grow.
 const MAX_NAMES: usize = 16 * 1024;
 
 /// The names under which devices send a time, the most telling first; compared without case. The time of sending comes
@@ -99,9 +100,9 @@ pub(crate) struct NamedUnit {
 }
 
 impl Name {
-    /// Whether the profile says that the text of `source` is the unit of its values.
-    pub(crate) fn takes_unit_of(&self, source: &str) -> bool {
-        self.rule.as_ref().is_some_and(|rule| rule.unit_from.as_deref() == Some(source))
+    /// The name whose text is the unit of its values, where the profile says one.
+    pub(crate) fn unit_source(&self) -> Option<&str> {
+        self.rule.as_ref()?.unit_from.as_deref()
     }
 }
 
@@ -149,23 +150,94 @@ pub(crate) enum TimeRank {
 }
 
 /// The names that have been met under one profile, or under none.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Names {
-    by_text: HashMap<Arc<str>, Rc<Name>, RandomState>,
+    by_text: HashMap<Arc<str>, Met, RandomState>,
     by_number: HashMap<u32, Rc<Name>, RandomState>,
+    /// The number of the message that is being read.
+    message: u64,
+    /// Different names that it has brought so far, known ones among them.
+    distinct: usize,
+    /// How many it may bring.
+    most: usize,
+    /// Names whose meaning had to be worked out for it, and how many may.
+    worked_out: usize,
+    most_worked_out: usize,
+    /// What stands for the names of a message that has brought too many.
+    nameless: Option<Rc<Name>>,
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self {
+            by_text: HashMap::default(),
+            by_number: HashMap::default(),
+            message: 0,
+            distinct: 0,
+            most: usize::MAX,
+            worked_out: 0,
+            most_worked_out: usize::MAX,
+            nameless: None,
+        }
+    }
+}
+
+/// A name, and the last message that had it.
+#[derive(Debug)]
+struct Met {
+    name: Rc<Name>,
+    message: u64,
 }
 
 impl Names {
-    /// What is known of the name `sent`, under `profile`.
-    pub(crate) fn get(&mut self, sent: &str, profile: Option<&Profile>) -> Rc<Name> {
-        if let Some(known) = self.by_text.get(sent) {
-            return Rc::clone(known);
-        }
-        if self.by_text.len() == MAX_NAMES {
+    /// Begins a message, whose names are compared with the patterns of `profile`, and counted from here.
+    pub(crate) fn begin_message(&mut self, profile: Option<&Profile>) {
+        self.message += 1;
+        (self.distinct, self.worked_out) = (0, 0);
+        let patterns = profile.map_or(0, Profile::patterns);
+        self.most = MAX_PATTERN_COMPARISONS.checked_div(patterns).unwrap_or(usize::MAX);
+        if self.by_text.len() > MAX_NAMES {
             self.by_text.clear();
         }
+        if self.by_number.len() > MAX_NAMES {
+            self.by_number.clear();
+        }
+    }
+
+    /// Whether the message has brought more names than one may. It is to be refused: not all of them are known then.
+    pub(crate) fn has_too_many(&self) -> bool {
+        self.distinct > self.most
+    }
+
+    /// Lets a message have so many names worked out at most, until something else is said.
+    pub(crate) fn limit_work(&mut self, most: Option<usize>) {
+        self.most_worked_out = most.unwrap_or(usize::MAX);
+    }
+
+    /// Whether more would have had to be worked out than were allowed: what was decoded is then of no use.
+    pub(crate) fn is_cut_short(&self) -> bool {
+        self.worked_out > self.most_worked_out
+    }
+
+    /// What is known of the name `sent`, under `profile`. How many different names a message has brought is counted
+    /// whether they were known or not: what becomes of it does not depend on the messages before it.
+    pub(crate) fn get(&mut self, sent: &str, profile: Option<&Profile>) -> Rc<Name> {
+        if let Some(known) = self.by_text.get_mut(sent) {
+            if known.message != self.message {
+                known.message = self.message;
+                self.distinct += 1;
+            }
+            return Rc::clone(&known.name);
+        }
+        self.distinct += 1;
+        self.worked_out += 1;
+        if self.has_too_many() || self.is_cut_short() {
+            let nameless = self.nameless.get_or_insert_with(|| Rc::new(describe("?", None)));
+            return Rc::clone(nameless);
+        }
         let name = Rc::new(describe(sent, profile));
-        self.by_text.insert(Arc::clone(&name.sent), Rc::clone(&name));
+        let met = Met { name: Rc::clone(&name), message: self.message };
+        self.by_text.insert(Arc::clone(&name.sent), met);
         name
     }
 
@@ -178,9 +250,6 @@ impl Names {
     ) -> Rc<Name> {
         if let Some(known) = self.by_number.get(&number) {
             return Rc::clone(known);
-        }
-        if self.by_number.len() == MAX_NAMES {
-            self.by_number.clear();
         }
         let name = self.get(&sent(), profile);
         self.by_number.insert(number, Rc::clone(&name));
@@ -253,11 +322,31 @@ mod tests {
         let mut names = Names::default();
         assert!(Rc::ptr_eq(&names.get("a", None), &names.get("a", None)));
         for number in 0..3 * MAX_NAMES {
+            names.begin_message(None);
             names.get(&number.to_string(), None);
-            assert!(names.by_text.len() <= MAX_NAMES);
             names.get_numbered(number as u32, || "a".to_owned(), None);
-            assert!(names.by_number.len() <= MAX_NAMES);
+            assert!(names.by_text.len() <= MAX_NAMES + 2 && names.by_number.len() <= MAX_NAMES + 1);
         }
+    }
+
+    #[test]
+    fn the_names_of_a_message_are_counted_whatever_was_known_before() {
+        let patterns = "ignore = \"x\"\n[[metric]]\nfrom = \"a*\"\n[[metric]]\nfrom = \"b*\"";
+        let profile = Profile::from_toml(&format!("name = \"p\"\ndevices = \"*/*\"\n{patterns}")).unwrap();
+        let most = MAX_PATTERN_COMPARISONS / 3;
+        let mut names = Names::default();
+        for _ in 0..2 {
+            names.begin_message(Some(&profile));
+            for number in (0..most).chain(0..10) {
+                names.get(&number.to_string(), Some(&profile));
+                assert!(!names.has_too_many());
+            }
+            for _ in 0..2 {
+                names.get("one more", Some(&profile));
+                assert!(names.has_too_many());
+            }
+        }
+        assert!(names.by_text.len() <= most);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::limits::{
-    MAX_DEPTH, MAX_EXPANDED_BYTES, MAX_NAME_BYTES, MAX_NAMES_OF_MESSAGE, MAX_PAYLOAD_BYTES, MAX_SAMPLES,
+    MAX_DEPTH, MAX_EXPANDED_BYTES, MAX_NAME_BYTES, MAX_PATTERN_COMPARISONS, MAX_PAYLOAD_BYTES, MAX_SAMPLES,
     MAX_TEXT_BYTES, MAX_TOPIC_LEVEL_BYTES, MAX_UNIT_BYTES, MAX_UNITS_OF_MESSAGE,
 };
 
@@ -153,7 +153,7 @@ pub enum Reject {
     Samples,
     /// Too many names to work out what they mean.
     #[error(
-        "the payload has more than {MAX_NAMES_OF_MESSAGE} different names; what it names by numbers or texts may be meant as values"
+        "the payload has so many different names that they and the patterns of its profile make more than {MAX_PATTERN_COMPARISONS} comparisons"
     )]
     Names,
     /// Too many spellings of units.

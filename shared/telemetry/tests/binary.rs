@@ -134,6 +134,18 @@ fn what_cbor_has_beside_json() {
     check("a=1", &|to| {
         to.tag(Tag::new(55_799)).unwrap().map(1).unwrap().str("a").unwrap().u8(1).unwrap();
     });
+    // What no value can hold is kept as text, and bad.
+    check("a=1e-400? b=simple(99)? c=1", &|to| {
+        to.map(3).unwrap().str("a").unwrap().tag(Tag::new(4)).unwrap().array(2).unwrap().i16(-400).unwrap();
+        to.u8(1).unwrap().str("b").unwrap().simple(99).unwrap().str("c").unwrap().u8(1).unwrap();
+    });
+    check("a=1e200?", &|to| {
+        to.map(1).unwrap().str("a").unwrap().f64(1e200).unwrap();
+    });
+    check("a=18446744073709551616", &|to| {
+        let bytes = [1, 0, 0, 0, 0, 0, 0, 0, 0];
+        to.map(1).unwrap().str("a").unwrap().tag(Tag::new(2)).unwrap().bytes(&bytes).unwrap();
+    });
     check("a=18446744073709551615", &|to| {
         to.map(1).unwrap().str("a").unwrap().u64(u64::MAX).unwrap();
     });
@@ -173,7 +185,6 @@ fn what_is_no_cbor_is_refused_with_a_reason() {
     check(&[0xff], "not_cbor");
     check(&[0xa1, 0x61, b'a', 0xc1, 0x61, b'x'], "not_cbor");
     // 1e-400 is no zero, and no number that can be kept.
-    check(&[0xa1, 0x61, b'a', 0xc4, 0x82, 0x39, 0x01, 0x8f, 1], "limit");
     // What a length claims is not made room for.
     check(&[0x9b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], "cut_short");
     check(&[0x5b, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], "cut_short");

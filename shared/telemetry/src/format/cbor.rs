@@ -10,6 +10,7 @@ use serde::de::DeserializeSeed;
 
 use super::Context;
 use super::items::{self, Document, Item, Items};
+use crate::limits::MAX_TEXT_BYTES;
 use crate::reject::Reject;
 use crate::sample::Payload;
 use crate::time::Micros;
@@ -57,9 +58,8 @@ impl<'de> Items<'de> for CborItems<'de> {
             match tag.as_u64() {
                 tag::TEXT_TIME => return self.text_time(),
                 tag::EPOCH_TIME => return self.epoch_time(),
-                tag::BIG_POSITIVE => return Ok(Item::Integer(self.magnitude()?)),
-                // RFC 8949, 3.4.3: the number is -1 - n.
-                tag::BIG_NEGATIVE => return Ok(Item::Integer(-1 - self.magnitude()?)),
+                tag::BIG_POSITIVE => return self.large_integer(Sign::Positive),
+                tag::BIG_NEGATIVE => return self.large_integer(Sign::Negative),
                 tag::DECIMAL_FRACTION => return self.decimal_fraction(),
                 _ => {}
             }
@@ -122,7 +122,9 @@ impl<'de> CborItems<'de> {
             Type::Map | Type::MapIndef => self.0.map().map(Item::Map),
             Type::Break => return Ok(Item::Break),
             Type::Tag => return Err(self.malformed("a tag stands within a tag that allows none")),
-            Type::Simple | Type::Unknown(_) => return Err(self.malformed("a reserved value stands")),
+            // It says something that nobody has defined yet.
+            Type::Simple => self.0.simple().map(|number| Item::Unstorable(format!("simple({number})"))),
+            Type::Unknown(_) => return Err(self.malformed("a reserved value stands")),
         };
         item.map_err(|error| self.explain(&error, Self::fault_of(kind)))
     }
@@ -161,24 +163,42 @@ impl<'de> CborItems<'de> {
             return Err(self.malformed("a decimal fraction is no list of two integers"));
         };
         // As text, so that it is rounded once.
-        let number = format!("{mantissa}e{exponent}").parse().ok();
+        let text = format!("{mantissa}e{exponent}");
+        let number: Option<f64> = text.parse().ok();
         let is_lost = |number: f64| !number.is_finite() || (number == 0.0 && mantissa != 0);
-        let number = number.filter(|number| !is_lost(*number));
-        number.map(Item::Double).ok_or(Reject::NumberRange)
+        Ok(number.filter(|number| !is_lost(*number)).map_or(Item::Unstorable(text), Item::Double))
     }
 
-    /// The number that a byte string is, its most significant byte first.
-    fn magnitude(&mut self) -> Result<i128, Reject> {
+    /// The integer that a byte string is, its most significant byte first; of tag 3 the number -1 - n (RFC 8949, 3.4.3).
+    /// One of too many digits to keep is the nearest double.
+    fn large_integer(&mut self, sign: Sign) -> Result<Item<'de>, Reject> {
         let Item::Bytes(bytes) = self.untagged()? else {
             return Err(self.malformed("a large integer is no byte string"));
         };
         let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
         let digits = bytes.get(zeros..).unwrap_or_default();
-        if digits.len() > size_of::<u64>() {
-            return Err(Reject::NumberRange);
+        let (first, rest) = digits.split_at(digits.len().min(size_of::<u64>() + size_of::<u32>()));
+        let leading = first.iter().fold(0_i128, |number, digit| number << 8 | i128::from(*digit));
+        let number = |magnitude: i128| if sign == Sign::Negative { -1 - magnitude } else { magnitude };
+        if rest.is_empty() {
+            return Ok(Item::Integer(number(leading)));
         }
-        Ok(digits.iter().fold(0, |number, digit| number << 8 | i128::from(*digit)))
+        let exponent = i32::try_from(8 * rest.len()).unwrap_or(i32::MAX);
+        #[expect(clippy::cast_precision_loss, reason = "to the nearest double")]
+        let double = number(leading) as f64 * 2_f64.powi(exponent);
+        if double.is_finite() {
+            return Ok(Item::Double(double));
+        }
+        let hex = digits.iter().take(MAX_TEXT_BYTES / 4).map(|digit| format!("{digit:02x}"));
+        let mark = if sign == Sign::Negative { "-1-0x" } else { "0x" };
+        Ok(Item::Unstorable(format!("{mark}{}", hex.collect::<String>())))
     }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sign {
+    Positive,
+    Negative,
 }
 
 /// Seconds since 1970 as microseconds. `None` for what is no number.

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::value::I64Deserializer;
+use serde::de::value::{I64Deserializer, StringDeserializer};
 use serde::de::{DeserializeSeed, Deserializer, Error, IntoDeserializer as _, MapAccess, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
@@ -28,6 +28,8 @@ pub(crate) enum Item<'de> {
     Text(Cow<'de, str>),
     Bytes(Cow<'de, [u8]>),
     Time(Micros),
+    /// What no value can hold, as text: a number that is too large, a value that is not defined.
+    Unstorable(String),
     List(Option<u64>),
     Map(Option<u64>),
     Break,
@@ -145,6 +147,10 @@ impl<'de, I: Items<'de>> Deserializer<'de> for &mut Document<I> {
             Item::Time(at) => {
                 let micros: I64Deserializer<Failure> = at.0.into_deserializer();
                 visitor.visit_newtype_struct(micros)
+            }
+            Item::Unstorable(text) => {
+                let text: StringDeserializer<Failure> = text.into_deserializer();
+                visitor.visit_some(text)
             }
             Item::List(left) => self.nested(|document| visitor.visit_seq(Members { document, left })),
             Item::Map(left) => self.nested(|document| visitor.visit_map(Members { document, left })),

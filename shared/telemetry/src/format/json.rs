@@ -51,11 +51,8 @@ pub(crate) fn explain(error: &serde_json::Error, text: &str) -> Reject {
     if what == "number out of range" {
         return Reject::NumberRange;
     }
-    let rest = text.lines().nth(line.saturating_sub(1)).and_then(|line| line.get(column.saturating_sub(1)..));
-    let starts_with = |word: &str| {
-        rest.and_then(|rest| rest.get(..word.len())).is_some_and(|start| start.eq_ignore_ascii_case(word))
-    };
-    if starts_with("nan") || starts_with("inf") {
+    let line_text = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
+    if is_no_number(line_text, column) {
         return Reject::NotANumber { line, column };
     }
     let what = match what {
@@ -67,6 +64,16 @@ pub(crate) fn explain(error: &serde_json::Error, text: &str) -> Reject {
         what => what,
     };
     Reject::NotJson { what: what.to_owned(), line, column }
+}
+
+/// Whether what stands at a column of a line, or goes on there, is one of the words for numbers that JSON does not have.
+fn is_no_number(line: &str, column: usize) -> bool {
+    let is_letter = |byte: &u8| byte.is_ascii_alphabetic();
+    let before = line.as_bytes().get(..column.saturating_sub(1)).unwrap_or_default();
+    let begun = before.iter().rev().take_while(|byte| is_letter(byte)).count();
+    let from = line.as_bytes().get(before.len() - begun..).unwrap_or_default();
+    let word: Vec<u8> = from.iter().copied().take_while(|byte| is_letter(byte)).collect();
+    ["nan", "inf", "infinity"].iter().any(|known| known.as_bytes().eq_ignore_ascii_case(&word))
 }
 
 #[cfg(test)]
@@ -289,6 +296,9 @@ mod tests {
         check(br#"{"a": 1"#, Reject::CutShort);
         check(br#"{"a": NaN}"#, Reject::NotANumber { line: 1, column: 7 });
         check(b"{\"a\":\n -Infinity}", Reject::NotANumber { line: 2, column: 3 });
+        check(br#"{"a": nan}"#, Reject::NotANumber { line: 1, column: 8 });
+        check(br#"{"a": -nan, "b": 1}"#, Reject::NotANumber { line: 1, column: 8 });
+        check(br#"{"a": inf}"#, Reject::NotANumber { line: 1, column: 7 });
         check(br#"{"a": 1} x"#, Reject::NotJson { what: "trailing characters".into(), line: 1, column: 10 });
         check(b"{a: 1}", Reject::NotJson { what: "key must be a string".into(), line: 1, column: 2 });
         check(

@@ -104,17 +104,31 @@ impl Format {
         payload: &mut Payload,
     ) -> Result<(), Reject> {
         payload.clear();
-        match self {
-            Self::Json => json::decode(bytes, context, payload)?,
-            Self::Lorawan => lorawan::decode(bytes, context, payload)?,
-            Self::Bytes => layout::decode(bytes, None, context, payload)?,
-            Self::Senml => senml::decode(bytes, context, payload)?,
-            Self::Cbor => cbor::decode(bytes, context, payload)?,
-            Self::MsgPack => msgpack::decode(bytes, context, payload)?,
-            // What it means depends on the messages before it, of which no other topic tells.
-            Self::Sparkplug => return Err(Reject::SparkplugTopic),
+        context.names.begin_message(context.profile);
+        let outcome = self.decode_samples(bytes, context, payload);
+        if context.names.has_too_many() {
+            return Err(Reject::Names);
         }
+        outcome?;
         if payload.samples.is_empty() { Err(Reject::NoValue) } else { Ok(()) }
+    }
+
+    fn decode_samples(
+        self,
+        bytes: &[u8],
+        context: &mut Context<'_>,
+        payload: &mut Payload,
+    ) -> Result<(), Reject> {
+        match self {
+            Self::Json => json::decode(bytes, context, payload),
+            Self::Lorawan => lorawan::decode(bytes, context, payload),
+            Self::Bytes => layout::decode(bytes, None, context, payload),
+            Self::Senml => senml::decode(bytes, context, payload),
+            Self::Cbor => cbor::decode(bytes, context, payload),
+            Self::MsgPack => msgpack::decode(bytes, context, payload),
+            // What it means depends on the messages before it, of which no other topic tells.
+            Self::Sparkplug => Err(Reject::SparkplugTopic),
+        }
     }
 }
 

@@ -218,6 +218,12 @@ impl Profile {
         self.devices.iter().any(|pattern| pattern.matches(device.as_str()))
     }
 
+    /// How many patterns a name is compared with at most.
+    pub(crate) fn patterns(&self) -> usize {
+        let sources = self.metrics.iter().filter(|rule| rule.unit_from.is_some()).count();
+        self.metrics.len() + sources + self.ignore.len() + self.documents.len() + self.time.fields.len()
+    }
+
     pub(crate) fn ignores(&self, sent: &str) -> bool {
         self.ignore.iter().any(|pattern| pattern.matches(sent))
     }
@@ -243,6 +249,9 @@ impl Profile {
     /// too long.
     pub(crate) fn rule(&self, sent: &str) -> Option<(Arc<MetricRule>, Metric)> {
         self.metrics.iter().find_map(|rule| {
+            if !rule.from.matches(sent) {
+                return None;
+            }
             let captures = rule.from.captures(sent)?;
             let made = rule.name.as_ref().map(|name| name.fill(&captures));
             let made = made.filter(|name| !name.is_empty() && name.len() <= MAX_NAME_BYTES);

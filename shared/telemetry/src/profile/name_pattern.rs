@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 pub struct NamePattern {
     text: String,
     levels: Vec<Level>,
+    /// Dots of a name that it stands for.
+    dots: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,8 +38,9 @@ impl TryFrom<String> for NamePattern {
             Some((before, after)) => Ok(Level::Star(before.to_owned(), after.to_owned())),
             None => Ok(Level::Exact(level)),
         };
-        let levels = levels.into_iter().map(level).collect::<Result<_, _>>()?;
-        Ok(Self { text, levels })
+        let levels = levels.into_iter().map(level).collect::<Result<Vec<_>, _>>()?;
+        let dots = levels.len() - 1 + levels.iter().map(Level::dots).sum::<usize>();
+        Ok(Self { text, levels, dots })
     }
 }
 
@@ -67,30 +70,49 @@ impl NamePattern {
     /// of the name as it has dots itself, so that a pointer finds names with dots in them.
     pub(crate) fn captures<'n>(&self, name: &'n str) -> Option<Vec<&'n str>> {
         let mut captures = Vec::new();
-        let mut rest = Some(name);
-        for level in &self.levels {
-            let text = rest?;
-            let dots = match level {
-                Level::Exact(exact) => exact.matches('.').count(),
-                Level::Star(before, after) => before.matches('.').count() + after.matches('.').count(),
-            };
-            let end = text.match_indices('.').nth(dots).map_or(text.len(), |(end, _)| end);
-            let part = &text[..end];
-            rest = text.get(end + 1..);
-            match level {
-                Level::Exact(exact) if exact == part => {}
-                Level::Star(before, after) => {
-                    captures.push(part.strip_prefix(&**before)?.strip_suffix(&**after)?);
-                }
-                Level::Exact(_) => return None,
-            }
-        }
-        rest.is_none().then_some(captures)
+        self.each_star(name, |star| captures.push(star)).then_some(captures)
     }
 
     /// Whether `name` is one of these names.
     pub(crate) fn matches(&self, name: &str) -> bool {
-        self.captures(name).is_some()
+        self.each_star(name, |_| ())
+    }
+
+    /// Whether `name` is one of these names; what the stars stand for goes to `take`, as far as it fits.
+    fn each_star<'n>(&self, name: &'n str, mut take: impl FnMut(&'n str)) -> bool {
+        // Most patterns have another number of levels, which is told at once.
+        if name.bytes().filter(|byte| *byte == b'.').count() != self.dots {
+            return false;
+        }
+        let mut rest = Some(name);
+        for level in &self.levels {
+            let Some(text) = rest else { return false };
+            let mut ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'.');
+            let end = ends.nth(level.dots()).map_or(text.len(), |(end, _)| end);
+            let part = &text[..end];
+            rest = text.get(end + 1..);
+            match level {
+                Level::Exact(exact) if exact == part => {}
+                Level::Exact(_) => return false,
+                Level::Star(before, after) => {
+                    let star = part.strip_prefix(&**before).and_then(|part| part.strip_suffix(&**after));
+                    let Some(star) = star else { return false };
+                    take(star);
+                }
+            }
+        }
+        rest.is_none()
+    }
+}
+
+impl Level {
+    /// Dots in the level itself, which only a pointer can have.
+    fn dots(&self) -> usize {
+        let dots = |text: &str| text.bytes().filter(|byte| *byte == b'.').count();
+        match self {
+            Self::Exact(exact) => dots(exact),
+            Self::Star(before, after) => dots(before) + dots(after),
+        }
     }
 }
 

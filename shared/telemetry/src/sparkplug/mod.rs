@@ -143,6 +143,7 @@ impl Nodes {
         payload: &mut Payload,
     ) -> Result<(), Reject> {
         payload.clear();
+        context.names.begin_message(context.profile);
         let (message, fault) = match message::Payload::decode(bytes) {
             Ok(message) if message.uuid.as_deref() == Some(COMPRESSED) => {
                 (message, Some("its content is compressed"))
@@ -159,6 +160,7 @@ impl Nodes {
         let node = self.0.entry(sender.id.clone()).or_default();
         let taken = node.take(arrival, &message, policy.patience_micros);
         let outcome = taken.and_then(|taken| write(&taken, sender, &message, context, payload));
+        let outcome = if context.names.has_too_many() { Err(Reject::Names) } else { outcome };
         outcome.inspect_err(|reject| node.note(reject, at))
     }
 

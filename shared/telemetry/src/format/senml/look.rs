@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::number::Number;
 use super::record::{Field, Label};
@@ -24,14 +24,16 @@ pub(in crate::format) fn is_pack(bytes: &[u8]) -> bool {
         && has_first_record(&mut serde_json::Deserializer::from_slice(bytes), Labels::Json)
 }
 
-/// Whether the first name in an array of objects is a label. Tells nearly all other JSON at once.
+/// Whether a document may be a pack: an array whose first object begins with a label, or has one of a base field. Tells
+/// nearly all other JSON at once.
 fn begins_with_label(bytes: &[u8]) -> Option<bool> {
     let array = bytes.trim_ascii_start().strip_prefix(b"[")?;
     let object = array.trim_ascii_start().strip_prefix(b"{")?;
     let key = object.trim_ascii_start().strip_prefix(b"\"")?;
     let key = key.split(|byte| *byte == b'"').next()?;
     let key = std::str::from_utf8(key.get(..key.len().min(4))?).ok()?;
-    Some(Label::of(key, Labels::Json).is_some())
+    let members = object.split(|byte| *byte == b'}').next()?;
+    Some(Label::of(key, Labels::Json).is_some() || members.windows(2).any(|pair| pair == b"\"b"))
 }
 
 /// Whether the first record of a document, whose labels would be written in this way, is one of SenML.
@@ -56,7 +58,7 @@ impl<'de> Visitor<'de> for &mut Look {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         let first = seq.next_element_seed(FirstRecord(self.labels))?;
-        self.is_pack = first.is_some_and(|signs| signs.has_name && signs.has_own);
+        self.is_pack = first.is_some_and(|signs| signs.are_of_a_pack());
         Ok(())
     }
 }
@@ -68,6 +70,11 @@ struct Signs {
     has_name: bool,
     /// Something that only SenML has.
     has_own: bool,
+    /// How many base fields, DEV URNs and labels that are integers: nothing else has these.
+    sure: usize,
+    has_value: bool,
+    /// A member that SenML does not know, which it passes over.
+    has_unknown: bool,
 }
 
 struct FirstRecord(Labels);
@@ -90,9 +97,14 @@ impl<'de> Visitor<'de> for FirstRecord {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Signs, A::Error> {
         let mut signs = Signs::default();
         while let Some(key) = map.next_key_seed(Key)? {
-            let label = Label::of(&key, self.0).ok_or_else(|| A::Error::custom("another field"))?;
+            let Some(label) = Label::of(&key, self.0) else {
+                signs.has_unknown = true;
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            };
             // A label that is an integer is a sign in itself.
-            signs.has_own |= !key.starts_with(|c: char| c.is_ascii_alphabetic());
+            signs.sure += usize::from(label.is_base() || !key.starts_with(|c: char| c.is_ascii_alphabetic()));
+            signs.has_value |= label.is_value();
             signs.take(label, &map.next_value()?).ok_or_else(|| A::Error::custom("another type"))?;
         }
         Ok(signs)
@@ -100,12 +112,22 @@ impl<'de> Visitor<'de> for FirstRecord {
 }
 
 impl Signs {
+    /// Beside members of which SenML knows nothing, one sign may be chance.
+    fn are_of_a_pack(&self) -> bool {
+        let is_sure = if self.has_unknown {
+            self.sure > 1 || (self.sure > 0 && self.has_value)
+        } else {
+            self.sure > 0 || self.has_own
+        };
+        self.has_name && is_sure
+    }
+
     /// Takes notice of a field. `None` if SenML's is of another type.
     fn take(&mut self, label: Label, field: &Field<'_>) -> Option<()> {
         match (label, field) {
             (Label::Name | Label::BaseName, Field::Text(text)) if name::has_allowed_characters(text) => {
                 self.has_name = true;
-                self.has_own |= label.is_base() || text.starts_with("urn:dev:");
+                self.sure += usize::from(text.starts_with("urn:dev:"));
             }
             (Label::Text | Label::Data | Label::ObjectLink, Field::Text(_))
             | (Label::Data, Field::Bytes(_))

@@ -1,5 +1,6 @@
 //! Numbers of SenML, which are added: integers as integers, decimals as decimals.
 
+use crate::limits::MAX_INTEGER;
 use crate::reading::{Quality, Value};
 
 /// Decimals beyond these are not looked for.
@@ -37,11 +38,16 @@ impl Number {
     /// As a value, and what is to be thought of it. `None` for what cannot be stored.
     pub(super) fn value(self) -> Option<(Value, Quality)> {
         match self {
-            Self::Integer(number) if (i64::MIN.into()..=u64::MAX.into()).contains(&number) => {
+            Self::Integer(number) if number.unsigned_abs() < MAX_INTEGER => {
                 Some((Value::Integer(number), Quality::Good))
             }
             _ => Value::from_any_f64(self.to_f64()),
         }
+    }
+
+    /// As a value; what cannot be stored as a number is its text, of bad quality.
+    pub(super) fn measured(self) -> (Value, Quality) {
+        self.value().unwrap_or_else(|| (Value::Text(format!("{:e}", self.to_f64()).into()), Quality::Bad))
     }
 
     /// Seconds as microseconds, rounded. `None` where they do not fit 64 bits.

@@ -95,7 +95,7 @@ impl Label {
         )
     }
 
-    fn is_value(self) -> bool {
+    pub(super) fn is_value(self) -> bool {
         matches!(self, Self::Value | Self::Text | Self::Boolean | Self::Data | Self::ObjectLink)
     }
 }
@@ -128,6 +128,8 @@ pub(super) enum Content {
     Number(Number),
     Boolean(bool),
     Text(Arc<str>),
+    /// What no value can hold, as text.
+    Unstorable(Arc<str>),
 }
 
 impl<'de> Record<'de> {
@@ -178,6 +180,7 @@ impl<'de> Record<'de> {
 fn content(label: Label, field: Field<'_>) -> Result<Content, &'static str> {
     match (label, field) {
         (Label::Value, Field::Number(number)) => Ok(Content::Number(number)),
+        (Label::Value, Field::Unstorable(text)) => Ok(Content::Unstorable(text)),
         (Label::Boolean, Field::Boolean(flag)) => Ok(Content::Boolean(flag)),
         (Label::Text | Label::ObjectLink, Field::Text(text)) => bounded(&text),
         (Label::Data, Field::Bytes(bytes)) => data(&bytes),
@@ -247,6 +250,8 @@ pub(super) enum Field<'de> {
     Number(Number),
     Text(Cow<'de, str>),
     Bytes(Vec<u8>),
+    /// A number that is too large, or a value that is not defined.
+    Unstorable(Arc<str>),
     /// A list, a map, or anything else that no field of SenML is.
     Other,
 }
@@ -326,6 +331,10 @@ impl<'de> Visitor<'de> for FieldVisitor {
 
     fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Field<'de>, E> {
         Ok(Field::Bytes(bytes.to_vec()))
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Field<'de>, D::Error> {
+        String::deserialize(deserializer).map(|text| Field::Unstorable(text.into()))
     }
 
     /// A time that CBOR has a tag for; SenML's times are numbers.

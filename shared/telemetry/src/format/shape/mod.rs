@@ -416,6 +416,12 @@ impl<'de> Visitor<'de> for Node<'_, '_, '_> {
         self.shape.push_null()
     }
 
+    /// What no value can hold, as text.
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        let text = String::deserialize(deserializer)?;
+        self.shape.push_number(None, || text)
+    }
+
     fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         let micros = i64::deserialize(deserializer)?;
         self.shape.push_time(Micros(micros))

@@ -1,44 +1,71 @@
 //! Members that are the unit of others.
 
-use std::rc::Rc;
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::names::{Name, Role};
+use foldhash::fast::RandomState;
+
+use crate::names::Role;
 use crate::reading::Value;
 use crate::sample::Sample;
-use crate::unit::Dialect;
+use crate::unit::{Dialect, Quantity};
+
+/// The members of an object that say units, by their places among its samples.
+#[derive(Default)]
+struct Sources {
+    /// Of all values of a quantity: the first member of each that says it.
+    of_quantity: Vec<(&'static Quantity, usize)>,
+    /// Where the profile says so, by the name of the member.
+    named: HashMap<Arc<str>, usize, RandomState>,
+}
+
+impl Sources {
+    fn of(samples: &[Sample]) -> Self {
+        let mut sources = Self::default();
+        for (place, sample) in samples.iter().enumerate() {
+            if sample.is_spent || !matches!(sample.value, Value::Text(_)) {
+                continue;
+            }
+            match sample.name.role {
+                Some(Role::UnitOf(quantity)) => {
+                    if !sources.of_quantity.iter().any(|(known, _)| *known == quantity) {
+                        sources.of_quantity.push((quantity, place));
+                    }
+                }
+                Some(Role::UnitSource) => {
+                    sources.named.entry(Arc::clone(&sample.name.sent)).or_insert(place);
+                }
+                _ => {}
+            }
+        }
+        sources
+    }
+
+    /// The place of the member that says the unit of a sample.
+    fn unit_of(&self, sample: &Sample) -> Option<usize> {
+        let named = sample.name.unit_source().and_then(|source| self.named.get(source));
+        named.copied().or_else(|| {
+            let quantity = sample.name.quantity.filter(|_| sample.name.unit.is_none())?;
+            self.of_quantity.iter().find(|(known, _)| *known == quantity).map(|(_, place)| *place)
+        })
+    }
+}
 
 /// Gives an object's samples the units that stand beside them (`"TempUnit": "C"`, or where the profile says), and
 /// spends those members; a unit of nothing but nulls is spent with them. A unit that is nobody's stays a sample. Returns
 /// whether any was spent.
 pub(super) fn give_units(samples: &mut [Sample]) -> bool {
-    let sources: Vec<(Role, Rc<Name>, Arc<str>)> = samples
-        .iter()
-        .filter(|sample| !sample.is_spent)
-        .filter_map(|sample| match (&sample.value, sample.name.role) {
-            (Value::Text(text), Some(role @ (Role::UnitOf(_) | Role::UnitSource))) => {
-                Some((role, Rc::clone(&sample.name), Arc::clone(text)))
-            }
-            _ => None,
-        })
-        .collect();
-    let mut has_spent = false;
-    for (role, source, text) in sources {
-        let mut is_used = false;
-        let takes = |sample: &Sample| match role {
-            Role::UnitOf(quantity) => sample.name.quantity == Some(quantity) && sample.name.unit.is_none(),
-            _ => sample.name.takes_unit_of(&source.sent),
-        };
-        for sample in samples.iter_mut().filter(|sample| sample.unit.is_none() && takes(sample)) {
-            sample.unit = Some((Arc::clone(&text), Dialect::Written));
-            is_used = true;
-        }
-        if is_used {
-            for sample in samples.iter_mut().filter(|sample| Rc::ptr_eq(&sample.name, &source)) {
-                sample.is_spent = true;
-                has_spent = true;
-            }
-        }
+    let sources = Sources::of(samples);
+    let mut used = Vec::new();
+    for place in 0..samples.len() {
+        let source = sources.unit_of(&samples[place]).filter(|_| samples[place].unit.is_none());
+        let Some(source) = source else { continue };
+        let Value::Text(text) = samples[source].value.clone() else { continue };
+        samples[place].unit = Some((text, Dialect::Written));
+        used.push(source);
     }
-    has_spent
+    for place in &used {
+        samples[*place].is_spent = true;
+    }
+    !used.is_empty()
 }
