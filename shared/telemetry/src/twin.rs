@@ -22,11 +22,9 @@ pub(crate) fn finer(pair: [(&Sample, &Reading); 2]) -> Option<usize> {
     if !is_one {
         return None;
     }
-    Some(match (a.has_unit, b.has_unit) {
-        (true, false) => 0,
-        (false, true) => 1,
-        _ => usize::from(b.step < a.step),
-    })
+    // What is known to be in its unit, as it was sent, to more digits.
+    let says = |one: &Measurement| (one.has_unit, one.is_as_sent, -one.step);
+    Some(usize::from(says(&b) > says(&a)))
 }
 
 /// A number, and how far its last digit goes.
@@ -36,6 +34,7 @@ struct Measurement {
     canonical: f64,
     step: f64,
     has_unit: bool,
+    is_as_sent: bool,
 }
 
 impl Measurement {
@@ -46,7 +45,14 @@ impl Measurement {
             _ => 1.0,
         };
         let sent_step = last_digit(&sample.value);
-        Some(Self { sent, sent_step, canonical, step: sent_step * factor, has_unit: reading.unit.is_some() })
+        Some(Self {
+            sent,
+            sent_step,
+            canonical,
+            step: sent_step * factor,
+            has_unit: reading.unit.is_some(),
+            is_as_sent: reading.value == sample.value,
+        })
     }
 }
 

@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use telemetry::attribute::{Attribute, Item};
 use telemetry::limits::{MAX_SPAN_JSON_BYTES, MAX_SPAN_MICROS};
 use telemetry::{
-    Correction, CorrectionReason, DeviceId, Latest, Micros, Quality, Reading, Span, StoredSpan, TimeSource,
-    Unit, Value, latest, pack,
+    Carrier, Correction, CorrectionReason, DeviceId, Latest, Micros, Packed, Quality, Reading, Seq, Span,
+    StoredSpan, TimeSource, Unit, Value, latest, pack, standing,
 };
 
 const START: i64 = 1_700_000_000_000_000;
@@ -51,27 +51,70 @@ fn reading() -> impl Strategy<Value = Reading> {
     ]);
     let correction = (reason, prop_oneof![0..100_i64, Just(START), any::<i64>()]);
     let correction = prop_oneof![4 => Just(None), 1 => correction.prop_map(Some)];
-    ("[ab]", "[a-e]|b\\.[\"é]", time, -5..5_i64, value(), unit, quality, (source, correction)).prop_map(
-        |(device, metric, after, delay, value, unit, quality, (time_source, correction))| Reading {
-            device: DeviceId::from_stored(format!("site/{device}")),
-            metric: metric.into(),
-            at: Micros(START + after),
-            received: Micros((START + after) / 1000 * 1000 + delay * 1000),
-            value,
-            unit,
-            quality,
-            seq: telemetry::Seq::default(),
-            revision: telemetry::Micros::default(),
-            time_source,
-            correction: correction.map(|(reason, sent)| Box::new(Correction { reason, sent: Micros(sent) })),
+    let seq = prop_oneof![4 => 0..3_u64, 1 => (1_u64 << 61)..1 << 62];
+    let revision = prop_oneof![2 => Just(0_i64), 1 => Just(START), 1 => Just(START + 1)];
+    let identity = ("[ab]", "[a-e]|b\\.[\"é]", time, seq, revision);
+    (identity, -5..5_i64, value(), unit, quality, source, correction).prop_map(
+        |((device, metric, after, seq, revision), delay, value, unit, quality, time_source, correction)| {
+            Reading {
+                device: DeviceId::from_stored(format!("site/{device}")),
+                metric: metric.into(),
+                at: Micros(START + after),
+                received: Micros((START + after) / 1000 * 1000 + delay * 1000),
+                value,
+                unit,
+                quality,
+                seq: Seq(seq),
+                revision: Micros(revision),
+                time_source,
+                correction: correction
+                    .map(|(reason, sent)| Box::new(Correction { reason, sent: Micros(sent) })),
+            }
         },
     )
 }
 
-type Identity = (DeviceId, String, Micros);
+/// Readings that tie in whatever can tie: few identities, times of arrival, revisions and contents.
+fn tying() -> impl Strategy<Value = Reading> {
+    let small = || 0..2_i64;
+    let value = prop_oneof![
+        small().prop_map(|n| Value::Integer(n.into())),
+        Just(Value::Float(0.5)),
+        any::<bool>().prop_map(Value::Boolean),
+        "[ab]".prop_map(|text| Value::Text(text.into())),
+    ];
+    let unit =
+        proptest::sample::select(vec![None, Some(Unit::new("Cel", None)), Some(Unit::new("Cel", Some("K")))]);
+    let quality = proptest::sample::select(vec![Quality::Good, Quality::Uncertain, Quality::Bad]);
+    let source = proptest::sample::select(vec![TimeSource::Device, TimeSource::Arrival]);
+    let correction = proptest::sample::select(vec![None, Some(CorrectionReason::Zone)]);
+    ((small(), 0..2_u64, small(), small()), value, unit, quality, source, correction).prop_map(
+        |((at, seq, received, revision), value, unit, quality, time_source, correction)| Reading {
+            device: DeviceId::from_stored("site/a"),
+            metric: "m".into(),
+            at: Micros(START + at),
+            seq: Seq(seq),
+            received: Micros(START + received),
+            revision: Micros(revision),
+            value,
+            unit,
+            quality,
+            time_source,
+            correction: correction.map(|reason| Box::new(Correction { reason, sent: Micros(START) })),
+        },
+    )
+}
+
+type Identity = (DeviceId, String, Micros, Seq);
 
 fn identity(reading: &Reading) -> Identity {
-    (reading.device.clone(), reading.metric.to_string(), reading.at)
+    (reading.device.clone(), reading.metric.to_string(), reading.at, reading.seq)
+}
+
+/// Which of two readings of one identity replaces the other, in the words of the README: received later, then of the
+/// newer revision; then by content, in whatever order, as long as it is one.
+fn rank(reading: &Reading) -> (Micros, Micros, String) {
+    (reading.received, reading.revision, format!("{reading:?}"))
 }
 
 fn read_back(spans: &[Span]) -> Vec<Span> {
@@ -107,8 +150,58 @@ proptest! {
         for reading in unpacked {
             let candidates = &expected[&identity(&reading)];
             prop_assert!(candidates.contains(&reading), "{reading:?} is none of {candidates:?}");
-            prop_assert!(candidates.iter().all(|other| other.received <= reading.received), "the later received stands");
+            let is_latest = |other: &Reading| (other.received, other.revision) <= (reading.received, reading.revision);
+            prop_assert!(candidates.iter().all(is_latest), "the later received replaces, then the newer revision");
         }
+    }
+
+    /// Whoever reads the table sees the same whatever batches and processes wrote it, with ties in every field.
+    #[test]
+    fn neither_batches_nor_order_nor_repetition_matter(
+        readings in prop::collection::vec(tying(), 1..40),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
+        again in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
+        is_reversed in any::<bool>(),
+    ) {
+        let expected = standing(readings.clone());
+        let mut delivered = readings.clone();
+        delivered.extend(again.iter().map(|index| index.get(&readings).clone()));
+        if is_reversed {
+            delivered.reverse();
+        }
+        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(delivered.len())).collect();
+        cuts.extend([0, delivered.len()]);
+        cuts.sort_unstable();
+        // The table: what has the same key is overwritten.
+        let mut table: BTreeMap<String, Span> = BTreeMap::new();
+        for batch in cuts.windows(2) {
+            for span in pack(delivered[batch[0]..batch[1]].to_vec()) {
+                table.insert(span.to_item(None).span, span);
+            }
+        }
+        let found = standing(table.values().flat_map(Span::readings).collect());
+        prop_assert_eq!(&found, &expected);
+        // An oracle of its own for all but the last resort.
+        let mut best: BTreeMap<Identity, (Micros, Micros, String)> = BTreeMap::new();
+        for reading in &readings {
+            let known = best.entry(identity(reading)).or_insert_with(|| rank(reading));
+            if (rank(reading).0, rank(reading).1) > (known.0, known.1) {
+                *known = rank(reading);
+            }
+        }
+        prop_assert_eq!(found.len(), best.len());
+        for reading in &found {
+            let (received, revision, _) = &best[&identity(reading)];
+            prop_assert_eq!((reading.received, reading.revision), (*received, *revision));
+        }
+    }
+
+    #[test]
+    fn what_is_replaced_is_counted(readings in prop::collection::vec(tying(), 0..40)) {
+        let given = readings.len();
+        let packed = Packed::new(readings, Default::default());
+        let kept: usize = packed.spans.iter().map(Span::len).sum();
+        prop_assert_eq!(kept + packed.replaced.total(), given);
     }
 
     #[test]
@@ -136,12 +229,12 @@ proptest! {
             prop_assert!(item_size(&serde_json::from_str(&item.json).unwrap()) <= MAX_ITEM_BYTES);
             let readings: Vec<Reading> = span.readings().collect();
             for pair in readings.windows(2).filter(|pair| pair[0].metric == pair[1].metric) {
-                prop_assert!(pair[0].at < pair[1].at);
+                prop_assert!(pair[0].instant() < pair[1].instant());
             }
         }
         for pair in spans.windows(2) {
             let is_ordered = pair[0].device() < pair[1].device()
-                || (pair[0].device() == pair[1].device() && pair[0].last() <= pair[1].first());
+                || (pair[0].device() == pair[1].device() && pair[0].first() <= pair[1].first());
             prop_assert!(is_ordered);
         }
     }
@@ -202,6 +295,48 @@ fn readings_too_many_for_one_item_become_several() {
         assert!(span.to_item(Some(30)).json.len() <= MAX_SPAN_JSON_BYTES);
     }
     assert_eq!(spans.iter().flat_map(Span::readings).collect::<Vec<_>>(), readings);
+}
+
+#[test]
+fn what_tells_readings_apart_is_stored_where_there_is_anything() {
+    let reading = |seq: u64, value: i128| Reading {
+        seq: Seq(seq),
+        revision: Micros(START),
+        value: Value::Integer(value),
+        ..long_text(0)
+    };
+    let messages = |bytes: usize| {
+        let carrier = Carrier {
+            device: DeviceId::from_stored("site/device"),
+            instant: (Micros(START), Seq(0)),
+            revision: Micros(START),
+            delivery: 7,
+            bytes,
+        };
+        // The same delivery twice is one message.
+        [carrier.clone(), carrier].into_iter().collect()
+    };
+    let readings = vec![reading(0, 1), reading(1, 2), reading(1 << 61, 3)];
+    let packed = Packed::new(readings.clone(), messages(200));
+    let item: Item = serde_json::from_str(&packed.spans[0].to_item(None).json).unwrap();
+    let n = |text: &str| Attribute::N(text.into());
+    assert_eq!(item["seq"], Attribute::L(vec![n("0"), n("1"), n("2305843009213693952")]));
+    assert_eq!(
+        (&item["revision"], &item["messages"], &item["bytes"]),
+        (&n("1700000000000000"), &n("1"), &n("200"))
+    );
+    let read = Span::from_item(&item).unwrap();
+    assert_eq!((read.readings().collect::<Vec<_>>(), read.messages()), (readings.clone(), (1, 200)));
+    // How many messages brought it is no part of what it is.
+    assert_eq!(packed.spans[0].to_item(None).span, pack(readings)[0].to_item(None).span);
+}
+
+#[test]
+fn spans_of_the_first_version_are_read() {
+    let mut item: Item = serde_json::from_str(&pack(vec![long_text(0)])[0].to_item(None).json).unwrap();
+    item.insert("version".to_owned(), Attribute::N("1".into()));
+    let readings: Vec<Reading> = Span::from_item(&item).unwrap().readings().collect();
+    assert_eq!(readings, [long_text(0)]);
 }
 
 #[test]

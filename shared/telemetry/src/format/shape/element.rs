@@ -40,7 +40,11 @@ impl Shape<'_, '_> {
             |place: usize, is_spent: bool| place != identity_at && (!is_spent || facts.value == Some(place));
         let count = others.clone().filter(|(place, sample)| is_other(*place, sample.is_spent)).count();
         let has_value = others.any(|(place, _)| facts.value == Some(place));
-        if count == 0 || self.is_left_out(&identity.name.sent, stem_length) {
+        if self.is_left_out(&identity.name.sent, stem_length) {
+            self.spend(identity_at);
+            return Naming::Plain;
+        }
+        if count == 0 {
             return Naming::Plain;
         }
         let stem = self.path.get(..stem_length).unwrap_or_default();

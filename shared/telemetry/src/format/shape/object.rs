@@ -253,7 +253,6 @@ impl Shape<'_, '_> {
     fn attach_to_value(&mut self, facts: &Facts) {
         let Some(place) = facts.value else { return };
         let samples = &mut self.payload.samples;
-        let is_null = samples.get(place).is_none_or(|value| value.is_spent);
         if let Some(unit_at) = facts.unit
             && let Some(Value::Text(text)) = samples.get(unit_at).map(|unit| unit.value.clone())
             && let Some(value) = samples.get_mut(place)
@@ -268,7 +267,7 @@ impl Shape<'_, '_> {
             if let (Some(quality), Some(value)) = (quality, self.payload.samples.get_mut(place)) {
                 value.quality = value.quality.max(quality);
             }
-            if quality.is_some() || is_null {
+            if quality.is_some() {
                 self.spend(quality_at);
             }
         }
