@@ -4,9 +4,9 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use telemetry::limits::{MAX_NAME_BYTES, MAX_SAMPLES, MAX_TEXT_BYTES};
+use telemetry::limits::{MAX_INTEGER, MAX_NAME_BYTES, MAX_SAMPLES, MAX_TEXT_BYTES};
 use telemetry::sparkplug::{Node, NodeId};
-use telemetry::{Decoder, Envelope, Micros, Profile, Settings, Value};
+use telemetry::{Decoder, Envelope, Micros, Profile, Reading, Settings, Span, Value, pack};
 
 /// 2026-11-23T07:00:00Z.
 const RECEIVED: Micros = Micros(1_795_417_200_000_000);
@@ -38,7 +38,7 @@ fn decode_once(
     decoder: &mut Decoder,
     payload: &[u8],
     stream: &str,
-) -> Result<Vec<telemetry::Reading>, telemetry::Reject> {
+) -> Result<Vec<Reading>, telemetry::Reject> {
     publish(decoder, payload, &format!("dt/s/d/{stream}"), RECEIVED)
 }
 
@@ -90,7 +90,7 @@ fn publish(
     payload: &[u8],
     topic: &str,
     received: Micros,
-) -> Result<Vec<telemetry::Reading>, telemetry::Reject> {
+) -> Result<Vec<Reading>, telemetry::Reject> {
     let envelope = Envelope {
         payload: base64_simd::STANDARD.encode_to_string(payload).into(),
         topic: topic.into(),
@@ -111,8 +111,29 @@ fn publish(
         match &reading.value {
             Value::Float(number) => assert_eq!(Value::from_f64(*number).as_ref(), Some(&reading.value)),
             Value::Text(text) => assert!(text.len() <= MAX_TEXT_BYTES),
-            Value::Integer(_) | Value::Boolean(_) => {}
+            Value::Integer(integer) => assert!(integer.unsigned_abs() < MAX_INTEGER),
+            Value::Boolean(_) => {}
         }
     }
+    check_identities(&readings);
     outcome.map(|_| readings)
+}
+
+/// No two readings of a message are one, and what is stored of them is what they are.
+fn check_identities(readings: &[Reading]) {
+    let mut by_identity = BTreeMap::new();
+    for reading in readings {
+        let identity = (reading.device.to_string(), reading.metric.to_string(), reading.at, reading.seq);
+        assert!(by_identity.insert(identity, reading).is_none(), "two readings have one identity");
+    }
+    let mut stored = 0;
+    for span in pack(readings.to_vec()) {
+        let item = serde_json::from_str(&span.to_item(None).json).expect("an item is JSON");
+        for reading in Span::from_item(&item).expect("a span is read as it was written").readings() {
+            let identity = (reading.device.to_string(), reading.metric.to_string(), reading.at, reading.seq);
+            assert_eq!(by_identity.get(&identity), Some(&&reading), "something else is stored");
+            stored += 1;
+        }
+    }
+    assert_eq!(stored, readings.len(), "not all is stored");
 }
