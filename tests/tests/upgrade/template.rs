@@ -1,0 +1,171 @@
+//! The template: an update changes a stack, and replaces nothing that holds data.
+
+use std::fs;
+
+use saphyr::{LoadableYamlNode as _, Scalar, Yaml};
+use serde_json::{Value, json};
+
+use crate::{Recording, upgrade};
+
+/// Parameters whose default is another than it was, and why that changes no stack that was deployed with the old one.
+const CHANGED_DEFAULTS: [(&str, &str); 0] = [];
+
+/// Types of what holds data or messages, and the properties that CloudFormation cannot change without replacing the
+/// resource (AWS CloudFormation Template Reference, "Update requires: Replacement").
+const STATEFUL: [(&str, &[&str]); 6] = [
+    (
+        "AWS::DynamoDB::Table",
+        &["TableName", "KeySchema", "LocalSecondaryIndexes", "ImportSourceSpecification"],
+    ),
+    ("AWS::S3::Bucket", &["BucketName", "BucketNamePrefix", "BucketNamespace", "ObjectLockEnabled"]),
+    ("AWS::SQS::Queue", &["QueueName", "FifoQueue"]),
+    ("AWS::Kinesis::Stream", &["Name"]),
+    ("AWS::Glue::Database", &["CatalogId", "DatabaseName", "DatabaseInput/Name"]),
+    ("AWS::Glue::Table", &["CatalogId", "DatabaseName", "TableInput/Name"]),
+];
+
+/// Types of what others know by its name, and the property that is the name: devices publish to rules by their names,
+/// operators attach policies, scripts invoke functions.
+const NAMED: [(&str, &str); 5] = [
+    ("AWS::IoT::TopicRule", "RuleName"),
+    ("AWS::IoT::Policy", "PolicyName"),
+    ("AWS::Serverless::Function", "FunctionName"),
+    ("AWS::Athena::WorkGroup", "Name"),
+    ("AWS::Logs::LogGroup", "LogGroupName"),
+];
+
+/// A template as JSON; a short tag is the only member of an object.
+fn template(text: &str) -> Value {
+    to_json(&Yaml::load_from_str(text).unwrap()[0])
+}
+
+fn to_json(yaml: &Yaml<'_>) -> Value {
+    match yaml {
+        Yaml::Value(Scalar::Null) => Value::Null,
+        Yaml::Value(Scalar::Boolean(flag)) => json!(flag),
+        Yaml::Value(Scalar::Integer(number)) => json!(number),
+        Yaml::Value(Scalar::FloatingPoint(number)) => json!(number.into_inner()),
+        Yaml::Value(Scalar::String(text)) => json!(text),
+        Yaml::Sequence(elements) => elements.iter().map(to_json).collect(),
+        Yaml::Mapping(members) => {
+            members.iter().map(|(name, value)| (name.as_str().unwrap().to_owned(), to_json(value))).collect()
+        }
+        Yaml::Tagged(tag, value) => json!({ format!("!{}", tag.suffix): to_json(value) }),
+        Yaml::Representation(..) | Yaml::Alias(_) | Yaml::BadValue => panic!("not in a template: {yaml:?}"),
+    }
+}
+
+/// The template of a recording, and the present one.
+fn templates(recording: &Recording) -> (Value, Value) {
+    let present = fs::read_to_string(upgrade().join("../../template.yaml")).unwrap();
+    (template(&recording.text("template.yaml")), template(&present))
+}
+
+/// The members of a section, each beside the one of the same name now.
+fn compared(recording: &Recording, section: &str) -> Vec<(String, Value, Value)> {
+    let (before, now) = templates(recording);
+    let entries = before[section].as_object().unwrap().iter();
+    entries.map(|(name, entry)| (name.clone(), entry.clone(), now[section][name].clone())).collect()
+}
+
+#[test]
+fn every_parameter_is_there_and_takes_what_it_took() {
+    for recording in Recording::all() {
+        for (name, before, now) in compared(&recording, "Parameters") {
+            assert!(!now.is_null(), "{name} is gone: `sam deploy` of an owner who sets it fails");
+            assert_eq!(before["Type"], now["Type"], "{name}");
+            if !CHANGED_DEFAULTS.iter().any(|(changed, _)| *changed == name) {
+                assert_eq!(
+                    before["Default"], now["Default"],
+                    "{name}: stacks that left it alone would change"
+                );
+            }
+            // A stack keeps its values in an update, and CloudFormation checks them again.
+            let values = |parameter: &Value| parameter["AllowedValues"].as_array().cloned();
+            match (values(&before), values(&now)) {
+                (Some(before), Some(now)) => {
+                    assert!(before.iter().all(|value| now.contains(value)), "{name}");
+                }
+                (None, now) => assert_eq!(now, None, "{name} takes fewer values"),
+                (Some(_), None) => {}
+            }
+            let bound = |parameter: &Value, bound: &str, none: i64| parameter[bound].as_i64().unwrap_or(none);
+            assert!(bound(&now, "MinValue", i64::MIN) <= bound(&before, "MinValue", i64::MIN), "{name}");
+            assert!(bound(&now, "MaxValue", i64::MAX) >= bound(&before, "MaxValue", i64::MAX), "{name}");
+        }
+    }
+}
+
+#[test]
+fn nothing_that_holds_data_is_replaced_or_deleted() {
+    for recording in Recording::all() {
+        let mut count = 0;
+        for (id, before, now) in compared(&recording, "Resources") {
+            let Some((_, fixed)) = STATEFUL.iter().find(|(kind, _)| before["Type"] == *kind) else {
+                continue;
+            };
+            count += 1;
+            for member in ["Type", "Condition", "DeletionPolicy", "UpdateReplacePolicy"] {
+                assert_eq!(before[member], now[member], "{member} of {id}: its data would be lost");
+            }
+            for path in *fixed {
+                let property = |resource: &Value| {
+                    path.split('/').fold(resource["Properties"].clone(), |value, name| value[name].clone())
+                };
+                assert_eq!(
+                    property(&before),
+                    property(&now),
+                    "{path} of {id}: a new one would take its place"
+                );
+            }
+            if before["Type"] == "AWS::DynamoDB::Table" {
+                check_table(&id, &before["Properties"], &now["Properties"]);
+            }
+        }
+        assert!(count > 0);
+    }
+}
+
+/// What DynamoDB does not do to a table in one update.
+fn check_table(id: &str, before: &Value, now: &Value) {
+    let indexes = |table: &Value| -> Vec<Value> {
+        table["GlobalSecondaryIndexes"].as_array().cloned().unwrap_or_default()
+    };
+    let (before_indexes, now_indexes) = (indexes(before), indexes(now));
+    for index in &before_indexes {
+        assert!(
+            now_indexes.contains(index),
+            "{id}: functions of before still query {index} during the update"
+        );
+    }
+    assert!(now_indexes.len() <= before_indexes.len() + 1, "{id}: one update creates one index");
+    let stream = |table: &Value| table["StreamSpecification"]["StreamViewType"].clone();
+    if !stream(before).is_null() {
+        assert_eq!(
+            stream(before),
+            stream(now),
+            "{id}: another view is another stream, and what waits in this one is lost"
+        );
+    }
+    let types = |table: &Value| table["AttributeDefinitions"].as_array().cloned().unwrap_or_default();
+    assert!(types(before).iter().all(|attribute| types(now).contains(attribute)), "{id}");
+    let ttl = "TimeToLiveSpecification";
+    assert_eq!(before[ttl], now[ttl], "{id}: items that are stored expire by this attribute");
+}
+
+#[test]
+fn what_others_know_by_name_keeps_its_name() {
+    for recording in Recording::all() {
+        for (id, before, now) in compared(&recording, "Resources") {
+            let Some((_, name)) = NAMED.iter().find(|(kind, _)| before["Type"] == *kind) else { continue };
+            assert_eq!(before["Type"], now["Type"], "{id}");
+            assert_eq!(before["Properties"][name], now["Properties"][name], "{id}");
+        }
+        for (name, _, now) in compared(&recording, "Outputs") {
+            assert!(
+                !now.is_null(),
+                "the output {name} is gone: scripts ask for it, and the command of before"
+            );
+        }
+    }
+}
