@@ -36,6 +36,7 @@ mod format;
 mod interner;
 mod length;
 pub mod limits;
+mod measure;
 mod names;
 mod normalise;
 mod presence;

@@ -8,7 +8,7 @@ use foldhash::fast::RandomState;
 
 use crate::profile::{MetricRule, Profile};
 use crate::reading::{Metric, Unit};
-use crate::unit::{self, Conversion, Quantity};
+use crate::unit::{self, Conversion, Measured, Quantity};
 
 /// How many names are remembered; then all are forgotten and learnt anew, so that devices which
 /// invent names cannot make a warm function grow.
@@ -55,6 +55,12 @@ pub(crate) struct Name {
     pub(crate) unit: Option<NamedUnit>,
     /// What it measures, where that is known.
     pub(crate) quantity: Option<&'static Quantity>,
+    /// The same, and how far a unit beside a value can contradict it.
+    pub(crate) measured: Measured,
+    /// Whether it is a probe on a 1-Wire bus.
+    pub(crate) is_one_wire: bool,
+    /// The member whose text is the unit, as the profile says.
+    pub(crate) unit_from: Option<Arc<str>>,
     /// What the profile says of it.
     pub(crate) rule: Option<Arc<MetricRule>>,
     /// Whether the profile leaves it out.
@@ -155,11 +161,16 @@ fn describe(sent: &str, profile: Option<&Profile>) -> Name {
         last_level,
         role,
         unit: None,
+        measured: Measured::default(),
+        is_one_wire: unit::is_one_wire(&sent)
+            || profile.is_some_and(|profile| unit::is_one_wire(&profile.name)),
+        unit_from: None,
         rule: None,
         is_ignored,
         is_document,
     };
     if let Some((rule, metric)) = profile.and_then(|profile| profile.rule(&sent)) {
+        name.unit_from = rule.unit_of(&sent);
         if let Some(unit) = &rule.unit {
             name.quantity = unit.quantity;
             name.unit = Some(NamedUnit::new(&unit.text, unit.conversion.clone()));
@@ -171,6 +182,9 @@ fn describe(sent: &str, profile: Option<&Profile>) -> Name {
         name.quantity = suffix.quantity;
         name.unit = Some(NamedUnit::new(&suffix.unit_sent, suffix.conversion));
     }
+    let is_certain = name.rule.as_ref().is_some_and(|rule| rule.unit.is_some());
+    let named = unit::quantities_of_name(&name.sent);
+    name.measured = Measured { quantity: name.quantity, named, is_certain };
     name
 }
 

@@ -9,7 +9,7 @@ use foldhash::fast::RandomState;
 use crate::names::{Name, Role};
 use crate::reading::Value;
 use crate::sample::{Sample, SentTime};
-use crate::unit::Dialect;
+use crate::unit::{Dialect, Quantity};
 
 fn text_of(sample: &Sample, wanted: Role) -> Option<&Arc<str>> {
     match &sample.value {
@@ -62,33 +62,69 @@ pub(super) fn number_pairs(samples: &mut [Sample]) {
 /// Gives the samples from `first` on the units that stand beside them (`"TempUnit": "C"`, or where the profile says),
 /// and takes those out. A unit that is nobody's stays a sample.
 pub(super) fn give_units(samples: &mut Vec<Sample>, first: usize) {
-    let sources: Vec<(Role, Rc<Name>, Arc<str>)> = samples[first..]
-        .iter()
-        .filter_map(|sample| match (&sample.value, sample.name.role) {
-            (Value::Text(text), Some(role @ (Role::UnitOf(_) | Role::UnitSource))) => {
-                Some((role, Rc::clone(&sample.name), Arc::clone(text)))
+    let mut sources = UnitSources::default();
+    samples.iter().skip(first).for_each(|sample| sources.add(sample));
+    if sources.is_empty() {
+        return;
+    }
+    for sample in samples.iter_mut().skip(first).filter(|sample| sample.unit.is_none()) {
+        sample.unit = sources.unit_of(&sample.name).map(|text| (text, Dialect::Written));
+    }
+    let mut index = 0;
+    samples.retain(|sample| {
+        index += 1;
+        index <= first || !sources.is_used(&sample.name)
+    });
+}
+
+/// The members of a record that say the units of others: their texts, and whether a value has taken them.
+#[derive(Default)]
+struct UnitSources {
+    by_name: HashMap<Arc<str>, (Arc<str>, bool), RandomState>,
+    by_quantity: Vec<(&'static Quantity, Rc<Name>, Arc<str>, bool)>,
+}
+
+impl UnitSources {
+    /// Takes up what `sample` says, if it is a unit. Of two for the same values the first counts.
+    fn add(&mut self, sample: &Sample) {
+        let Value::Text(text) = &sample.value else { return };
+        match sample.name.role {
+            Some(Role::UnitSource) => {
+                let source = || (Arc::clone(text), false);
+                self.by_name.entry(Arc::clone(&sample.name.sent)).or_insert_with(source);
             }
-            _ => None,
-        })
-        .collect();
-    for (role, source, text) in sources {
-        let mut is_used = false;
-        let takes = |sample: &Sample| match role {
-            Role::UnitOf(quantity) => sample.name.quantity == Some(quantity) && sample.name.unit.is_none(),
-            _ => {
-                sample.name.rule.as_ref().is_some_and(|rule| rule.unit_from.as_deref() == Some(&*source.sent))
+            Some(Role::UnitOf(quantity)) => {
+                self.by_quantity.push((quantity, Rc::clone(&sample.name), Arc::clone(text), false));
             }
-        };
-        for sample in samples[first..].iter_mut().filter(|sample| sample.unit.is_none() && takes(sample)) {
-            sample.unit = Some((Arc::clone(&text), Dialect::Written));
-            is_used = true;
+            _ => {}
         }
-        if is_used {
-            let mut index = 0;
-            samples.retain(|sample| {
-                index += 1;
-                index <= first || !Rc::ptr_eq(&sample.name, &source)
-            });
+    }
+
+    fn is_empty(&self) -> bool {
+        self.by_name.is_empty() && self.by_quantity.is_empty()
+    }
+
+    /// The unit of the values called `name`: what the profile says counts before what stands beside.
+    fn unit_of(&mut self, name: &Name) -> Option<Arc<str>> {
+        if let Some((text, is_used)) = name.unit_from.as_ref().and_then(|source| self.by_name.get_mut(source))
+        {
+            *is_used = true;
+            return Some(Arc::clone(text));
+        }
+        let quantity = name.quantity.filter(|_| name.unit.is_none())?;
+        let (.., text, is_used) = self.by_quantity.iter_mut().find(|(of, ..)| *of == quantity)?;
+        *is_used = true;
+        Some(Arc::clone(text))
+    }
+
+    /// Whether the member called `name` is the unit of a value.
+    fn is_used(&self, name: &Name) -> bool {
+        match name.role {
+            Some(Role::UnitSource) => self.by_name.get(&name.sent).is_some_and(|(_, is_used)| *is_used),
+            Some(Role::UnitOf(_)) => {
+                self.by_quantity.iter().any(|(_, source, _, is_used)| *is_used && *source.sent == *name.sent)
+            }
+            _ => false,
         }
     }
 }

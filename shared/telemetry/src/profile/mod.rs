@@ -35,7 +35,7 @@ use crate::limits::MAX_NAME_BYTES;
 use crate::names::Role;
 use crate::reading::{DeviceId, Metric, Quality};
 use crate::topic::TopicFilter;
-use crate::unit::{Conversion, Quantity};
+use crate::unit::{self, Conversion, Quantity};
 
 pub use field::{Field, FieldType, Layout};
 pub use learn::{Hints, LearnError, learn};
@@ -145,7 +145,7 @@ pub struct MetricRule {
     /// The unit of the number that comes out of scale and offset.
     pub unit: Option<ProfileUnit>,
     /// The name whose text is the unit.
-    pub(crate) unit_from: Option<String>,
+    unit_from: Option<NameTemplate>,
     /// What the number as sent is multiplied by.
     pub scale: f64,
     /// What is added then.
@@ -164,9 +164,20 @@ impl MetricRule {
         self.name.as_ref().map(ToString::to_string)
     }
 
-    /// The name whose text is the unit.
-    pub fn unit_from(&self) -> Option<&str> {
-        self.unit_from.as_deref()
+    /// Whether its numbers are sent in another size than their unit's, as those of registers are.
+    pub(crate) fn is_scaled(&self) -> bool {
+        self.scale != 1.0 || self.offset != 0.0
+    }
+
+    /// The name whose text is the unit, `{1}` standing for what the first star of `from` stands for.
+    pub fn unit_from(&self) -> Option<String> {
+        self.unit_from.as_ref().map(ToString::to_string)
+    }
+
+    /// The name whose text is the unit of the values of the name `sent`.
+    pub(crate) fn unit_of(&self, sent: &str) -> Option<Arc<str>> {
+        let captures = self.from.captures(sent)?;
+        self.unit_from.as_ref().map(|name| Arc::from(name.fill(&captures)))
     }
 }
 
@@ -183,6 +194,29 @@ impl ProfileUnit {
     /// The unit that its readings get.
     pub fn canonical(&self) -> &str {
         &self.conversion.unit
+    }
+
+    /// How a number in this unit becomes one in the canonical unit, to six digits: `1 mOhm = 0.001 Ohm`, or with a zero
+    /// of its own `Cel = degF × 0.555556 − 17.7778`. `None` where both are the same.
+    pub fn formula(&self) -> Option<String> {
+        let Conversion { unit, factor, offset } = &self.conversion;
+        #[expect(clippy::float_cmp, reason = "an identity is exact")]
+        let is_identity = *factor == 1.0 && *offset == 0.0;
+        if is_identity {
+            return None;
+        }
+        let number = |number: f64| unit::rounded_to(number, 6);
+        let (sign, shift) = if *offset < 0.0 { ('−', -offset) } else { ('+', *offset) };
+        #[expect(clippy::float_cmp, reason = "a factor of one is exact")]
+        let scaled = if *factor == 1.0 {
+            self.text.to_string()
+        } else {
+            format!("{} × {}", self.text, number(*factor))
+        };
+        Some(match shift {
+            0.0 => format!("1 {} = {} {unit}", self.text, number(*factor)),
+            _ => format!("{unit} = {scaled} {sign} {}", number(shift)),
+        })
     }
 }
 
@@ -231,7 +265,7 @@ impl Profile {
         if matches!(&self.gateway, Some(Gateway::Member(member)) if member.matches(sent)) {
             return Some(Role::SubDevice);
         }
-        let is_source = |rule: &Arc<MetricRule>| rule.unit_from.as_deref() == Some(sent);
+        let is_source = |rule: &Arc<MetricRule>| rule.unit_from.as_ref().is_some_and(|name| name.makes(sent));
         self.metrics.iter().any(is_source).then_some(Role::UnitSource)
     }
 

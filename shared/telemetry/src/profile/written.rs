@@ -417,6 +417,10 @@ fn check_metric(index: usize, fields: &MetricFields, problems: &mut Problems) ->
         let (quantity, conversion) = problems.take(&path("unit"), unit::check(text))?;
         Some(ProfileUnit { text: text.into(), quantity: Some(quantity), conversion })
     });
+    let unit_from = fields.unit_from.as_deref().and_then(|name| {
+        let template = NameTemplate::new(&dotted(name), from.stars());
+        problems.take(&path("unit_from"), template.map_err(|problem| format!("`unit_from` {problem}")))
+    });
     if fields.unit.is_some() && fields.unit_from.is_some() {
         problems.add(&path("unit_from"), "a metric has `unit` or `unit_from`, not both");
     }
@@ -450,7 +454,7 @@ fn check_metric(index: usize, fields: &MetricFields, problems: &mut Problems) ->
         from,
         name,
         unit,
-        unit_from: fields.unit_from.as_deref().map(dotted),
+        unit_from,
         scale: fields.scale.unwrap_or(1.0),
         offset: fields.offset.unwrap_or(0.0),
         range: fields
@@ -546,7 +550,7 @@ unit_from = "/probe/u~1h"
         let quality = |sentinel: &Sentinel| (sentinel.value, sentinel.quality);
         let sentinels = rule.sentinels.as_ref().unwrap().iter().map(quality).collect::<Vec<_>>();
         assert_eq!(sentinels, [(-127.0, Quality::Bad), (85.0, Quality::Uncertain)]);
-        assert_eq!(profile.metrics[1].unit_from.as_deref(), Some("probe.u/h"));
+        assert_eq!(profile.metrics[1].unit_from().as_deref(), Some("probe.u/h"));
         assert_eq!(profile.deadband("any.temperature"), Some(0.5));
         assert_eq!(profile.deadband("probe.h"), None);
     }

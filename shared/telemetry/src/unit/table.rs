@@ -1,0 +1,629 @@
+//! The quantities that are known: their canonical units, the units that devices write, and the words of names.
+//!
+//! Canonical units are words of the IANA registry "SenML Units" (RFC 8428, section 12.1; secondary units RFC 8798).
+//! Where its unit is not what people read such values in, another of its units is taken: Cel for temperatures (not K),
+//! deg for angles (not rad), dBm for signals (not dBW), ug/m3 for dust in the air, which is a quantity of its own beside
+//! density. What has the same dimension and another meaning is another quantity: `%` of a battery, of humidity, and `/`.
+//!
+//! A row names the prefixes that its unit has in practice. A prefix that nobody uses is left out where the text would
+//! be something else in practice: `cd` is candela and no centiday, `Mg` and `ML` are as likely mg and mL.
+
+use super::quantity::{Dimension, Quantity, UnitRow};
+
+/// Rows of units that UCUM (the Unified Code for Units of Measure) has.
+const fn ucum(code: &'static str, prefixes: &'static str, spellings: &'static [&'static str]) -> UnitRow {
+    UnitRow::ucum(code, prefixes, spellings)
+}
+
+/// Rows of units that UCUM lacks: how many canonical units one is.
+const fn times(factor: f64, prefixes: &'static str, spellings: &'static [&'static str]) -> UnitRow {
+    UnitRow::linear(factor, 0.0, prefixes, spellings)
+}
+
+/// A quantity with neither words nor a dimension of its own; [`QUANTITIES`] says what differs.
+const PLAIN: Quantity = Quantity {
+    name: "",
+    unit: "",
+    ucum: None,
+    dimension: Dimension::Never,
+    words: &[],
+    also: &[],
+    possible: None,
+    units: &[],
+};
+
+/// A quantity that alone has its dimension.
+const OWNER: Quantity = Quantity { dimension: Dimension::Owned, ..PLAIN };
+
+/// A quantity whose dimension others have, too; a symbol of that dimension is still a unit of this quantity.
+const SHARER: Quantity = Quantity { dimension: Dimension::Shared, ..PLAIN };
+
+pub(super) static QUANTITIES: [Quantity; 62] = [
+    Quantity {
+        name: "temperature",
+        unit: "Cel",
+        ucum: Some("Cel"),
+        words: &["temperature", "temp", "temperatur"],
+        possible: Some((-273.15, 3000.0)),
+        units: &[
+            ucum("Cel", "", &["C", "c", "celsius", "degreecelsius", "degreescelsius"]),
+            ucum("Cel", "m", &["Cel", "°C", "degC"]),
+            ucum(
+                "[degF]",
+                "",
+                &["F", "f", "°F", "degF", "fahrenheit", "degreefahrenheit", "degreesfahrenheit"],
+            ),
+            ucum("K", "m", &["K"]),
+            ucum("K", "", &["kelvin"]),
+            ucum("K", "", &["k"]).where_named(),
+        ],
+        ..OWNER
+    },
+    Quantity {
+        name: "humidity",
+        unit: "%RH",
+        words: &["humidity", "hum", "rh"],
+        also: &["share", "ratio", "density", "mass concentration"],
+        possible: Some((0.0, 100.0)),
+        units: &[times(1.0, "", &["%RH", "%rH", "RH"]), times(1.0, "", &["%"]).where_named()],
+        ..PLAIN
+    },
+    Quantity {
+        name: "pressure",
+        unit: "Pa",
+        ucum: Some("Pa"),
+        words: &["pressure", "barometer", "baro", "barometric"],
+        also: &["share", "level", "sound pressure level"],
+        units: &[
+            ucum("Pa", "umhkMG", &["Pa"]),
+            ucum("bar", "um", &["bar"]),
+            ucum("[psi]", "", &["psi"]),
+            ucum("mm[Hg]", "", &["mmHg", "Torr"]),
+            ucum("[in_i'Hg]", "", &["inHg"]),
+            ucum("mm[H2O]", "", &["mmH2O"]),
+            ucum("cm[H2O]", "", &["cmH2O"]),
+            ucum("[in_i'H2O]", "", &["inH2O"]),
+            ucum("atm", "", &["atm"]),
+            ucum("N/m2", "k", &["N/m2"]),
+            ucum("N/mm2", "", &["N/mm2"]),
+            ucum("kgf/cm2", "", &["kgf/cm2"]),
+        ],
+        ..SHARER
+    },
+    Quantity {
+        name: "voltage",
+        unit: "V",
+        ucum: Some("V"),
+        words: &["voltage", "volt", "volts", "vbat", "vbatt", "vcc"],
+        also: &["share", "level"],
+        units: &[ucum("V", "numkM", &["V"]), ucum("V", "", &["v", "volt", "volts"])],
+        ..OWNER
+    },
+    Quantity {
+        name: "current",
+        unit: "A",
+        ucum: Some("A"),
+        words: &["current", "amps", "ampere"],
+        also: &["share", "level"],
+        units: &[
+            ucum("A", "pnumkM", &["A"]),
+            ucum("A", "", &["amp", "amps", "ampere"]),
+            ucum("A", "", &["a"]).where_named(),
+        ],
+        ..OWNER
+    },
+    Quantity {
+        name: "power",
+        unit: "W",
+        ucum: Some("W"),
+        words: &["power", "watt", "watts"],
+        also: &["apparent power", "reactive power", "signal power", "level", "share", "ratio"],
+        units: &[
+            ucum("W", "pnumkMGT", &["W"]),
+            ucum("W", "", &["w", "watt", "watts"]),
+            ucum("[HP]", "", &["hp"]),
+        ],
+        ..OWNER
+    },
+    Quantity { name: "apparent power", unit: "VA", units: &[times(1.0, "mkMG", &["VA"])], ..PLAIN },
+    Quantity { name: "reactive power", unit: "var", units: &[times(1.0, "mkMG", &["var", "VAr"])], ..PLAIN },
+    Quantity {
+        name: "energy",
+        unit: "J",
+        ucum: Some("J"),
+        words: &["energy"],
+        also: &["apparent energy", "reactive energy", "share", "ratio"],
+        units: &[
+            ucum("J", "numkMGT", &["J"]),
+            ucum("J", "", &["j", "joule", "joules"]),
+            ucum("W.h", "numkMGT", &["Wh", "W.h"]),
+            ucum("W.s", "mkM", &["Ws", "W.s"]),
+            ucum("cal", "k", &["cal"]),
+            ucum("[Btu]", "", &["BTU"]),
+            ucum("eV", "mkMG", &["eV"]),
+        ],
+        ..SHARER
+    },
+    Quantity {
+        name: "apparent energy",
+        unit: "VAs",
+        units: &[times(1.0, "k", &["VAs"]), times(3600.0, "kMG", &["VAh"])],
+        ..PLAIN
+    },
+    Quantity {
+        name: "reactive energy",
+        unit: "vars",
+        units: &[times(1.0, "k", &["vars"]), times(3600.0, "kMG", &["varh", "VArh"])],
+        ..PLAIN
+    },
+    Quantity {
+        name: "energy per distance",
+        unit: "J/m",
+        ucum: Some("J/m"),
+        units: &[ucum("J/m", "kM", &["J/m"]), ucum("W.h/km", "k", &["Wh/km"])],
+        ..PLAIN
+    },
+    Quantity {
+        name: "electric charge",
+        unit: "C",
+        ucum: Some("C"),
+        words: &["charge"],
+        also: &["share", "ratio", "current", "power", "energy", "voltage", "battery level", "time"],
+        units: &[
+            ucum("A.h", "umk", &["Ah", "A.h"]),
+            ucum("A.s", "m", &["As", "A.s"]),
+            ucum("C", "", &["coulomb"]),
+        ],
+        ..OWNER
+    },
+    Quantity {
+        name: "capacitance",
+        unit: "F",
+        ucum: Some("F"),
+        words: &["capacitance"],
+        units: &[ucum("F", "pnu", &["F"]).only_prefixed(), ucum("F", "", &["farad"])],
+        ..OWNER
+    },
+    Quantity {
+        name: "resistance",
+        unit: "Ohm",
+        ucum: Some("Ohm"),
+        words: &["resistance", "impedance"],
+        units: &[ucum("Ohm", "numkMG", &["Ohm", "ohm", "Ohms", "ohms"])],
+        ..OWNER
+    },
+    Quantity {
+        name: "conductance",
+        unit: "S",
+        ucum: Some("S"),
+        words: &["conductance"],
+        units: &[ucum("S", "num", &["S"])],
+        ..OWNER
+    },
+    Quantity {
+        name: "conductivity",
+        unit: "S/m",
+        ucum: Some("S/m"),
+        words: &["conductivity"],
+        also: &["concentration"],
+        units: &[ucum("S/m", "numdkM", &["S/m"]), ucum("S/cm", "num", &["S/cm"])],
+        ..OWNER
+    },
+    Quantity {
+        name: "magnetic flux",
+        unit: "Wb",
+        ucum: Some("Wb"),
+        units: &[ucum("Wb", "num", &["Wb"])],
+        ..OWNER
+    },
+    Quantity {
+        name: "magnetic flux density",
+        unit: "T",
+        ucum: Some("T"),
+        words: &["magnetometer"],
+        units: &[ucum("T", "pnum", &["T"])],
+        ..OWNER
+    },
+    Quantity {
+        name: "inductance",
+        unit: "H",
+        ucum: Some("H"),
+        words: &["inductance"],
+        units: &[ucum("H", "num", &["H"])],
+        ..OWNER
+    },
+    Quantity {
+        name: "length",
+        unit: "m",
+        ucum: Some("m"),
+        words: &["distance", "length", "height", "depth", "altitude"],
+        also: &["share", "ratio", "time", "data", "angle"],
+        units: &[
+            ucum("m", "numcdk", &["m"]),
+            ucum("[in_i]", "", &["in", "inch"]),
+            ucum("[ft_i]", "", &["ft", "feet"]),
+            ucum("[yd_i]", "", &["yd"]),
+            ucum("[mi_i]", "", &["mi"]),
+        ],
+        ..OWNER
+    },
+    Quantity {
+        name: "area",
+        unit: "m2",
+        ucum: Some("m2"),
+        words: &["area"],
+        units: &[ucum("m2", "mcdk", &["m2"]), ucum("har", "", &["ha"]), ucum("[sft_i]", "", &["ft2"])],
+        ..OWNER
+    },
+    Quantity {
+        name: "volume",
+        unit: "m3",
+        ucum: Some("m3"),
+        words: &["volume"],
+        also: &["share", "ratio", "level"],
+        units: &[
+            ucum("m3", "mcd", &["m3"]),
+            ucum("l", "umcdhk", &["l", "L"]),
+            ucum("l", "", &["liter", "liters", "litre", "litres"]),
+            ucum("[gal_us]", "", &["gal"]),
+            ucum("[cft_i]", "", &["ft3"]),
+        ],
+        ..OWNER
+    },
+    Quantity {
+        name: "speed",
+        unit: "m/s",
+        ucum: Some("m/s"),
+        words: &["speed", "velocity"],
+        also: &["rate", "frequency", "share", "ratio", "data rate", "volume flow"],
+        units: &[
+            ucum("m/s", "umck", &["m/s"]),
+            ucum("m/s", "", &["mps"]),
+            ucum("m/h", "mck", &["m/h"]),
+            ucum("km/h", "", &["kmh", "kph", "kmph"]),
+            ucum("[mi_i]/h", "", &["mph"]),
+            ucum("[kn_i]", "", &["kn", "knot", "knots", "kts"]),
+            ucum("[kn_i]", "", &["kt"]).where_named(),
+            ucum("[ft_i]/s", "", &["ft/s"]),
+            ucum("[in_i]/h", "", &["in/h"]),
+        ],
+        ..OWNER
+    },
+    Quantity {
+        name: "acceleration",
+        unit: "m/s2",
+        ucum: Some("m/s2"),
+        words: &["acceleration", "accel"],
+        units: &[ucum("m/s2", "umc", &["m/s2"]), ucum("[g]", "m", &["g0"])],
+        ..OWNER
+    },
+    Quantity {
+        name: "volume flow",
+        unit: "m3/s",
+        ucum: Some("m3/s"),
+        words: &["flow", "flowrate"],
+        also: &["speed", "share", "ratio", "rate", "frequency"],
+        units: &[
+            ucum("m3/s", "", &["m3/s"]),
+            ucum("l/s", "m", &["l/s", "L/s"]),
+            ucum("l/min", "m", &["l/min", "L/min"]),
+            ucum("l/min", "", &["lpm"]),
+            ucum("l/h", "m", &["l/h", "L/h"]),
+            ucum("m3/h", "", &["m3/h"]),
+            ucum("[gal_us]/min", "", &["gpm"]),
+            ucum("[cft_i]/min", "", &["cfm"]),
+        ],
+        ..OWNER
+    },
+    Quantity {
+        name: "mass",
+        unit: "kg",
+        ucum: Some("kg"),
+        words: &["mass", "weight"],
+        also: &["force", "share", "ratio"],
+        units: &[
+            ucum("g", "numk", &["g"]),
+            ucum("t", "", &["t"]),
+            ucum("[lb_av]", "", &["lb", "lbs"]),
+            ucum("[oz_av]", "", &["oz"]),
+        ],
+        ..OWNER
+    },
+    Quantity {
+        name: "density",
+        unit: "kg/m3",
+        ucum: Some("kg/m3"),
+        words: &["density"],
+        also: &["share", "ratio"],
+        units: &[
+            ucum("kg/m3", "", &["kg/m3"]),
+            ucum("g/m3", "", &["g/m3"]),
+            ucum("g/cm3", "m", &["g/cm3"]),
+            ucum("g/l", "um", &["g/l", "g/L"]),
+        ],
+        ..OWNER
+    },
+    Quantity {
+        name: "mass concentration",
+        unit: "ug/m3",
+        ucum: Some("ug/m3"),
+        words: &["pm"],
+        also: &["*"],
+        units: &[ucum("g/m3", "num", &["g/m3"]).only_prefixed()],
+        ..PLAIN
+    },
+    Quantity {
+        name: "concentration",
+        unit: "ppm",
+        words: &["co", "tvoc", "voc", "concentration"],
+        also: &["*"],
+        units: &[times(1.0, "", &["ppm", "[ppm]"]), times(0.001, "", &["ppb", "[ppb]"])],
+        ..PLAIN
+    },
+    Quantity {
+        name: "force",
+        unit: "N",
+        ucum: Some("N"),
+        words: &["force"],
+        units: &[ucum("N", "umkM", &["N"]), ucum("[lbf_av]", "", &["lbf"]), ucum("kgf", "", &["kgf"])],
+        ..SHARER
+    },
+    Quantity {
+        name: "time",
+        unit: "s",
+        ucum: Some("s"),
+        words: &["duration", "uptime", "runtime", "interval", "latency", "elapsed"],
+        units: &[
+            ucum("s", "num", &["s"]),
+            ucum("s", "", &["sec", "second", "seconds"]),
+            ucum("min", "", &["min", "minute", "minutes"]),
+            ucum("h", "", &["h", "hr", "hrs", "hour", "hours"]),
+            ucum("d", "", &["d", "day", "days"]),
+            ucum("wk", "", &["week", "weeks"]),
+        ],
+        ..OWNER
+    },
+    Quantity {
+        name: "frequency",
+        unit: "Hz",
+        ucum: Some("Hz"),
+        words: &["frequency", "freq"],
+        also: &["rate", "heart rate", "share", "ratio"],
+        units: &[ucum("Hz", "umkMGT", &["Hz"]), ucum("Hz", "", &["1/s"]).where_named()],
+        ..PLAIN
+    },
+    Quantity {
+        name: "rate",
+        unit: "1/min",
+        words: &["rpm"],
+        also: &["frequency", "share", "ratio"],
+        units: &[times(1.0, "", &["1/min", "rpm"]), times(60.0, "", &["1/s"])],
+        ..PLAIN
+    },
+    Quantity {
+        name: "heart rate",
+        unit: "beat/min",
+        units: &[times(1.0, "", &["beat/min", "bpm"])],
+        ..PLAIN
+    },
+    Quantity { name: "heart beats", unit: "beats", units: &[times(1.0, "", &["beats"])], ..PLAIN },
+    Quantity {
+        name: "angle",
+        unit: "deg",
+        ucum: Some("deg"),
+        words: &["angle", "heading", "bearing", "azimuth", "direction", "tilt"],
+        also: &["share", "ratio", "latitude", "longitude"],
+        possible: Some((-360.0, 360.0)),
+        units: &[ucum("deg", "", &["deg", "°", "degrees"]), ucum("rad", "um", &["rad"])],
+        ..OWNER
+    },
+    Quantity {
+        name: "solid angle",
+        unit: "sr",
+        ucum: Some("sr"),
+        units: &[ucum("sr", "", &["sr"])],
+        ..PLAIN
+    },
+    Quantity {
+        name: "latitude",
+        unit: "lat",
+        words: &["latitude", "lat"],
+        also: &["angle"],
+        possible: Some((-90.0, 90.0)),
+        units: &[times(1.0, "", &["lat"])],
+        ..PLAIN
+    },
+    Quantity {
+        name: "longitude",
+        unit: "lon",
+        words: &["longitude", "lon", "lng"],
+        also: &["angle"],
+        possible: Some((-180.0, 180.0)),
+        units: &[times(1.0, "", &["lon"])],
+        ..PLAIN
+    },
+    Quantity {
+        name: "illuminance",
+        unit: "lx",
+        ucum: Some("lx"),
+        words: &["illuminance", "lux", "brightness"],
+        also: &["luminance", "irradiance", "luminous flux", "luminous intensity", "share", "ratio"],
+        units: &[ucum("lx", "mk", &["lx", "lux"])],
+        ..OWNER
+    },
+    Quantity {
+        name: "luminous flux",
+        unit: "lm",
+        ucum: Some("lm"),
+        units: &[ucum("lm", "mk", &["lm"])],
+        ..OWNER
+    },
+    Quantity {
+        name: "luminous intensity",
+        unit: "cd",
+        ucum: Some("cd"),
+        units: &[ucum("cd", "mk", &["cd"])],
+        ..OWNER
+    },
+    Quantity {
+        name: "luminance",
+        unit: "cd/m2",
+        ucum: Some("cd/m2"),
+        words: &["luminance"],
+        also: &["illuminance", "share", "ratio"],
+        units: &[ucum("cd/m2", "mk", &["cd/m2"])],
+        ..OWNER
+    },
+    Quantity {
+        name: "irradiance",
+        unit: "W/m2",
+        ucum: Some("W/m2"),
+        words: &["irradiance", "radiation"],
+        also: &["illuminance", "radioactivity", "absorbed dose", "equivalent dose", "rate", "share", "ratio"],
+        units: &[ucum("W/m2", "numk", &["W/m2"]), ucum("W/cm2", "numk", &["W/cm2"])],
+        ..OWNER
+    },
+    Quantity {
+        name: "signal power",
+        unit: "dBm",
+        words: &["rssi", "rsrp"],
+        also: &["level", "share", "ratio", "power"],
+        possible: Some((-250.0, 250.0)),
+        units: &[times(1.0, "", &["dBm"]), UnitRow::linear(1.0, 30.0, "", &["dBW"])],
+        ..PLAIN
+    },
+    Quantity {
+        name: "level",
+        unit: "dB",
+        words: &["snr"],
+        also: &["ratio", "share", "signal power"],
+        possible: Some((-250.0, 250.0)),
+        units: &[times(1.0, "", &["dB", "db"])],
+        ..PLAIN
+    },
+    Quantity {
+        name: "sound pressure level",
+        unit: "Bspl",
+        units: &[times(1.0, "", &["Bspl"]), times(0.1, "", &["dBSPL"])],
+        ..PLAIN
+    },
+    Quantity {
+        name: "share",
+        unit: "%",
+        words: &["battery", "soc"],
+        also: &["*"],
+        possible: Some((-100.0, 1000.0)),
+        units: &[times(1.0, "", &["%", "percent", "pct"])],
+        ..PLAIN
+    },
+    Quantity {
+        name: "ratio",
+        unit: "/",
+        units: &[times(1.0, "", &["/"]), times(0.01, "", &["/100"]), times(0.001, "", &["/1000"])],
+        ..PLAIN
+    },
+    Quantity { name: "battery level", unit: "%EL", units: &[times(1.0, "", &["%EL"])], ..PLAIN },
+    Quantity { name: "remaining battery time", unit: "EL", units: &[times(1.0, "", &["EL"])], ..PLAIN },
+    Quantity {
+        name: "acidity",
+        unit: "pH",
+        words: &["ph"],
+        also: &["*"],
+        possible: Some((-2.0, 16.0)),
+        units: &[times(1.0, "", &["pH"])],
+        ..PLAIN
+    },
+    Quantity {
+        name: "turbidity",
+        unit: "NTU",
+        words: &["turbidity"],
+        also: &["*"],
+        units: &[times(1.0, "", &["NTU"])],
+        ..PLAIN
+    },
+    Quantity {
+        name: "count",
+        unit: "count",
+        words: &["count", "counter"],
+        also: &["*"],
+        units: &[times(1.0, "", &["count", "counts", "pcs", "{count}"])],
+        ..PLAIN
+    },
+    Quantity {
+        name: "data",
+        unit: "B",
+        units: &[
+            times(1.0, "kMGT", &["B", "By"]),
+            times(1.0, "", &["byte", "bytes"]),
+            times(0.125, "kMGT", &["bit"]),
+            times(1024.0, "", &["KiB", "KiBy"]),
+            times(1048576.0, "", &["MiB", "MiBy"]),
+            times(1073741824.0, "", &["GiB", "GiBy"]),
+        ],
+        ..PLAIN
+    },
+    Quantity {
+        name: "data rate",
+        unit: "bit/s",
+        words: &["bitrate"],
+        units: &[times(1.0, "kMGT", &["bit/s", "bps"]), times(8.0, "kMGT", &["B/s", "Bps"])],
+        ..PLAIN
+    },
+    Quantity {
+        name: "amount of substance",
+        unit: "mol",
+        ucum: Some("mol"),
+        units: &[ucum("mol", "pnumk", &["mol"])],
+        ..PLAIN
+    },
+    Quantity {
+        name: "catalytic activity",
+        unit: "kat",
+        ucum: Some("kat"),
+        units: &[ucum("kat", "pnumk", &["kat"])],
+        ..PLAIN
+    },
+    Quantity {
+        name: "radioactivity",
+        unit: "Bq",
+        ucum: Some("Bq"),
+        units: &[ucum("Bq", "mkMGT", &["Bq"])],
+        ..PLAIN
+    },
+    Quantity {
+        name: "absorbed dose",
+        unit: "Gy",
+        ucum: Some("Gy"),
+        units: &[ucum("Gy", "numck", &["Gy"])],
+        ..PLAIN
+    },
+    Quantity {
+        name: "equivalent dose",
+        unit: "Sv",
+        ucum: Some("Sv"),
+        units: &[ucum("Sv", "num", &["Sv"])],
+        ..PLAIN
+    },
+];
+
+/// Texts that are units of several quantities, or of one in several sizes, and that nothing decides between: they stay
+/// as sent. `mb` is millibar or megabit, `PS` petasiemens or horsepower, `G` gauss or standard gravity, `Cal` 1000 cal.
+/// Each with the prefixes that it may have, in either case.
+pub(super) static AMBIGUOUS: [(&str, &str); 13] = [
+    ("b", "mkMGTgtK"),
+    ("b/s", "mkMGTgtK"),
+    ("PS", ""),
+    ("ps", ""),
+    ("kt", ""),
+    ("a", ""),
+    ("k", ""),
+    ("G", "numkM"),
+    ("M", ""),
+    ("Cal", "k"),
+    ("C", "numk"),
+    ("F", "mk"),
+    ("Nm", ""),
+];
+
+/// Units whose megas are often written in lower case (`868 mhz`): there, a small m says nothing.
+pub(super) static LOWER_CASE_MEGA: [&str; 2] = ["Hz", "Pa"];

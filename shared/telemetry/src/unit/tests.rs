@@ -1,0 +1,239 @@
+//! What devices write, and what it means.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::reading::Value;
+
+fn find(text: &str, dialect: Dialect) -> Option<(&'static Quantity, Conversion)> {
+    match spelling::find(text, dialect, None).found {
+        Found::Unit(quantity, conversion) => Some((quantity, conversion)),
+        Found::Several | Found::Unknown => None,
+    }
+}
+
+/// `number` of `text` in the canonical unit, as `{number} {unit}`.
+fn convert(number: f64, text: &str, dialect: Dialect) -> Option<String> {
+    let (_, conversion) = find(text, dialect)?;
+    let value = conversion.apply(&Value::from_f64(number)?)?;
+    Some(format!("{value} {}", conversion.unit))
+}
+
+#[test]
+fn units_as_devices_write_them() {
+    let check = |number: f64, text: &str, expected: &str| {
+        assert_eq!(convert(number, text, Dialect::Written).as_deref(), Some(expected), "{number} {text}");
+    };
+    check(72.5, "°F", "22.5 Cel");
+    check(32.0, "F", "0 Cel");
+    check(-40.0, "degF", "-40 Cel");
+    check(212.0, "℉", "100 Cel");
+    check(140.0, "°F", "60 Cel");
+    check(-459.67, "°F", "-273.15 Cel");
+    check(22.5, "C", "22.5 Cel");
+    check(22.5, "℃", "22.5 Cel");
+    check(22.5, "celsius", "22.5 Cel");
+    check(273.15, "K", "0 Cel");
+    check(0.0, "Kelvin", "-273.15 Cel");
+    check(55.0, "%RH", "55 %RH");
+    check(80.0, "%", "80 %");
+    check(1013.25, "hPa", "101325 Pa");
+    check(1.0, "mbar", "100 Pa");
+    check(2.5, "bar", "250000 Pa");
+    check(101.3, "kPa", "101300 Pa");
+    check(1.0, "MPa", "1000000 Pa");
+    check(1.0, "psi", "6894.75729316836 Pa");
+    check(760.0, "mmHg", "101324.72 Pa");
+    check(1.0, "atm", "101325 Pa");
+    check(3300.0, "mV", "3.3 V");
+    check(1.5, "kV", "1500 V");
+    check(20.0, "mA", "0.02 A");
+    check(15.0, "µA", "0.000015 A");
+    check(15.0, "uA", "0.000015 A");
+    check(1.2, "kW", "1200 W");
+    check(3.0, "MW", "3000000 W");
+    check(1.0, "kWh", "3600000 J");
+    check(1.0, "Wh", "3600 J");
+    check(2.0, "MWh", "7200000000 J");
+    check(1.0, "kcal", "4184 J");
+    check(90.0, "km/h", "25 m/s");
+    check(90.0, "kmh", "25 m/s");
+    check(10.0, "mph", "4.4704 m/s");
+    check(1.0, "kn", "0.514444444444444 m/s");
+    check(12.0, "ft", "3.6576 m");
+    check(10.0, "in", "0.254 m");
+    check(180.0, "cm", "1.8 m");
+    check(5.0, "mm", "0.005 m");
+    check(3.0, "km", "3000 m");
+    check(1.0, "mi", "1609.344 m");
+    check(300.0, "lux", "300 lx");
+    check(420.0, "ppm", "420 ppm");
+    check(500.0, "ppb", "0.5 ppm");
+    check(1413.0, "us/cm", "0.1413 S/m");
+    check(1413.0, "µS/cm", "0.1413 S/m");
+    check(12.88, "mS/cm", "1.288 S/m");
+    check(1.0, "dS/m", "0.1 S/m");
+    check(2500.0, "g", "2.5 kg");
+    check(1.0, "lb", "0.45359237 kg");
+    check(1.0, "oz", "0.028349523125 kg");
+    check(1.0, "t", "1000 kg");
+    check(5.0, "L", "0.005 m3");
+    check(250.0, "mL", "0.00025 m3");
+    check(1.0, "gal", "0.003785411784 m3");
+    check(60.0, "l/min", "0.001 m3/s");
+    check(3.6, "m3/h", "0.001 m3/s");
+    check(2.0, "min", "120 s");
+    check(1.0, "h", "3600 s");
+    check(1.0, "d", "86400 s");
+    check(250.0, "ms", "0.25 s");
+    check(50.0, "µs", "0.00005 s");
+    check(868.1, "MHz", "868100000 Hz");
+    check(3000.0, "rpm", "3000 1/min");
+    check(-70.0, "dBm", "-70 dBm");
+    check(4.7, "kOhm", "4700 Ohm");
+    check(4.7, "kΩ", "4700 Ohm");
+    check(2.0, "kVA", "2000 VA");
+    check(1.5, "kvar", "1500 var");
+    check(1.0, "kvarh", "3600000 vars");
+    check(1.0, "Ah", "3600 C");
+    check(500.0, "mAh", "1800 C");
+    check(12.0, "µg/m³", "12 ug/m3");
+    check(0.5, "mg/m3", "500 ug/m3");
+    check(1.0, "uW/cm2", "0.01 W/m2");
+    check(2.0, "kB", "2000 B");
+    check(1.0, "KiB", "1024 B");
+    check(180.0, "°", "180 deg");
+    check(50.0, "uT", "0.00005 T");
+    // UCUM's own codes, where nothing else is known.
+    check(1.0, "m[H2O]", "9806.65 Pa");
+    check(2.0, "W.h", "7200 J");
+    check(1.0, "[degF]", "-17.2222222222222 Cel");
+}
+
+/// RFC 8428, section 12.1, with the later entries of IANA's registry that are known here.
+#[test]
+fn units_of_senml() {
+    let check = |number: f64, text: &str, expected: &str| {
+        assert_eq!(convert(number, text, Dialect::Senml).as_deref(), Some(expected), "{number} {text}");
+    };
+    for unit in [
+        "m", "kg", "s", "A", "cd", "mol", "Hz", "sr", "N", "Pa", "J", "W", "C", "V", "F", "Ohm", "S", "Wb",
+        "T", "H", "Cel", "lm", "lx", "Bq", "Gy", "Sv", "kat", "m2", "m3", "m/s", "m/s2", "m3/s", "W/m2",
+        "cd/m2", "bit/s", "lat", "lon", "pH", "dB", "Bspl", "count", "/", "%", "%RH", "%EL", "EL", "1/min",
+        "beat/min", "beats", "S/m", "B", "VA", "VAs", "var", "vars", "J/m", "kg/m3", "deg", "NTU",
+    ] {
+        check(5.0, unit, &format!("5 {unit}"));
+    }
+    check(300.0, "K", "26.85 Cel");
+    check(500.0, "g", "0.5 kg");
+    check(3.0, "l", "0.003 m3");
+    check(2.0, "l/s", "0.002 m3/s");
+    check(1.0, "rad", "57.2957795130823 deg");
+    check(16.0, "bit", "2 B");
+    check(1.0, "1/s", "60 1/min");
+    check(-10.0, "dBW", "20 dBm");
+}
+
+/// RFC 8798, section 3: the secondary units. Scales as there, by way of the canonical unit.
+#[test]
+fn secondary_units_of_senml() {
+    let check = |text: &str, expected: &str| {
+        assert_eq!(convert(1.0, text, Dialect::Senml).as_deref(), Some(expected), "{text}");
+    };
+    check("ms", "0.001 s");
+    check("min", "60 s");
+    check("h", "3600 s");
+    check("MHz", "1000000 Hz");
+    check("kW", "1000 W");
+    check("kVA", "1000 VA");
+    check("kvar", "1000 var");
+    check("Ah", "3600 C");
+    check("Wh", "3600 J");
+    check("kWh", "3600000 J");
+    check("varh", "3600 vars");
+    check("kvarh", "3600000 vars");
+    check("kVAh", "3600000 VAs");
+    check("Wh/km", "3.6 J/m");
+    check("KiB", "1024 B");
+    check("GB", "1000000000 B");
+    check("Mbit/s", "1000000 bit/s");
+    check("B/s", "8 bit/s");
+    check("MB/s", "8000000 bit/s");
+    check("mV", "0.001 V");
+    check("mA", "0.001 A");
+    check("dBm", "1 dBm");
+    check("ug/m3", "1 ug/m3");
+    check("mm/h", "2.77777777777778e-7 m/s");
+    check("m/h", "0.000277777777777778 m/s");
+    check("ppm", "1 ppm");
+    check("/100", "0.01 /");
+    check("/1000", "0.001 /");
+    check("hPa", "100 Pa");
+    check("mm", "0.001 m");
+    check("cm", "0.01 m");
+    check("km", "1000 m");
+    check("km/h", "0.277777777777778 m/s");
+}
+
+#[test]
+fn a_word_means_what_its_dialect_says() {
+    assert_eq!(convert(1.0, "C", Dialect::Senml).as_deref(), Some("1 C"));
+    assert_eq!(convert(1.0, "C", Dialect::Written).as_deref(), Some("1 Cel"));
+    assert_eq!(convert(1.0, "F", Dialect::Senml).as_deref(), Some("1 F"));
+    for unknown in ["", " ", "widgets", "m/", "((((", "%%", "\u{1f4a5}", &"k".repeat(33)] {
+        assert_eq!(convert(1.0, unknown, Dialect::Written), None, "{unknown}");
+    }
+}
+
+#[test]
+fn percent_of_humidity_is_relative_humidity() {
+    let mut units = Units::default();
+    let humidity = quantity_of_name("humidity");
+    assert_eq!(units.get("%", Dialect::Written, humidity).unit, Unit::new("%RH", Some("%")));
+    assert_eq!(units.get("%", Dialect::Written, None).unit, Unit::new("%", None));
+    assert_eq!(units.get("furlongs", Dialect::Written, None).quantity, None);
+    assert_eq!(units.get("furlongs", Dialect::Written, None).unit, Unit::new("furlongs", None));
+}
+
+#[test]
+fn integers_keep_their_digits() {
+    let (_, conversion) = check("Cel").unwrap();
+    let large = Value::Integer(9_007_199_254_740_993);
+    assert_eq!(conversion.apply(&large), Some(large));
+    let (_, conversion) = check("Wh").unwrap();
+    let counted = conversion.apply(&Value::Integer(1_000_000_000_000_001));
+    assert_eq!(counted, Some(Value::Integer(3_600_000_000_000_003_600)));
+    assert_eq!(conversion.apply(&Value::Integer(1 << 60)), Value::from_f64(4.15051741658465e21));
+}
+
+#[test]
+fn a_bounded_number_of_units_is_remembered() {
+    let mut units = Units::default();
+    for number in 0..2 * MAX_UNITS {
+        units.get(&format!("u{number}"), Dialect::Written, None);
+        assert!(units.known.iter().all(|known| known.len() <= MAX_UNITS));
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_a_unit_or_none(text in "\\PC{0,64}", number in any::<f64>()) {
+        for dialect in [Dialect::Senml, Dialect::Written] {
+            if let (Some((_, conversion)), Some(value)) = (find(&text, dialect), Value::from_f64(number)) {
+                conversion.apply(&value);
+            }
+        }
+        of_name(&text);
+        quantity_of_name(&text);
+    }
+
+    #[test]
+    fn pieces_of_units_are_a_unit_or_none(
+        pieces in proptest::collection::vec(
+            proptest::sample::select(vec!["m", "k", "/", ".", "(", ")", "[", "]", "2", "-1", "10*", "^", "degF", "Hg", "%", "'", "{", "}"]),
+            0..16,
+        )
+    ) {
+        find(&pieces.concat(), Dialect::Written);
+    }
+}
