@@ -303,7 +303,8 @@ mod tests {
     #[test]
     fn senml_reads_units_as_others_do() {
         let check = |unit: &str, expected: &str| {
-            check("", &format!(r#"[{{"n": "x", "u": "{unit}", "v": 1}}]"#), expected)
+            let pack = format!(r#"[{{"n": "x", "u": "{unit}", "v": 1}}]"#);
+            check("format = \"senml\"", &pack, expected);
         };
         check("mOhm", "x=0.001 Ohm<mOhm");
         check("MV", "x=1000000 V<MV");

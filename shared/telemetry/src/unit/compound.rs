@@ -110,11 +110,13 @@ fn evaluated(code: &str) -> Option<EvalResult> {
 }
 
 fn has_degrees(kind: SpecialKind) -> bool {
-    matches!(kind, SpecialKind::Celsius | SpecialKind::Fahrenheit | SpecialKind::Reaumur)
+    matches!(kind, SpecialKind::Celsius | SpecialKind::Fahrenheit)
 }
 
+/// Whether a symbol has a bracket, and is none of the constants of nature, of which each edition of UCUM has other digits.
 fn is_bracketed(symbol: &str) -> bool {
-    symbol.contains('[')
+    let is_constant = ["[e]", "[m_e]", "[m_p]"].iter().any(|constant| symbol.ends_with(constant));
+    symbol.contains('[') && !is_constant
 }
 
 /// A symbol in brackets, as a unit by itself.

@@ -271,8 +271,13 @@ fn find_folded(text: &str, named: Option<&'static Quantity>) -> Option<Meant> {
             None => {}
         }
     }
-    if doubtful.is_empty() {
-        return (!certain.is_empty()).then(|| decide(&certain, named, false));
+    // `PH` is petahenry to UCUM, and `RAD` a dose.
+    let is_code = octofhir_ucum::lookup_unit(text, octofhir_ucum::Case::Sensitive).is_some();
+    if certain.is_empty() && doubtful.is_empty() {
+        return None;
+    }
+    if doubtful.is_empty() && !is_code {
+        return Some(decide(&certain, named, false));
     }
     // The name decides between quantities, and never between the sizes of one.
     let of_name = named.filter(|named| !doubtful.contains(named));

@@ -140,7 +140,6 @@ pub(super) static QUANTITIES: [Quantity; 62] = [
             ucum("W.s", "mkM", &["Ws", "W.s"]),
             ucum("cal", "k", &["cal"]),
             ucum("[Btu]", "", &["BTU"]),
-            ucum("eV", "mkMG", &["eV"]),
         ],
         ..SHARER
     },

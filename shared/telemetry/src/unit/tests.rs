@@ -237,3 +237,74 @@ proptest! {
         find(&pieces.concat(), Dialect::Written);
     }
 }
+
+/// What another implementation of UCUM says of a code.
+struct Oracle {
+    kind: &'static str,
+    factor: f64,
+    offset: f64,
+    /// The exponents of UCUM's base units, and of the mole.
+    dimension: (&'static str, &'static str),
+}
+
+fn oracle() -> HashMap<&'static str, Oracle> {
+    let lines = include_str!("../../tests/ucum/codes.tsv").lines().filter(|line| !line.starts_with('#'));
+    let parse = |line: &'static str| {
+        let mut fields = line.split('\t');
+        let mut next = move || fields.next().unwrap_or_default();
+        let (code, kind) = (next(), next());
+        let (factor, offset) = (next().parse().unwrap_or(0.0), next().parse().unwrap_or(0.0));
+        (code, Oracle { kind, factor, offset, dimension: (next(), next()) })
+    };
+    lines.map(parse).collect()
+}
+
+/// Words that devices and SenML use for something else than UCUM does: Fahrenheit and farad, degree Celsius and coulomb,
+/// byte and bel, feet and femtotonnes, miles or kilometres an hour and phots.
+fn is_meant_otherwise(code: &str, dialect: Dialect) -> bool {
+    let is_byte = code.strip_suffix('B').is_some_and(|prefix| ["", "k", "M", "G", "T"].contains(&prefix));
+    is_byte
+        || ["ft", "mph", "kph"].contains(&code)
+        || (dialect == Dialect::Written && ["C", "F"].contains(&code))
+}
+
+/// How many of the canonical unit of `quantity` are one of `said`, and the offset, by the other implementation.
+fn said_by(oracle: &HashMap<&str, Oracle>, said: &Oracle, quantity: &Quantity) -> Option<(f64, f64)> {
+    let canonical = match quantity.unit {
+        "/" => "mol/mol",
+        "ppm" => "[ppm]",
+        "B" => "By",
+        "bit/s" | "1/min" | "%" => quantity.unit,
+        _ => quantity.ucum?,
+    };
+    let canonical = oracle.get(canonical).expect("a canonical unit is in the table");
+    let is_line = said.kind == "line" && said.dimension == canonical.dimension;
+    is_line.then(|| (said.factor / canonical.factor, (said.offset - canonical.offset) / canonical.factor))
+}
+
+/// A bit is a number to UCUM, and so are a byte, a percent and a count: what of them is converted is in the table, and
+/// in the test of its spellings.
+#[test]
+fn conversions_agree_with_another_implementation_of_ucum() {
+    let oracle = oracle();
+    let agrees = |ours: f64, theirs: f64, scale: f64| (ours - theirs).abs() <= 1e-9 * scale.abs();
+    let mut converted = 0;
+    for (code, said) in oracle.iter().filter(|(_, said)| said.kind != "none") {
+        for dialect in [Dialect::Written, Dialect::Senml]
+            .into_iter()
+            .filter(|dialect| !is_meant_otherwise(code, *dialect))
+        {
+            let Some((quantity, conversion)) = find(code, dialect) else { continue };
+            if quantity.ucum.is_none() && conversion.factor == 1.0 && conversion.offset == 0.0 {
+                continue;
+            }
+            converted += 1;
+            let text = format!("{code} is {conversion:?} of {}", quantity.name);
+            let (factor, offset) = said_by(&oracle, said, quantity).expect(&text);
+            assert!(agrees(conversion.factor, factor, factor), "{text}, not {factor}");
+            assert!(agrees(conversion.offset, offset, offset.abs().max(factor)), "{text}, not {offset}");
+        }
+        assert_eq!(check(code).is_ok(), find(code, Dialect::Written).is_some(), "{code} in a profile");
+    }
+    assert!(oracle.len() > 3000 && converted > 1000, "{converted} of {}", oracle.len());
+}
