@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::conversion::Conversion;
 use super::quantity::{self, Quantity, QuantitySet};
-use super::spelling::{Dialect, Found, Meant, find, readings};
+use super::spelling::{Dialect, Found, Meant, find, normalised, readings};
 
 /// Ends that are units whatever stands before them, in lower case.
 const TELLING: [&str; 52] = [
@@ -77,7 +77,7 @@ const TELLING_COMPOUNDS: [&str; 9] =
     ["km/h", "mm/h", "mi/h", "us/cm", "ms/cm", "ds/m", "mg/l", "ug/l", "wh/km"];
 
 /// How an end is spelt elsewhere.
-const SPELT: [(&str, &str); 15] = [
+const SPELT: [(&str, &str); 19] = [
     ("c", "Cel"),
     ("f", "degF"),
     ("k", "K"),
@@ -93,12 +93,16 @@ const SPELT: [(&str, &str); 15] = [
     ("pct", "%"),
     ("rh", "%RH"),
     ("ohms", "Ohm"),
+    ("volts", "V"),
+    ("amps", "A"),
+    ("watts", "W"),
+    ("sec", "s"),
 ];
 
 /// What else says which quantity a unit of the second word may have: gas and water come in `m3` and `l/min`.
 const HINTS: [(&str, &[&str]); 3] = [
     ("volume", &["gas", "water", "total", "consumption", "usage"]),
-    ("volume flow", &["gas", "water", "air", "pump", "rate", "consumption"]),
+    ("volume flow", &["gas", "water", "air", "rate", "consumption"]),
     ("speed", &["wind", "gust"]),
 ];
 
@@ -185,6 +189,7 @@ impl<'a> Named<'a> {
             return self.cut(stem, &end, Strength::Telling).filter(|_| last.len() == 1);
         }
         let end = format!("{first}/{last}");
+        let end = normalised(&end);
         let lower = end.to_ascii_lowercase();
         let has_figure = end.bytes().any(|byte| byte.is_ascii_digit());
         let is_telling = has_figure || TELLING_COMPOUNDS.contains(&&*lower);
@@ -289,7 +294,7 @@ fn strength_of_word(end: &str) -> Option<Strength> {
 
 /// As [`strength_of_word`]; and a unit with its prefix is one where a capital tells it from a word: `kOhm`, `nA`.
 fn strength_of(end: &str) -> Option<Strength> {
-    let end = &*super::spelling::normalised(end);
+    let end = &*normalised(end);
     let is_prefixed = || readings(end).iter().any(|reading| reading.prefix.is_some());
     let has_capital = end.bytes().any(|byte| byte.is_ascii_uppercase());
     let is_telling = || (has_capital && is_prefixed()).then_some(Strength::Telling);
@@ -393,19 +398,22 @@ fn words(level: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
+    fn check(name: &str, expected: Option<(&str, &str)>) {
+        let found = of_name(name).map(|suffix| (suffix.stem.to_owned(), suffix.unit_sent.to_string()));
+        let found = found.as_ref().map(|(stem, unit)| (stem.as_str(), unit.as_str()));
+        assert_eq!(found, expected, "{name}");
+    }
+
     #[test]
     fn units_at_the_end_of_names() {
-        let check = |name: &str, expected: Option<(&str, &str)>| {
-            let found = of_name(name).map(|suffix| (suffix.stem.to_owned(), suffix.unit_sent.to_string()));
-            let found = found.as_ref().map(|(stem, unit)| (stem.as_str(), unit.as_str()));
-            assert_eq!(found, expected, "{name}");
-        };
         check("temperature_F", Some(("temperature", "degF")));
         check("temperature_c", Some(("temperature", "Cel")));
         check("outdoorTempF", Some(("outdoorTemp", "degF")));
         check("temp-k", Some(("temp", "K")));
         check("tC", Some(("t", "Cel")));
         check("temperature.tF", Some(("temperature.t", "degF")));
+        check("temp_deg_c", Some(("temp", "Cel")));
+        check("tempDegF", Some(("temp", "degF")));
         check("pressure_hPa", Some(("pressure", "hPa")));
         check("sea_level_hpa", Some(("sea_level", "hPa")));
         check("battery.voltage_mV", Some(("battery.voltage", "mV")));
@@ -415,12 +423,19 @@ mod tests {
         check("co2_ppm", Some(("co2", "ppm")));
         check("wind_speed_kmh", Some(("wind_speed", "km/h")));
         check("humidity_pct", Some(("humidity", "%RH")));
+        check("humidity_rh", Some(("humidity", "%RH")));
         check("battery_percent", Some(("battery", "%")));
         check("distance_cm", Some(("distance", "cm")));
         check("uptime_s", Some(("uptime", "s")));
+        check("uptime_min", Some(("uptime", "min")));
         check("room_temperatureC", Some(("room_temperature", "Cel")));
         check("rssi_dbm", Some(("rssi", "dBm")));
-        // What only looks like one.
+        check("voltage_volts", Some(("voltage", "V")));
+        check("fanHz", Some(("fan", "Hz")));
+    }
+
+    #[test]
+    fn what_only_looks_like_a_unit_stays_on_the_name() {
         for name in [
             "phase_a",
             "phase_c",
@@ -434,6 +449,8 @@ mod tests {
             "door_min",
             "temp_min",
             "humidity_min",
+            "interval_min",
+            "latency_min",
             "power_factor",
             "config_v",
             "hw_v",
@@ -443,7 +460,6 @@ mod tests {
             "C",
             "temperature",
             "temperature_max",
-            "voltage_a",
             "current_v",
             "pressure_c",
             "",
@@ -452,8 +468,137 @@ mod tests {
             ".",
             "total_w",
             "vpn_in",
+            "motor_m3",
+            "pump_l_min",
+            "solar_uv",
+            "index_UV",
+            "lora_gw",
+            "acceleration_g",
+            "zone_a_m3",
+            "power_w_m2",
+            "water_ph",
+            "_kWh",
+            "m3_h",
+            "per_h",
+            "_per_h",
         ] {
             check(name, None);
+        }
+    }
+
+    #[test]
+    fn a_prefix_is_never_left_on_a_name() {
+        check("energykWh", Some(("energy", "kWh")));
+        check("insulation_resistance_kOhm", Some(("insulation_resistance", "kOhm")));
+        check("insulation_resistance_kΩ", Some(("insulation_resistance", "kOhm")));
+        check("standby_current_nA", Some(("standby_current", "nA")));
+        check("frequencykHz", Some(("frequency", "kHz")));
+        check("bridge_uV", Some(("bridge", "uV")));
+        check("bridge_µV", Some(("bridge", "uV")));
+        check("solar_uW", Some(("solar", "uW")));
+        check("fault_kA", Some(("fault", "kA")));
+        check("shot_kJ", Some(("shot", "kJ")));
+        check("pulse_mJ", Some(("pulse", "mJ")));
+        check("pressurehPa", Some(("pressure", "hPa")));
+        check("standbyCurrentnA", Some(("standbyCurrent", "nA")));
+        for name in [
+            "temperature_dC",
+            "voltage_dV",
+            "gridkWh",
+            "loadmA",
+            "clockHz",
+            "temperature_mC",
+            "pressure_kBar",
+            "energy_k_Wh",
+            "pulsemJ",
+        ] {
+            check(name, None);
+        }
+    }
+
+    #[test]
+    fn a_letter_after_an_electrical_quantity_is_a_phase() {
+        for quantity in
+            ["voltage", "current", "power", "energy", "frequency", "battery_voltage", "total_power"]
+        {
+            for phase in "abcnrstuvwABCNRSTUVW".chars() {
+                check(&format!("{quantity}_{phase}"), None);
+                check(&format!("{quantity}-{phase}"), None);
+            }
+        }
+        for name in ["voltageV", "currentA", "powerW", "meter.voltageV"] {
+            check(name, None);
+        }
+    }
+
+    #[test]
+    fn a_prefix_of_a_name_is_read_as_it_is_written() {
+        check("current_power_mw", Some(("current_power", "mW")));
+        check("today_mwh", Some(("today", "mWh")));
+        check("grid_MW", Some(("grid", "MW")));
+        check("grid_MWh", Some(("grid", "MWh")));
+        check("cell_mOhm", Some(("cell", "mOhm")));
+        check("radio_MHz", Some(("radio", "MHz")));
+        check("load_MPa", Some(("load", "MPa")));
+        check("energyMWh", Some(("energy", "MWh")));
+        check("energyKwh", Some(("energy", "kWh")));
+        // A capital that camel case or a name of capitals makes says nothing, nor do megas in lower case.
+        for name in [
+            "batteryMv",
+            "voltageMV",
+            "powerMW",
+            "BATTERY_VOLTAGE_MV",
+            "POWER_MW",
+            "UPTIME_MS",
+            "radio_mhz",
+            "load_mpa",
+        ] {
+            check(name, None);
+        }
+        check("POWER_KW", Some(("POWER", "kW")));
+    }
+
+    #[test]
+    fn compounds_at_the_end_of_names() {
+        check("volume_m3", Some(("volume", "m3")));
+        check("gas_m3", Some(("gas", "m3")));
+        check("flow_m3_h", Some(("flow", "m3/h")));
+        check("pump_m3_h", Some(("pump", "m3/h")));
+        check("pump_m3h", Some(("pump", "m3/h")));
+        check("flow_l_min", Some(("flow", "l/min")));
+        check("water_l_min", Some(("water", "l/min")));
+        check("flow_l_per_min", Some(("flow", "l/min")));
+        check("speed_km_h", Some(("speed", "km/h")));
+        check("wind_km_h", Some(("wind", "km/h")));
+        check("wind_m_s", Some(("wind", "m/s")));
+        check("rain_mm_h", Some(("rain", "mm/h")));
+        check("outdoor_klx", Some(("outdoor", "klx")));
+        check("pm25_ug_m3", Some(("pm25", "ug/m3")));
+        check("dust_µg_m³", Some(("dust", "ug/m3")));
+        check("solar_w_m2", Some(("solar", "W/m2")));
+        check("solar_W_m2", Some(("solar", "W/m2")));
+        check("accel_m_s2", Some(("accel", "m/s2")));
+        check("water_us_cm", Some(("water", "uS/cm")));
+    }
+
+    #[test]
+    fn one_wire_probes_are_known_by_type_or_address() {
+        for name in [
+            "DS18B20.Temperature",
+            "ds18b20-1.t",
+            "onewire",
+            "one_wire_temp",
+            "1-wire.x",
+            "28-0316a2795bff",
+            "probe.28FF641E8216C30E",
+            "28.0316a2795bff",
+            "temp_28ff641e8216c30e",
+            "dallas_1",
+        ] {
+            assert!(is_one_wire(name), "{name}");
+        }
+        for name in ["temperature", "28", "28-1", "zone28", "2800000", "oven.temp", "28.5"] {
+            assert!(!is_one_wire(name), "{name}");
         }
     }
 

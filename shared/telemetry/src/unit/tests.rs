@@ -238,6 +238,161 @@ proptest! {
     }
 }
 
+/// `number` of `text` stays as it was sent.
+fn stays(text: &str) {
+    for dialect in [Dialect::Written, Dialect::Senml] {
+        assert_eq!(convert(1.0, text, dialect), None, "{text}");
+    }
+    assert!(super::check(text).is_err(), "{text} in a profile");
+}
+
+fn becomes(number: f64, text: &str, expected: &str) {
+    for dialect in [Dialect::Written, Dialect::Senml] {
+        assert_eq!(convert(number, text, dialect).as_deref(), Some(expected), "{number} {text}");
+    }
+    assert!(super::check(text).is_ok(), "{text} in a profile");
+}
+
+#[test]
+fn prefixes_mean_what_their_case_says() {
+    becomes(35.0, "mOhm", "0.035 Ohm");
+    becomes(35.0, "mΩ", "0.035 Ohm");
+    becomes(35.0, "m\u{2126}", "0.035 Ohm");
+    becomes(35.0, "MΩ", "35000000 Ohm");
+    becomes(12.0, "mWh", "43.2 J");
+    becomes(3.0, "mJ", "0.003 J");
+    becomes(3.0, "MJ", "3000000 J");
+    becomes(6.3, "mPa", "0.0063 Pa");
+    becomes(6.3, "MPa", "6300000 Pa");
+    becomes(6.3, "mHz", "0.0063 Hz");
+    becomes(6.3, "MV", "6300000 V");
+    becomes(6.3, "MA", "6300000 A");
+    becomes(6.3, "pA", "6.3e-12 A");
+    becomes(6.3, "umol", "6.3e-6 mol");
+    becomes(2.0, "nkat", "2e-9 kat");
+    becomes(9.0, "nSv", "9e-9 Sv");
+    becomes(3.0, "MBq", "3000000 Bq");
+    becomes(5.0, "mN", "0.005 N");
+    becomes(2.0, "Mbps", "2000000 bit/s");
+    becomes(2.0, "kbit", "250 B");
+    // Another case than the table's, where nothing else is meant.
+    becomes(1.0, "kwh", "3600000 J");
+    becomes(1.0, "KWH", "3600000 J");
+    becomes(1.0, "KPA", "1000 Pa");
+    becomes(1.0, "HPA", "100 Pa");
+    becomes(1.0, "mwh", "3.6 J");
+    becomes(1.0, "mv", "0.001 V");
+    becomes(1.0, "CELSIUS", "1 Cel");
+    becomes(1.0, "Degrees Celsius", "1 Cel");
+    becomes(1.0, "LUX", "1 lx");
+    becomes(1.0, "ghz", "1000000000 Hz");
+}
+
+#[test]
+fn what_may_be_several_units_stays_as_sent() {
+    for text in [
+        "mb", "kb", "Mb", "Gb", "b", "b/s", "Mb/s", "PS", "kt", "MWH", "MHZ", "mhz", "mpa", "MOHM", "MAH",
+        "Mg", "ML", "MM", "Mv", "Mwh", "mbps", "G", "M", "k", "a", "Cal", "mC", "mF", "Nm", "NM", "KN", "PA",
+        "pa", "Bps/s", "PH", "RAD", "Gal", "MG", "MS", "US",
+    ] {
+        stays(text);
+    }
+}
+
+#[test]
+fn what_ucum_alone_reads_into_a_text_stays_as_sent() {
+    for text in [
+        "pt", "st", "u", "ar", "pc", "mo", "P", "St", "att", "bpt", "dB[SPL]", "dB[uV]", "B[V]", "Np",
+        "[pH]", "[IU]", "[hp'_X]", "[e]", "mol/mol", "10*3", "m", "1",
+    ] {
+        if text != "m" {
+            stays(text);
+        }
+    }
+}
+
+#[test]
+fn what_has_no_dimension_is_no_humidity() {
+    for text in ["m3/m3", "g/kg", "mg/kg", "umol/mol", "[ppth]", "{widgets}", "l/km", "L/m2", "[pi]", "10*-6"]
+    {
+        stays(text);
+    }
+    becomes(400.0, "[ppm]", "400 ppm");
+    becomes(400.0, "[ppb]", "0.4 ppm");
+    becomes(4.0, "{count}", "4 count");
+}
+
+#[test]
+fn a_dimension_of_several_quantities_says_none() {
+    for text in [
+        "N.m", "N·m", "J/kg", "J/m3", "kg.m/s2", "kg/s2", "V.A", "m2/s2", "mol/s", "mol/m3", "mmol/L",
+        "uSv/h", "W/m.K", "/s",
+    ] {
+        stays(text);
+    }
+    becomes(3.6, "Wh/km", "12.96 J/m");
+    becomes(1.0, "W.h", "3600 J");
+    becomes(1.0, "[psi]", "6894.75729316836 Pa");
+    becomes(1.0, "N/m2", "1 Pa");
+}
+
+#[test]
+fn signs_powers_and_words_of_devices() {
+    for text in ["µS/cm", "μS/cm", "uS/cm"] {
+        becomes(1.5, text, "0.00015 S/m");
+    }
+    for text in ["W/m^2", "W/m2", "W/m²", "W / m²"] {
+        becomes(3.0, text, "3 W/m2");
+    }
+    becomes(2.0, "m^3", "2 m3");
+    becomes(2.0, "m^2", "2 m2");
+    becomes(2.0, "ft³", "0.056633693184 m3");
+    becomes(2.0, "m/s^2", "2 m/s2");
+    becomes(2.0, "m·s⁻¹", "2 m/s");
+    becomes(2.0, "hr", "7200 s");
+    becomes(1.0, "mmH2O", "9.80665 Pa");
+    becomes(1.0, "cfm", "0.0004719474432 m3/s");
+    becomes(1.0, "hp", "745.69987158227 W");
+    becomes(1.0, "lbf", "4.4482216152605 N");
+    becomes(24.0, "kWh/d", "1000 W");
+    becomes(1.0, "gal/h", "1.05150327333333e-6 m3/s");
+    becomes(1.0, "μg/m³", "1 ug/m3");
+}
+
+#[test]
+fn only_texts_that_were_not_met_are_counted() {
+    let mut units = Units::default();
+    let speed = quantity_of_name("speed");
+    for _ in 0..3 {
+        units.get("kt", Dialect::Written, speed);
+        units.get("kt", Dialect::Written, None);
+        units.get("furlongs", Dialect::Written, None);
+        units.get("kt", Dialect::Senml, None);
+    }
+    assert_eq!(units.looked_up, 3);
+}
+
+/// The cases beside the repository are a sample of kinds; these are their sizes in this suite's own words.
+#[test]
+fn a_name_says_the_unit_that_is_meant() {
+    let mut units = Units::default();
+    let mut check = |text: &str, name: &str, expected: &str| {
+        let unit = units.get(text, Dialect::Written, quantity_of_name(name));
+        assert_eq!(&*unit.unit, expected, "{name} in {text}");
+    };
+    check("kt", "wind_speed", "m/s");
+    check("kt", "cargo", "kt");
+    check("%", "humidity", "%RH");
+    check("%", "valve", "%");
+    check("a", "current", "A");
+    check("k", "temperature", "Cel");
+    check("pa", "pressure", "Pa");
+    check("1/s", "frequency", "Hz");
+    check("1/s", "x", "1/min");
+    check("mg/m3", "density", "kg/m3");
+    check("mg/l", "pm", "ug/m3");
+}
+
 /// What another implementation of UCUM says of a code.
 struct Oracle {
     kind: &'static str,
