@@ -199,24 +199,16 @@ impl ProfileUnit {
     /// How a number in this unit becomes one in the canonical unit, to six digits: `1 mOhm = 0.001 Ohm`, or with a zero
     /// of its own `Cel = degF × 0.555556 − 17.7778`. `None` where both are the same.
     pub fn formula(&self) -> Option<String> {
-        let Conversion { unit, factor, offset } = &self.conversion;
-        #[expect(clippy::float_cmp, reason = "an identity is exact")]
-        let is_identity = *factor == 1.0 && *offset == 0.0;
-        if is_identity {
-            return None;
+        let Conversion { unit: canonical, factor, offset } = &self.conversion;
+        let (factor, offset) = (unit::rounded_to(*factor, 6), unit::rounded_to(*offset, 6));
+        let sign = if offset < 0.0 { '−' } else { '+' };
+        let (text, shift) = (&self.text, offset.abs());
+        match (factor, offset) {
+            (1.0, 0.0) => None,
+            (_, 0.0) => Some(format!("1 {text} = {factor} {canonical}")),
+            (1.0, _) => Some(format!("{canonical} = {text} {sign} {shift}")),
+            _ => Some(format!("{canonical} = {text} × {factor} {sign} {shift}")),
         }
-        let number = |number: f64| unit::rounded_to(number, 6);
-        let (sign, shift) = if *offset < 0.0 { ('−', -offset) } else { ('+', *offset) };
-        #[expect(clippy::float_cmp, reason = "a factor of one is exact")]
-        let scaled = if *factor == 1.0 {
-            self.text.to_string()
-        } else {
-            format!("{} × {}", self.text, number(*factor))
-        };
-        Some(match shift {
-            0.0 => format!("1 {} = {} {unit}", self.text, number(*factor)),
-            _ => format!("{unit} = {scaled} {sign} {}", number(shift)),
-        })
     }
 }
 
@@ -278,5 +270,29 @@ impl Profile {
             let made = made.filter(|name| !name.is_empty() && name.len() <= MAX_NAME_BYTES);
             Some((Arc::clone(rule), made.map_or_else(|| Metric::from(sent), Metric::from)))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_says_how_it_becomes_the_canonical_one() {
+        let check = |unit: &str, expected: Option<&str>| {
+            let text =
+                format!("name = \"p\"\ndevices = \"*/*\"\n[[metric]]\nfrom = \"x\"\nunit = \"{unit}\"");
+            let profile = Profile::from_toml(&text).unwrap();
+            let formula = profile.metrics[0].unit.as_ref().and_then(ProfileUnit::formula);
+            assert_eq!(formula.as_deref(), expected, "{unit}");
+        };
+        check("Cel", None);
+        check("C", None);
+        check("mOhm", Some("1 mOhm = 0.001 Ohm"));
+        check("kWh", Some("1 kWh = 3600000 J"));
+        check("degF", Some("Cel = degF × 0.555556 − 17.7778"));
+        check("K", Some("Cel = K − 273.15"));
+        check("dBW", Some("dBm = dBW + 30"));
+        check("psi", Some("1 psi = 6894.76 Pa"));
     }
 }
