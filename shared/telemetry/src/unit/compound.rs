@@ -14,7 +14,7 @@ use octofhir_ucum::{EvalResult, Number, SpecialKind, UnitExpr, evaluate, parse_e
 use super::conversion::Conversion;
 use super::quantity::{self, Meaning, Quantity, Use};
 use super::spelling::readings;
-use super::table::QUANTITIES;
+use super::table::quantities;
 
 /// More factors than a unit in use has.
 const MAX_FACTORS: usize = 4;
@@ -27,7 +27,7 @@ static BY_DIMENSION: LazyLock<HashMap<Exponents, (&'static Quantity, Number), Ra
     LazyLock::new(|| {
         let mut by_dimension = HashMap::default();
         let says = |quantity: &&Quantity| quantity.dimension != quantity::Dimension::Never;
-        for quantity in QUANTITIES.iter().filter(says) {
+        for quantity in quantities().filter(says) {
             if let Some(value) = quantity.ucum.and_then(evaluated) {
                 by_dimension.entry(value.dim.0).or_insert((quantity, value.factor));
             }

@@ -7,6 +7,7 @@
 
 mod compound;
 mod conversion;
+mod names;
 mod quantity;
 mod spelling;
 mod suffix;
@@ -22,9 +23,10 @@ use foldhash::fast::RandomState;
 use crate::reading::Unit;
 
 pub(crate) use conversion::{Conversion, rounded, rounded_to};
+pub(crate) use names::{is_one_wire, quantities_of_name, quantity_of_name};
 pub(crate) use quantity::{Quantity, QuantitySet, markdown_table};
 pub(crate) use spelling::Dialect;
-pub(crate) use suffix::{is_one_wire, of_name, quantities_of_name, quantity_of_name};
+pub(crate) use suffix::of_name;
 
 use spelling::{Found, Meant};
 
@@ -99,7 +101,7 @@ struct Entry {
     /// Whether it is another beside a value of a known quantity.
     is_contextual: bool,
     /// What it is beside values of these quantities, as far as they have been met.
-    beside: Vec<(&'static Quantity, Arc<KnownUnit>)>,
+    in_context: Vec<(&'static Quantity, Arc<KnownUnit>)>,
 }
 
 impl Units {
@@ -112,30 +114,35 @@ impl Units {
     ) -> Arc<KnownUnit> {
         let [senml, written] = &mut self.known;
         let known = if dialect == Dialect::Senml { senml } else { written };
-        if !known.contains_key(text) {
-            self.looked_up += 1;
-            if known.len() == MAX_UNITS {
-                known.clear();
-            }
-            let Meant { found, is_contextual, .. } = spelling::find(text, dialect, None);
-            let plain = Arc::new(KnownUnit::new(text, found));
-            known.insert(text.into(), Entry { plain, is_contextual, beside: Vec::new() });
+        if let Some(entry) = known.get_mut(text) {
+            return entry.beside(text, dialect, quantity);
         }
-        match (known.get_mut(text), quantity) {
-            (Some(entry), Some(quantity)) if entry.is_contextual => entry.beside(text, dialect, quantity),
-            (Some(entry), _) => Arc::clone(&entry.plain),
-            (None, _) => Arc::new(KnownUnit::new(text, Found::Unknown)),
+        self.looked_up += 1;
+        if known.len() == MAX_UNITS {
+            known.clear();
         }
+        let Meant { found, is_contextual, .. } = spelling::find(text, dialect, None);
+        let plain = Arc::new(KnownUnit::new(text, found));
+        let mut entry = Entry { plain, is_contextual, in_context: Vec::new() };
+        let unit = entry.beside(text, dialect, quantity);
+        known.insert(text.into(), entry);
+        unit
     }
 }
 
 impl Entry {
-    fn beside(&mut self, text: &str, dialect: Dialect, quantity: &'static Quantity) -> Arc<KnownUnit> {
-        if let Some((_, unit)) = self.beside.iter().find(|(of, _)| *of == quantity) {
+    fn beside(
+        &mut self,
+        text: &str,
+        dialect: Dialect,
+        quantity: Option<&'static Quantity>,
+    ) -> Arc<KnownUnit> {
+        let Some(quantity) = quantity.filter(|_| self.is_contextual) else { return Arc::clone(&self.plain) };
+        if let Some((_, unit)) = self.in_context.iter().find(|(of, _)| *of == quantity) {
             return Arc::clone(unit);
         }
         let unit = Arc::new(KnownUnit::new(text, spelling::find(text, dialect, Some(quantity)).found));
-        self.beside.push((quantity, Arc::clone(&unit)));
+        self.in_context.push((quantity, Arc::clone(&unit)));
         unit
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::table::QUANTITIES;
+use super::table::{COUNT, quantities};
 
 /// Something that can be measured.
 #[derive(Debug)]
@@ -135,7 +135,7 @@ impl Quantity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct QuantitySet(u64);
 
-const _: () = assert!(QUANTITIES.len() <= 64, "a set has a bit for each quantity");
+const _: () = assert!(COUNT <= 64, "a set has a bit for each quantity");
 
 impl QuantitySet {
     pub(super) fn insert(&mut self, quantity: &Quantity) {
@@ -147,19 +147,19 @@ impl QuantitySet {
     }
 
     fn bit(quantity: &Quantity) -> u64 {
-        QUANTITIES.iter().position(|known| known == quantity).map_or(0, |place| 1 << place)
+        quantities().position(|known| known == quantity).map_or(0, |place| 1 << place)
     }
 }
 
 /// The quantity of which `word`, in lower case, speaks.
 pub(super) fn of_word(word: &str) -> Option<&'static Quantity> {
-    QUANTITIES.iter().find(|quantity| quantity.words.contains(&word))
+    quantities().find(|quantity| quantity.words.contains(&word))
 }
 
 /// The README's table of quantities, in Markdown.
 pub(crate) fn markdown_table() -> String {
     let mut table = "| quantity | canonical unit | understood |\n|---|---|---|\n".to_owned();
-    for quantity in &QUANTITIES {
+    for quantity in quantities() {
         let units: Vec<String> = quantity.units.iter().map(|row| units_in_words(quantity, row)).collect();
         // Writing to a text cannot fail.
         let _ = writeln!(table, "| {} | `{}` | {} |", quantity.name, quantity.unit, units.join(", "));
@@ -167,7 +167,7 @@ pub(crate) fn markdown_table() -> String {
     table
 }
 
-/// `` `Pa` (also m, h, k, M) ``.
+/// `` `Pa` (also with m h k M) ``.
 fn units_in_words(quantity: &Quantity, row: &UnitRow) -> String {
     let spellings: Vec<String> = row.spellings.iter().map(|spelling| format!("`{spelling}`")).collect();
     let prefixes: Vec<String> = row.prefixes.chars().map(String::from).collect();
@@ -176,7 +176,7 @@ fn units_in_words(quantity: &Quantity, row: &UnitRow) -> String {
         Use::Prefixed => words += &format!(" (only with {})", prefixes.join(" ")),
         Use::WhereNamed => words += &format!(" (where the name says {})", quantity.name),
         Use::Always if prefixes.is_empty() => {}
-        Use::Always => words += &format!(" (also {})", prefixes.join(" ")),
+        Use::Always => words += &format!(" (also with {})", prefixes.join(" ")),
     }
     words
 }
@@ -187,8 +187,8 @@ mod tests {
 
     #[test]
     fn what_a_table_refers_to_is_in_it() {
-        let is_known = |name: &str| QUANTITIES.iter().any(|quantity| quantity.name == name);
-        for quantity in &QUANTITIES {
+        let is_known = |name: &str| quantities().any(|quantity| quantity.name == name);
+        for quantity in quantities() {
             for name in quantity.also {
                 assert!(*name == "*" || is_known(name), "{} says {name}", quantity.name);
             }
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_word_speaks_of_one_quantity() {
-        for quantity in &QUANTITIES {
+        for quantity in quantities() {
             for word in quantity.words {
                 assert_eq!(of_word(word), Some(quantity), "{word}");
             }

@@ -16,7 +16,7 @@ use foldhash::fast::RandomState;
 use super::compound;
 use super::conversion::Conversion;
 use super::quantity::{Quantity, UnitRow, Use};
-use super::table::{AMBIGUOUS, LOWER_CASE_MEGA, QUANTITIES};
+use super::table::{AMBIGUOUS, LOWER_CASE_MEGA, quantities};
 
 /// Longest text that is looked at as a unit, in bytes.
 pub(super) const MAX_UNIT_BYTES: usize = 32;
@@ -94,7 +94,7 @@ struct Spellings {
 
 static SPELLINGS: LazyLock<Spellings> = LazyLock::new(|| {
     let mut spellings = Spellings::default();
-    for quantity in &QUANTITIES {
+    for quantity in quantities() {
         for row in quantity.units {
             for spelling in row.spellings {
                 let reading = Reading { quantity, row, prefix: None, spelling };
@@ -133,7 +133,7 @@ pub(super) fn find(text: &str, dialect: Dialect, named: Option<&'static Quantity
 
 /// The quantity whose canonical unit `text` is.
 fn of_canonical(text: &str) -> Option<&'static Quantity> {
-    QUANTITIES.iter().find(|quantity| quantity.unit == text)
+    quantities().find(|quantity| quantity.unit == text)
 }
 
 /// The text as the table has it: one micro sign, one ohm sign, plain exponents.
@@ -320,7 +320,7 @@ mod tests {
     /// Every text that the table says, with the row that it is of.
     fn every_spelling() -> Vec<(String, &'static Quantity, &'static UnitRow)> {
         let mut texts = Vec::new();
-        for quantity in &QUANTITIES {
+        for quantity in quantities() {
             for row in quantity.units {
                 for spelling in row.spellings {
                     let prefixed = row.prefixes.chars().map(|prefix| format!("{prefix}{spelling}"));

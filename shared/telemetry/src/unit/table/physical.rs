@@ -1,44 +1,9 @@
-//! The quantities that are known: their canonical units, the units that devices write, and the words of names.
-//!
-//! Canonical units are words of the IANA registry "SenML Units" (RFC 8428, section 12.1; secondary units RFC 8798).
-//! Where its unit is not what people read such values in, another of its units is taken: Cel for temperatures (not K),
-//! deg for angles (not rad), dBm for signals (not dBW), ug/m3 for dust in the air, which is a quantity of its own beside
-//! density. What has the same dimension and another meaning is another quantity: `%` of a battery, of humidity, and `/`.
-//!
-//! A row names the prefixes that its unit has in practice. A prefix that nobody uses is left out where the text would
-//! be something else in practice: `cd` is candela and no centiday, `Mg` and `ML` are as likely mg and mL.
+//! Quantities of the air, of matter, of motion and light.
 
-use super::quantity::{Dimension, Quantity, UnitRow};
+use super::{OWNER, PLAIN, SHARER, times, ucum};
+use crate::unit::quantity::Quantity;
 
-/// Rows of units that UCUM (the Unified Code for Units of Measure) has.
-const fn ucum(code: &'static str, prefixes: &'static str, spellings: &'static [&'static str]) -> UnitRow {
-    UnitRow::ucum(code, prefixes, spellings)
-}
-
-/// Rows of units that UCUM lacks: how many canonical units one is.
-const fn times(factor: f64, prefixes: &'static str, spellings: &'static [&'static str]) -> UnitRow {
-    UnitRow::linear(factor, 0.0, prefixes, spellings)
-}
-
-/// A quantity with neither words nor a dimension of its own; [`QUANTITIES`] says what differs.
-const PLAIN: Quantity = Quantity {
-    name: "",
-    unit: "",
-    ucum: None,
-    dimension: Dimension::Never,
-    words: &[],
-    also: &[],
-    possible: None,
-    units: &[],
-};
-
-/// A quantity that alone has its dimension.
-const OWNER: Quantity = Quantity { dimension: Dimension::Owned, ..PLAIN };
-
-/// A quantity whose dimension others have, too; a symbol of that dimension is still a unit of this quantity.
-const SHARER: Quantity = Quantity { dimension: Dimension::Shared, ..PLAIN };
-
-pub(super) static QUANTITIES: [Quantity; 62] = [
+pub(super) static QUANTITIES: [Quantity; 34] = [
     Quantity {
         name: "temperature",
         unit: "Cel",
@@ -89,147 +54,6 @@ pub(super) static QUANTITIES: [Quantity; 62] = [
             ucum("kgf/cm2", "", &["kgf/cm2"]),
         ],
         ..SHARER
-    },
-    Quantity {
-        name: "voltage",
-        unit: "V",
-        ucum: Some("V"),
-        words: &["voltage", "volt", "volts", "vbat", "vbatt", "vcc"],
-        also: &["share", "level"],
-        units: &[ucum("V", "numkM", &["V"]), ucum("V", "", &["v", "volt", "volts"])],
-        ..OWNER
-    },
-    Quantity {
-        name: "current",
-        unit: "A",
-        ucum: Some("A"),
-        words: &["current", "amps", "ampere"],
-        also: &["share", "level"],
-        units: &[
-            ucum("A", "pnumkM", &["A"]),
-            ucum("A", "", &["amp", "amps", "ampere"]),
-            ucum("A", "", &["a"]).where_named(),
-        ],
-        ..OWNER
-    },
-    Quantity {
-        name: "power",
-        unit: "W",
-        ucum: Some("W"),
-        words: &["power", "watt", "watts"],
-        also: &["apparent power", "reactive power", "signal power", "level", "share", "ratio"],
-        units: &[
-            ucum("W", "pnumkMGT", &["W"]),
-            ucum("W", "", &["w", "watt", "watts"]),
-            ucum("[HP]", "", &["hp"]),
-        ],
-        ..OWNER
-    },
-    Quantity { name: "apparent power", unit: "VA", units: &[times(1.0, "mkMG", &["VA"])], ..PLAIN },
-    Quantity { name: "reactive power", unit: "var", units: &[times(1.0, "mkMG", &["var", "VAr"])], ..PLAIN },
-    Quantity {
-        name: "energy",
-        unit: "J",
-        ucum: Some("J"),
-        words: &["energy"],
-        also: &["apparent energy", "reactive energy", "share", "ratio"],
-        units: &[
-            ucum("J", "numkMGT", &["J"]),
-            ucum("J", "", &["j", "joule", "joules"]),
-            ucum("W.h", "numkMGT", &["Wh", "W.h"]),
-            ucum("W.s", "mkM", &["Ws", "W.s"]),
-            ucum("cal", "k", &["cal"]),
-            ucum("[Btu]", "", &["BTU"]),
-        ],
-        ..SHARER
-    },
-    Quantity {
-        name: "apparent energy",
-        unit: "VAs",
-        units: &[times(1.0, "k", &["VAs"]), times(3600.0, "kMG", &["VAh"])],
-        ..PLAIN
-    },
-    Quantity {
-        name: "reactive energy",
-        unit: "vars",
-        units: &[times(1.0, "k", &["vars"]), times(3600.0, "kMG", &["varh", "VArh"])],
-        ..PLAIN
-    },
-    Quantity {
-        name: "energy per distance",
-        unit: "J/m",
-        ucum: Some("J/m"),
-        units: &[ucum("J/m", "kM", &["J/m"]), ucum("W.h/km", "k", &["Wh/km"])],
-        ..PLAIN
-    },
-    Quantity {
-        name: "electric charge",
-        unit: "C",
-        ucum: Some("C"),
-        words: &["charge"],
-        also: &["share", "ratio", "current", "power", "energy", "voltage", "battery level", "time"],
-        units: &[
-            ucum("A.h", "umk", &["Ah", "A.h"]),
-            ucum("A.s", "m", &["As", "A.s"]),
-            ucum("C", "", &["coulomb"]),
-        ],
-        ..OWNER
-    },
-    Quantity {
-        name: "capacitance",
-        unit: "F",
-        ucum: Some("F"),
-        words: &["capacitance"],
-        units: &[ucum("F", "pnu", &["F"]).only_prefixed(), ucum("F", "", &["farad"])],
-        ..OWNER
-    },
-    Quantity {
-        name: "resistance",
-        unit: "Ohm",
-        ucum: Some("Ohm"),
-        words: &["resistance", "impedance"],
-        units: &[ucum("Ohm", "numkMG", &["Ohm", "ohm", "Ohms", "ohms"])],
-        ..OWNER
-    },
-    Quantity {
-        name: "conductance",
-        unit: "S",
-        ucum: Some("S"),
-        words: &["conductance"],
-        units: &[ucum("S", "num", &["S"])],
-        ..OWNER
-    },
-    Quantity {
-        name: "conductivity",
-        unit: "S/m",
-        ucum: Some("S/m"),
-        words: &["conductivity"],
-        also: &["concentration"],
-        units: &[ucum("S/m", "numdkM", &["S/m"]), ucum("S/cm", "num", &["S/cm"])],
-        ..OWNER
-    },
-    Quantity {
-        name: "magnetic flux",
-        unit: "Wb",
-        ucum: Some("Wb"),
-        units: &[ucum("Wb", "num", &["Wb"])],
-        ..OWNER
-    },
-    Quantity {
-        name: "magnetic flux density",
-        unit: "T",
-        ucum: Some("T"),
-        words: &["magnetometer"],
-        units: &[ucum("T", "pnum", &["T"])],
-        ..OWNER
-    },
-    Quantity {
-        name: "inductance",
-        unit: "H",
-        ucum: Some("H"),
-        words: &["inductance"],
-        units: &[ucum("H", "num", &["H"])],
-        ..OWNER
     },
     Quantity {
         name: "length",
@@ -383,15 +207,6 @@ pub(super) static QUANTITIES: [Quantity; 62] = [
         ..OWNER
     },
     Quantity {
-        name: "frequency",
-        unit: "Hz",
-        ucum: Some("Hz"),
-        words: &["frequency", "freq"],
-        also: &["rate", "heart rate", "share", "ratio"],
-        units: &[ucum("Hz", "umkMGT", &["Hz"]), ucum("Hz", "", &["1/s"]).where_named()],
-        ..PLAIN
-    },
-    Quantity {
         name: "rate",
         unit: "1/min",
         words: &["rpm"],
@@ -483,47 +298,6 @@ pub(super) static QUANTITIES: [Quantity; 62] = [
         ..OWNER
     },
     Quantity {
-        name: "signal power",
-        unit: "dBm",
-        words: &["rssi", "rsrp"],
-        also: &["level", "share", "ratio", "power"],
-        possible: Some((-250.0, 250.0)),
-        units: &[times(1.0, "", &["dBm"]), UnitRow::linear(1.0, 30.0, "", &["dBW"])],
-        ..PLAIN
-    },
-    Quantity {
-        name: "level",
-        unit: "dB",
-        words: &["snr"],
-        also: &["ratio", "share", "signal power"],
-        possible: Some((-250.0, 250.0)),
-        units: &[times(1.0, "", &["dB", "db"])],
-        ..PLAIN
-    },
-    Quantity {
-        name: "sound pressure level",
-        unit: "Bspl",
-        units: &[times(1.0, "", &["Bspl"]), times(0.1, "", &["dBSPL"])],
-        ..PLAIN
-    },
-    Quantity {
-        name: "share",
-        unit: "%",
-        words: &["battery", "soc"],
-        also: &["*"],
-        possible: Some((-100.0, 1000.0)),
-        units: &[times(1.0, "", &["%", "percent", "pct"])],
-        ..PLAIN
-    },
-    Quantity {
-        name: "ratio",
-        unit: "/",
-        units: &[times(1.0, "", &["/"]), times(0.01, "", &["/100"]), times(0.001, "", &["/1000"])],
-        ..PLAIN
-    },
-    Quantity { name: "battery level", unit: "%EL", units: &[times(1.0, "", &["%EL"])], ..PLAIN },
-    Quantity { name: "remaining battery time", unit: "EL", units: &[times(1.0, "", &["EL"])], ..PLAIN },
-    Quantity {
         name: "acidity",
         unit: "pH",
         words: &["ph"],
@@ -538,34 +312,6 @@ pub(super) static QUANTITIES: [Quantity; 62] = [
         words: &["turbidity"],
         also: &["*"],
         units: &[times(1.0, "", &["NTU"])],
-        ..PLAIN
-    },
-    Quantity {
-        name: "count",
-        unit: "count",
-        words: &["count", "counter"],
-        also: &["*"],
-        units: &[times(1.0, "", &["count", "counts", "pcs", "{count}"])],
-        ..PLAIN
-    },
-    Quantity {
-        name: "data",
-        unit: "B",
-        units: &[
-            times(1.0, "kMGT", &["B", "By"]),
-            times(1.0, "", &["byte", "bytes"]),
-            times(0.125, "kMGT", &["bit"]),
-            times(1024.0, "", &["KiB", "KiBy"]),
-            times(1048576.0, "", &["MiB", "MiBy"]),
-            times(1073741824.0, "", &["GiB", "GiBy"]),
-        ],
-        ..PLAIN
-    },
-    Quantity {
-        name: "data rate",
-        unit: "bit/s",
-        words: &["bitrate"],
-        units: &[times(1.0, "kMGT", &["bit/s", "bps"]), times(8.0, "kMGT", &["B/s", "Bps"])],
         ..PLAIN
     },
     Quantity {
@@ -604,25 +350,3 @@ pub(super) static QUANTITIES: [Quantity; 62] = [
         ..PLAIN
     },
 ];
-
-/// Texts that are units of several quantities, or of one in several sizes, and that nothing decides between: they stay
-/// as sent. `mb` is millibar or megabit, `PS` petasiemens or horsepower, `G` gauss or standard gravity, `Cal` 1000 cal.
-/// Each with the prefixes that it may have, in either case.
-pub(super) static AMBIGUOUS: [(&str, &str); 13] = [
-    ("b", "mkMGTgtK"),
-    ("b/s", "mkMGTgtK"),
-    ("PS", ""),
-    ("ps", ""),
-    ("kt", ""),
-    ("a", ""),
-    ("k", ""),
-    ("G", "numkM"),
-    ("M", ""),
-    ("Cal", "k"),
-    ("C", "numk"),
-    ("F", "mk"),
-    ("Nm", ""),
-];
-
-/// Units whose megas are often written in lower case (`868 mhz`): there, a small m says nothing.
-pub(super) static LOWER_CASE_MEGA: [&str; 2] = ["Hz", "Pa"];
