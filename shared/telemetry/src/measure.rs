@@ -212,6 +212,13 @@ mod tests {
         check_beside("density", 5.0, "ug/m3", "density=5e-9 kg/m3<ug/m3");
         check_beside("frequency", 50.0, "1/s", "frequency=50 Hz<1/s");
         check_beside("pressure", 1.0, "pa", "pressure=1 Pa<pa");
+        check_beside(
+            "current_heating_setpoint",
+            70.0,
+            "F",
+            "current_heating_setpoint=21.1111111111111 Cel<F",
+        );
+        check_beside("altitude_rate", 2.0, "ft/s", "altitude_rate=0.6096 m/s<ft/s");
     }
 
     #[test]
@@ -311,5 +318,7 @@ mod tests {
         check("C", "x=1 C");
         check("μS/cm", "x=0.0001 S/m<μS/cm");
         check("mb", "x=1 mb");
+        let humidity = r#"[{"n": "humidity", "u": "%", "v": 40}, {"n": "pressure", "u": "V", "v": 1}]"#;
+        super::tests::check("format = \"senml\"", humidity, "humidity=40 %RH<%, pressure=1 V?");
     }
 }

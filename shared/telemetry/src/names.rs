@@ -55,7 +55,7 @@ pub(crate) struct Name {
     pub(crate) unit: Option<NamedUnit>,
     /// What it measures, where that is known.
     pub(crate) quantity: Option<&'static Quantity>,
-    /// The same, and how far a unit beside a value can contradict it.
+    /// The same, as far as a unit beside a value can contradict it.
     pub(crate) measured: Measured,
     /// Whether it is a probe on a 1-Wire bus.
     pub(crate) is_one_wire: bool,
@@ -184,7 +184,8 @@ fn describe(sent: &str, profile: Option<&Profile>) -> Name {
     }
     let is_certain = name.rule.as_ref().is_some_and(|rule| rule.unit.is_some());
     let named = unit::quantities_of_name(&name.sent);
-    name.measured = Measured { quantity: name.quantity, named, is_certain };
+    let quantity = name.quantity.filter(|_| is_certain || !unit::may_be_another(&name.sent));
+    name.measured = Measured { quantity, named, is_certain };
     name
 }
 

@@ -23,7 +23,7 @@ use foldhash::fast::RandomState;
 use crate::reading::Unit;
 
 pub(crate) use conversion::{Conversion, rounded, rounded_to};
-pub(crate) use names::{is_one_wire, quantities_of_name, quantity_of_name};
+pub(crate) use names::{is_one_wire, may_be_another, quantities_of_name, quantity_of_name};
 pub(crate) use quantity::{Quantity, QuantitySet, markdown_table};
 pub(crate) use spelling::Dialect;
 pub(crate) use suffix::of_name;

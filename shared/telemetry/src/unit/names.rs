@@ -8,6 +8,18 @@ const ABOUT: [&str; 20] = [
     "type", "enabled", "error", "errors", "quality", "valid", "ok", "percent",
 ];
 
+/// Words after a quantity that make another one of it.
+const DERIVED: [&str; 14] = [
+    "rate", "gradient", "drift", "offset", "change", "slope", "trend", "ratio", "level", "index", "time",
+    "position", "price", "cost",
+];
+
+/// Words after `current` that leave it an electric one. Before others it is an adjective.
+const OF_CURRENT: [&str; 18] = [
+    "phase", "rms", "max", "min", "avg", "average", "mean", "total", "in", "out", "input", "output", "dc",
+    "ac", "value", "raw", "sensor", "neutral",
+];
+
 /// Whether a name says that a probe is on a 1-Wire bus, by its type or by its address, whose family code is 28.
 pub(crate) fn is_one_wire(name: &str) -> bool {
     const WORDS: [&str; 9] =
@@ -29,6 +41,18 @@ pub(crate) fn is_one_wire(name: &str) -> bool {
 /// What a name says that it measures: by its last level, or else by the one before.
 pub(crate) fn quantity_of_name(name: &str) -> Option<&'static Quantity> {
     name.rsplit('.').take(2).find_map(quantity_of_level)
+}
+
+/// Whether a name may measure something else than the quantity of which it speaks: `altitude_rate` is a speed,
+/// `frequency_drift` a ratio, and `current_level` is the level of now.
+pub(crate) fn may_be_another(name: &str) -> bool {
+    let measured = |level: &&str| quantity_of_level(level).is_some();
+    let words = name.rsplit('.').take(2).find(measured).map(words).unwrap_or_default();
+    let place = words.iter().rposition(|word| quantity::of_word(word).is_some());
+    let after = place.and_then(|place| words.get(place + 1..)).unwrap_or_default();
+    let is_now = place.and_then(|place| words.get(place)).is_some_and(|word| word == "current");
+    let is_of_current = |word: &String| word.len() == 1 || OF_CURRENT.contains(&word.as_str());
+    after.iter().any(|word| DERIVED.contains(&word.as_str())) || (is_now && !after.iter().all(is_of_current))
 }
 
 /// All quantities that the words of a name speak of.
@@ -90,6 +114,30 @@ mod tests {
         }
         for name in ["temperature", "28", "28-1", "zone28", "2800000", "oven.temp", "28.5"] {
             assert!(!is_one_wire(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn some_words_make_another_quantity_of_one() {
+        for name in [
+            "altitude_rate",
+            "frequency_drift",
+            "current_level",
+            "current_heating_setpoint",
+            "x.current_position",
+        ] {
+            assert!(may_be_another(name), "{name}");
+        }
+        for name in [
+            "altitude",
+            "current",
+            "current_a",
+            "phase.current_max",
+            "pressure.value",
+            "x",
+            "temperature_indoor",
+        ] {
+            assert!(!may_be_another(name), "{name}");
         }
     }
 

@@ -114,11 +114,11 @@ pub(super) fn find(text: &str, dialect: Dialect, named: Option<&'static Quantity
         return unknown;
     }
     let text = &*normalised(text);
-    if let Some(quantity) = (dialect == Dialect::Senml).then(|| of_canonical(text)).flatten() {
+    let exact = readings(text);
+    if let Some(quantity) = (dialect == Dialect::Senml).then(|| of_senml(text, &exact)).flatten() {
         let found = Found::Unit(quantity, Conversion::identity(quantity.unit));
         return Meant::new(found, false);
     }
-    let exact = readings(text);
     if !exact.is_empty() {
         return decide(&exact, named, is_ambiguous(text));
     }
@@ -131,9 +131,10 @@ pub(super) fn find(text: &str, dialect: Dialect, named: Option<&'static Quantity
     }
 }
 
-/// The quantity whose canonical unit `text` is.
-fn of_canonical(text: &str) -> Option<&'static Quantity> {
-    quantities().find(|quantity| quantity.unit == text)
+/// The quantity whose canonical unit `text` is, where devices write it for another one: `C` and `F`.
+fn of_senml(text: &str, written: &[Reading]) -> Option<&'static Quantity> {
+    let quantity = quantities().find(|quantity| quantity.unit == text)?;
+    (!written.iter().any(|reading| reading.quantity == quantity)).then_some(quantity)
 }
 
 /// The text as the table has it: one micro sign, one ohm sign, plain exponents.
