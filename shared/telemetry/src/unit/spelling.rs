@@ -137,24 +137,26 @@ fn of_senml(text: &str, written: &[Reading]) -> Option<&'static Quantity> {
     (!written.iter().any(|reading| reading.quantity == quantity)).then_some(quantity)
 }
 
-/// The text as the table has it: one micro sign, one ohm sign, plain exponents.
+/// Characters that are written for others.
+const SIGNS: [(&str, &str); 14] = [
+    ("\u{b5}", "u"),
+    ("\u{3bc}", "u"),
+    ("\u{2126}", "Ohm"),
+    ("\u{3a9}", "Ohm"),
+    ("\u{2103}", "°C"),
+    ("\u{2109}", "°F"),
+    ("\u{212a}", "K"),
+    ("\u{207b}", "-"),
+    ("\u{b9}", "1"),
+    ("\u{b2}", "2"),
+    ("\u{b3}", "3"),
+    ("\u{b7}", "."),
+    ("\u{22c5}", "."),
+    ("\u{2212}", "-"),
+];
+
+/// The text as the table has it: one micro sign, one ohm sign, plain exponents, no spaces around operators.
 pub(super) fn normalised(text: &str) -> Cow<'_, str> {
-    const SIGNS: [(&str, &str); 14] = [
-        ("\u{b5}", "u"),
-        ("\u{3bc}", "u"),
-        ("\u{2126}", "Ohm"),
-        ("\u{3a9}", "Ohm"),
-        ("\u{2103}", "°C"),
-        ("\u{2109}", "°F"),
-        ("\u{212a}", "K"),
-        ("\u{207b}", "-"),
-        ("\u{b9}", "1"),
-        ("\u{b2}", "2"),
-        ("\u{b3}", "3"),
-        ("\u{b7}", "."),
-        ("\u{22c5}", "."),
-        ("\u{2212}", "-"),
-    ];
     let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'^');
     if is_plain {
         return Cow::Borrowed(text);
@@ -163,27 +165,30 @@ pub(super) fn normalised(text: &str) -> Cow<'_, str> {
     for (sign, meaning) in SIGNS.iter().filter(|(sign, _)| text.contains(sign)) {
         plain = plain.replace(sign, meaning);
     }
-    let mut result = String::with_capacity(plain.len());
-    let is_degrees = plain.get(..3).is_some_and(|begin| begin.eq_ignore_ascii_case("deg"));
-    let begins_loosely = plain.starts_with(['°', '%']) || is_degrees;
-    let mut letters = plain.chars().peekable();
+    Cow::Owned(without_decoration(&plain))
+}
+
+/// The text without what says nothing: the caret of `m^2`, spaces beside operators, and those of `deg C` and `% RH`.
+fn without_decoration(text: &str) -> String {
+    let is_degrees = text.get(..3).is_some_and(|begin| begin.eq_ignore_ascii_case("deg"));
+    let is_loose = text.starts_with(['°', '%']) || is_degrees;
+    let mut result = String::with_capacity(text.len());
+    let mut letters = text.chars().peekable();
     while let Some(letter) = letters.next() {
-        let before = result.chars().next_back();
-        let is_beside_operator =
-            before.is_some_and(is_operator) || letters.peek().copied().is_some_and(is_operator);
-        let is_caret =
-            letter == '^' && letters.peek().is_some_and(|next| next.is_ascii_digit() || *next == '-');
+        let (before, after) = (result.chars().next_back(), letters.peek().copied());
+        let is_beside_operator = before.is_some_and(is_operator) || after.is_some_and(is_operator);
         let is_after_unit = before.is_some_and(|before| before.is_ascii_alphabetic() || before == ']');
-        let is_left_out = match letter {
-            ' ' => begins_loosely || is_beside_operator,
-            '^' => is_caret && is_after_unit,
+        let is_before_exponent = after.is_some_and(|after| after.is_ascii_digit() || after == '-');
+        let says_nothing = match letter {
+            ' ' => is_loose || is_beside_operator,
+            '^' => is_after_unit && is_before_exponent,
             _ => false,
         };
-        if !is_left_out {
+        if !says_nothing {
             result.push(letter);
         }
     }
-    Cow::Owned(result)
+    result
 }
 
 fn is_operator(letter: char) -> bool {
@@ -260,13 +265,13 @@ fn find_folded(text: &str, named: Option<&'static Quantity>) -> Option<Meant> {
         return None;
     }
     let folded = text.to_ascii_lowercase();
-    let (prefix, rest) = first_letter(text)?;
+    let (prefix, _) = first_letter(text)?;
     let rest_folded = folded.get(prefix.len_utf8()..)?;
     let rows = |spelling: &str| SPELLINGS.folded.get(spelling).into_iter().flatten().copied();
     let mut certain: Vec<_> = rows(&folded).filter(|reading| reading.row.use_of != Use::Prefixed).collect();
     let mut doubtful: Vec<&'static Quantity> = Vec::new();
     for reading in rows(rest_folded) {
-        match prefix_as_written(prefix, &reading, rest) {
+        match prefix_as_written(prefix, &reading) {
             Some(Prefix::Certain(prefix)) => certain.push(reading.with(prefix)),
             Some(Prefix::Doubtful) => doubtful.push(reading.quantity),
             None => {}
@@ -297,14 +302,14 @@ enum Prefix {
 /// The prefix that `letter` is before the unit of `reading`, which the rest of the text spells in another case.
 /// A capital M in front of letters of the wrong case may be a small one and says nothing, nor does a small one where
 /// megas are often written so.
-fn prefix_as_written(letter: char, reading: &Reading, rest: &str) -> Option<Prefix> {
-    let spelling = reading.spelling;
+fn prefix_as_written(letter: char, reading: &Reading) -> Option<Prefix> {
+    let is_often_mega = LOWER_CASE_MEGA.contains(&reading.spelling);
     let has = |prefix: char| reading.row.prefixes.contains(prefix);
     match letter {
-        'm' if has('m') && has('M') && LOWER_CASE_MEGA.contains(&spelling) => Some(Prefix::Doubtful),
-        'm' if !has('m') && has('M') => Some(Prefix::Doubtful),
+        'm' if has('M') && (is_often_mega || !has('m')) => Some(Prefix::Doubtful),
         'M' if has('m') || has('M') => Some(Prefix::Doubtful),
-        'p' | 'P' if has('p') && (letter == 'P' || rest != spelling) => Some(Prefix::Doubtful),
+        // Peta is a prefix, too, though no row has it.
+        'p' | 'P' if has('p') => Some(Prefix::Doubtful),
         'K' | 'H' | 'U' | 'C' if has(letter.to_ascii_lowercase()) => {
             Some(Prefix::Certain(letter.to_ascii_lowercase()))
         }
@@ -343,6 +348,31 @@ mod tests {
             assert_eq!(&*conversion.unit, quantity.unit, "{text}");
             assert_eq!(&*normalised(&text), text, "a spelling is written as texts are normalised");
         }
+    }
+
+    #[test]
+    fn no_other_case_makes_milli_of_mega_or_mega_of_milli() {
+        let mut count = 0;
+        for (text, quantity, _) in every_spelling() {
+            let (own, other) = match text.chars().next() {
+                Some('m') => ('m', 'M'),
+                Some('M') => ('M', 'm'),
+                _ => continue,
+            };
+            let Found::Unit(_, meant) = find(&text, Dialect::Written, Some(quantity)).found else { continue };
+            let rest = &text[1..];
+            for rest in [rest.to_owned(), rest.to_lowercase(), rest.to_uppercase()] {
+                for (first, may_be_it) in [(own, true), (other, false)] {
+                    let found = find(&format!("{first}{rest}"), Dialect::Written, Some(quantity)).found;
+                    let Found::Unit(of, conversion) = found else { continue };
+                    let is_it = of == quantity && conversion == meant;
+                    let is_whole = !readings(&text).iter().any(|reading| reading.prefix.is_some());
+                    assert!(may_be_it || !is_it || is_whole, "{text} is meant by {first}{rest}");
+                    count += 1;
+                }
+            }
+        }
+        assert!(count > 200, "{count}");
     }
 
     #[test]
