@@ -33,6 +33,9 @@ use spelling::{Found, Meant};
 /// How many texts are remembered in each dialect; then all are forgotten and learnt anew.
 const MAX_UNITS: usize = 4 * 1024;
 
+/// Beside how many quantities a text is remembered.
+const MAX_QUANTITIES: usize = 8;
+
 /// A unit as somebody wrote it, and what follows from that.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct KnownUnit {
@@ -90,7 +93,8 @@ impl KnownUnit {
 pub(crate) struct Units {
     /// What is known of a text, by dialect.
     known: [HashMap<Box<str>, Entry, RandomState>; 2],
-    /// How many texts were looked up that had not been met. Who bounds the work of a message sets it to 0 before.
+    /// How many texts were looked up that had not been met, or not beside that quantity. Who bounds the work of a
+    /// message sets it to 0 before.
     pub(crate) looked_up: usize,
 }
 
@@ -115,7 +119,7 @@ impl Units {
         let [senml, written] = &mut self.known;
         let known = if dialect == Dialect::Senml { senml } else { written };
         if let Some(entry) = known.get_mut(text) {
-            return entry.beside(text, dialect, quantity);
+            return entry.beside(text, dialect, quantity, &mut self.looked_up);
         }
         self.looked_up += 1;
         if known.len() == MAX_UNITS {
@@ -124,7 +128,7 @@ impl Units {
         let Meant { found, is_contextual, .. } = spelling::find(text, dialect, None);
         let plain = Arc::new(KnownUnit::new(text, found));
         let mut entry = Entry { plain, is_contextual, in_context: Vec::new() };
-        let unit = entry.beside(text, dialect, quantity);
+        let unit = entry.beside(text, dialect, quantity, &mut self.looked_up);
         known.insert(text.into(), entry);
         unit
     }
@@ -136,13 +140,17 @@ impl Entry {
         text: &str,
         dialect: Dialect,
         quantity: Option<&'static Quantity>,
+        looked_up: &mut usize,
     ) -> Arc<KnownUnit> {
         let Some(quantity) = quantity.filter(|_| self.is_contextual) else { return Arc::clone(&self.plain) };
         if let Some((_, unit)) = self.in_context.iter().find(|(of, _)| *of == quantity) {
             return Arc::clone(unit);
         }
+        *looked_up += 1;
         let unit = Arc::new(KnownUnit::new(text, spelling::find(text, dialect, Some(quantity)).found));
-        self.in_context.push((quantity, Arc::clone(&unit)));
+        if self.in_context.len() < MAX_QUANTITIES {
+            self.in_context.push((quantity, Arc::clone(&unit)));
+        }
         unit
     }
 }
