@@ -9,9 +9,9 @@ const ABOUT: [&str; 20] = [
 ];
 
 /// Words after a quantity that make another one of it.
-const DERIVED: [&str; 14] = [
-    "rate", "gradient", "drift", "offset", "change", "slope", "trend", "ratio", "level", "index", "time",
-    "position", "price", "cost",
+const DERIVED: [&str; 16] = [
+    "sum", "integral", "rate", "gradient", "drift", "offset", "change", "slope", "trend", "ratio", "level",
+    "index", "time", "position", "price", "cost",
 ];
 
 /// Words after `current` that leave it an electric one. Before others it is an adjective.
@@ -44,10 +44,10 @@ pub(crate) fn quantity_of_name(name: &str) -> Option<&'static Quantity> {
 }
 
 /// Whether a name may measure something else than the quantity of which it speaks: `altitude_rate` is a speed,
-/// `frequency_drift` a ratio, and `current_level` is the level of now.
+/// `frequency_drift` a ratio, `power.sum` an energy, and `current_level` is the level of now.
 pub(crate) fn may_be_another(name: &str) -> bool {
-    let measured = |level: &&str| quantity_of_level(level).is_some();
-    let words = name.rsplit('.').take(2).find(measured).map(words).unwrap_or_default();
+    let levels: Vec<&str> = name.rsplit('.').take(2).collect();
+    let words: Vec<String> = levels.iter().rev().flat_map(|level| words(level)).collect();
     let place = words.iter().rposition(|word| quantity::of_word(word).is_some());
     let after = place.and_then(|place| words.get(place + 1..)).unwrap_or_default();
     let is_now = place.and_then(|place| words.get(place)).is_some_and(|word| word == "current");
@@ -124,6 +124,7 @@ mod tests {
             "frequency_drift",
             "current_level",
             "current_heating_setpoint",
+            "power.sum",
             "x.current_position",
         ] {
             assert!(may_be_another(name), "{name}");
