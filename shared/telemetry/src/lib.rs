@@ -38,6 +38,7 @@ mod format;
 mod interner;
 mod length;
 pub mod limits;
+mod measure;
 mod names;
 mod normalise;
 mod precedence;

@@ -9,7 +9,7 @@ use foldhash::fast::RandomState;
 use crate::limits::MAX_PATTERN_COMPARISONS;
 use crate::profile::{MetricRule, Profile};
 use crate::reading::{Metric, Unit};
-use crate::unit::{self, Conversion, Quantity};
+use crate::unit::{self, Conversion, Measured, Quantity};
 
 /// How many names are remembered from one message to the next; then all are forgotten and learnt anew, so that devices
 /// which invent names cannot make a warm function grow.
@@ -81,6 +81,12 @@ pub(crate) struct Name {
     pub(crate) unit: Option<NamedUnit>,
     /// What it measures, where that is known.
     pub(crate) quantity: Option<&'static Quantity>,
+    /// The same, as far as a unit beside a value can contradict it.
+    pub(crate) measured: Measured,
+    /// Whether it is a probe on a 1-Wire bus.
+    pub(crate) is_one_wire: bool,
+    /// The member whose text is the unit, as the profile says.
+    pub(crate) unit_from: Option<Arc<str>>,
     /// What the profile says of it.
     pub(crate) rule: Option<Arc<MetricRule>>,
     /// Whether the profile leaves it out.
@@ -97,13 +103,6 @@ pub(crate) struct NamedUnit {
     pub(crate) conversion: Conversion,
     /// What readings get.
     pub(crate) unit: Unit,
-}
-
-impl Name {
-    /// The name whose text is the unit of its values, where the profile says one.
-    pub(crate) fn unit_source(&self) -> Option<&str> {
-        self.rule.as_ref()?.unit_from.as_deref()
-    }
 }
 
 impl NamedUnit {
@@ -273,11 +272,16 @@ fn describe(sent: &str, profile: Option<&Profile>) -> Name {
         last_level,
         role,
         unit: None,
+        measured: Measured::default(),
+        is_one_wire: unit::is_one_wire(&sent)
+            || profile.is_some_and(|profile| unit::is_one_wire(&profile.name)),
+        unit_from: None,
         rule: None,
         is_ignored,
         is_document,
     };
     if let Some((rule, metric)) = profile.and_then(|profile| profile.rule(&sent)) {
+        name.unit_from = rule.unit_of(&sent);
         if let Some(unit) = &rule.unit {
             name.quantity = unit.quantity;
             name.unit = Some(NamedUnit::new(&unit.text, unit.conversion.clone()));
@@ -289,6 +293,10 @@ fn describe(sent: &str, profile: Option<&Profile>) -> Name {
         name.quantity = suffix.quantity;
         name.unit = Some(NamedUnit::new(&suffix.unit_sent, suffix.conversion));
     }
+    let is_certain = name.rule.as_ref().is_some_and(|rule| rule.unit.is_some());
+    let named = unit::quantities_of_name(&name.sent);
+    let quantity = name.quantity.filter(|_| is_certain || !unit::may_be_another(&name.sent));
+    name.measured = Measured { quantity, named, is_certain };
     name
 }
 

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use crate::clock::Clock;
 use crate::distinct::tell_apart;
 use crate::limits::MAX_UNIT_BYTES;
-use crate::names::Name;
-use crate::profile::{MetricRule, Profile};
-use crate::reading::{DeviceId, Quality, Reading, Value};
+use crate::measure::measure;
+use crate::profile::Profile;
+use crate::reading::{DeviceId, Reading, Value};
 use crate::reject::Reject;
 use crate::repeated_hour;
 use crate::sample::Sample;
 use crate::time::Micros;
-use crate::unit::{self, Dialect, Quantity, Units};
+use crate::unit::Units;
 
 /// What the samples of one message have in common.
 pub(crate) struct Message<'a> {
@@ -82,108 +82,12 @@ fn take(value: &mut Value) -> Value {
     }
 }
 
-/// Makes of the value as sent the value that it means: scaled, in the canonical unit, and with a quality.
-fn measure(
-    reading: &mut Reading,
-    name: &Name,
-    unit: Option<&(Arc<str>, Dialect)>,
-    profile: Option<&Profile>,
-    units: &mut Units,
-) -> Result<(), Reject> {
-    if profile.is_some_and(|profile| profile.numbers_as_text) {
-        read_number(&mut reading.value);
-    }
-    let Some(sent) = number_of(&reading.value) else { return Ok(()) };
-    let rule = name.rule.as_deref();
-    if let Some(rule) = rule.filter(|rule| rule.scale != 1.0 || rule.offset != 0.0) {
-        let scaled = unit::rounded(sent * rule.scale + rule.offset);
-        reading.value = Value::from_f64(scaled).ok_or(Reject::NumberRange)?;
-    }
-    let mut quantity = name.quantity;
-    if let Some((text, dialect)) = unit {
-        let known = units.get(text, *dialect, name.quantity);
-        if rule.is_some() && name.unit.is_some() && known.quantity != name.quantity {
-            return Err(Reject::Unit);
-        }
-        quantity = known.quantity.or(quantity);
-        reading.value = known.conversion.apply(&reading.value).ok_or(Reject::NumberRange)?;
-        reading.unit = Some(known.unit.clone());
-    } else if let Some(unit) = &name.unit {
-        reading.value = unit.conversion.apply(&reading.value).ok_or(Reject::NumberRange)?;
-        reading.unit = Some(unit.unit.clone());
-    }
-    let canonical = number_of(&reading.value).unwrap_or(sent);
-    reading.quality = reading.quality.max(doubt(sent, canonical, quantity, rule));
-    Ok(())
-}
-
-/// Makes a number of a text that is one.
-fn read_number(value: &mut Value) {
-    let Value::Text(text) = &*value else { return };
-    let text = text.trim();
-    let is_written =
-        text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.' | b'e' | b'E'));
-    let fits = |number: &i128| (i64::MIN.into()..=u64::MAX.into()).contains(number);
-    let integer = text.parse().ok().filter(fits).map(Value::Integer);
-    let number = integer.or_else(|| Value::from_f64(text.parse().ok()?));
-    if let Some(number) = number.filter(|_| is_written) {
-        *value = number;
-    }
-}
-
-fn number_of(value: &Value) -> Option<f64> {
-    match value {
-        Value::Float(number) => Some(*number),
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "compared with sentinels and ranges, which are doubles"
-        )]
-        Value::Integer(number) => Some(*number as f64),
-        Value::Boolean(_) | Value::Text(_) => None,
-    }
-}
-
-/// How far a number can be trusted, by what is known of sensors, or else by the profile.
-fn doubt(
-    sent: f64,
-    canonical: f64,
-    quantity: Option<&'static Quantity>,
-    rule: Option<&MetricRule>,
-) -> Quality {
-    let is_outside =
-        rule.and_then(|rule| rule.range).is_some_and(|(low, high)| canonical < low || canonical > high);
-    if is_outside {
-        return Quality::Bad;
-    }
-    match rule.and_then(|rule| rule.sentinels.as_ref()) {
-        Some(sentinels) => {
-            let meant = sentinels.iter().filter(|sentinel| sentinel.value == sent);
-            meant.map(|sentinel| sentinel.quality).max().unwrap_or_default()
-        }
-        None => known_sentinel(sent, canonical, quantity),
-    }
-}
-
-/// What sensors send instead of a measurement: a DS18B20 says 85 °C before its first conversion (which may also be
-/// one) and its drivers say −127 °C where it is not connected (Maxim DS18B20 data sheet, "Power-on reset";
-/// `DEVICE_DISCONNECTED_C` of DallasTemperature); registers of 16 bits say their extremes where there is no value
-/// (SunSpec, "not implemented" values).
-fn known_sentinel(sent: f64, canonical: f64, quantity: Option<&'static Quantity>) -> Quality {
-    let is_temperature = quantity.is_some_and(Quantity::is_temperature);
-    match (sent, canonical) {
-        (_, 85.0) if is_temperature => Quality::Uncertain,
-        (_, -127.0) if is_temperature => Quality::Bad,
-        (32_767.0 | -32_768.0 | 65_535.0, _) if quantity.is_some() => Quality::Bad,
-        (32_767.0 | -32_768.0 | 65_535.0, _) => Quality::Uncertain,
-        _ => Quality::Good,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::decoder::{Decoder, Settings};
     use crate::envelope::Envelope;
+    use crate::reading::Quality;
 
     /// Each reading as `metric=value unit`, with `<sent` where it was sent in another unit, `?` if it is uncertain and
     /// `!` if it is bad.
@@ -252,45 +156,6 @@ mod tests {
             r#"{"a": "22.50", "b": "-7", "c": "x", "d": ""}"#,
             "a=22.5, b=-7, c=x, d=",
         );
-    }
-
-    #[test]
-    fn a_unit_of_another_quantity_than_the_profile_says_refuses_the_message() {
-        let profile = "[[metric]]\nfrom = \"p\"\nunit = \"hPa\"";
-        assert_eq!(
-            show(profile, r#"[{"name": "p", "value": 1, "unit": "bar"}]"#).as_deref(),
-            Ok("p=100000 Pa<bar")
-        );
-        assert_eq!(show(profile, r#"[{"name": "p", "value": 1, "unit": "V"}]"#), Err(Reject::Unit));
-        let long = format!(r#"[{{"name": "x", "value": 1, "unit": "{}"}}]"#, "u".repeat(65));
-        assert_eq!(show("", &long), Err(Reject::LongUnit));
-        assert!(show("", &long.replace("uu", "u")).is_ok());
-    }
-
-    #[test]
-    fn what_is_no_measurement_is_kept_and_never_good() {
-        let check = |profile: &str, payload: &str, expected: &str| {
-            assert_eq!(show(profile, payload).as_deref(), Ok(expected), "{profile} {payload}");
-        };
-        check("", r#"{"temperature": 85.0, "humidity": 85.0}"#, "temperature=85?, humidity=85");
-        check(
-            "",
-            r#"{"temperature": -127, "outdoor_temperature_F": 185}"#,
-            "temperature=-127!, outdoor_temperature=85 Cel<degF?",
-        );
-        check("", r#"{"temp_f": 185}"#, "temp=85 Cel<degF?");
-        check(
-            "",
-            r#"{"pressure": 32767, "x": 65535, "y": -32768, "z": 32766}"#,
-            "pressure=32767!, x=65535?, y=-32768?, z=32766",
-        );
-        let ranged = "[[metric]]\nfrom = \"t\"\nunit = \"degF\"\nrange = [-40, 140]";
-        check(ranged, r#"{"t": 140}"#, "t=60 Cel<degF");
-        check(ranged, r#"{"t": 141}"#, "t=60.5555555555556 Cel<degF!");
-        check("[[metric]]\nfrom = \"x\"\nsentinels = []", r#"{"x": 65535}"#, "x=65535");
-        let own = "[[metric]]\nfrom = \"x\"\nscale = 0.1\nsentinels = [999, { value = 0, quality = \"uncertain\" }]";
-        check(own, r#"{"x": 999, "y": 1}"#, "x=99.9!, y=1");
-        check(own, r#"{"x": 0}"#, "x=0?");
     }
 
     #[test]

@@ -182,9 +182,6 @@ pub enum Reject {
     /// A time outside of what the policy accepts, where that is to refuse.
     #[error("the payload has a time outside of the accepted range around its arrival")]
     TimeRange,
-    /// A unit that cannot be converted to the one in the profile.
-    #[error("the payload has a unit of another quantity than the profile says")]
-    Unit,
     /// Only nulls, or nothing.
     #[error("the payload has no value")]
     NoValue,
@@ -220,7 +217,6 @@ impl Reject {
             Self::Compressed(_) => "compressed",
             Self::Shape(_) => "shape",
             Self::TimeRange => "time",
-            Self::Unit => "unit",
             Self::Ambiguous => "ambiguous",
             Self::TooLarge(_)
             | Self::Expansion

@@ -1,7 +1,7 @@
 //! Profiles in words.
 
 use serde::Deserialize;
-use telemetry::{Gateway, MetricRule, Profile};
+use telemetry::{Gateway, MetricRule, Profile, ProfileUnit};
 
 /// What a profile does, in lines: which messages it reads, how, and what it makes of each metric.
 pub(crate) fn summary(profile: &Profile) -> Vec<String> {
@@ -60,15 +60,22 @@ fn metric(rule: &MetricRule, written: &Metric) -> String {
     let mut said = vec![rule.name().map_or_else(|| from.to_owned(), |name| format!("{from} becomes {name}"))];
     said.extend(written.scale.as_ref().map(|scale| format!("times {scale}")));
     said.extend(written.offset.as_ref().map(|offset| format!("plus {offset}")));
-    said.extend(rule.unit.as_ref().map(|unit| match unit.canonical() {
-        canonical if *canonical == *unit.text => format!("in {canonical}"),
-        canonical => format!("in {}, stored in {canonical}", unit.text),
-    }));
+    said.extend(rule.unit.as_ref().map(unit));
     said.extend(rule.unit_from().map(|name| format!("in the unit that {name} says")));
     said.extend(written.range.as_ref().map(|[low, high]| format!("plausible from {low} to {high}")));
     said.extend(written.sentinels.as_deref().map(sentinels));
     said.extend(written.deadband.as_ref().map(|deadband| format!("shown when it has moved by {deadband}")));
     said.join(", ")
+}
+
+/// `in mOhm, stored in Ohm (1 mOhm = 0.001 Ohm)`: the factor shows a unit that is not the one meant.
+fn unit(unit: &ProfileUnit) -> String {
+    let canonical = unit.canonical();
+    if *canonical == *unit.text {
+        return format!("in {canonical}");
+    }
+    let formula = unit.formula().map(|formula| format!(" ({formula})")).unwrap_or_default();
+    format!("in {}, stored in {canonical}{formula}", unit.text)
 }
 
 fn sentinels(sentinels: &[SentinelNumber]) -> String {
@@ -182,11 +189,13 @@ mod tests {
             ],
         );
         check(
-            "topics = \"dt/#\"\n[[metric]]\nfrom = \"*.t\"\nname = \"{1}.temperature\"\nscale = 0.1\noffset = -40\nunit = \"degF\"\nrange = [-40, 140.5]\nsentinels = [-127, {value = 85, quality = \"uncertain\"}]\ndeadband = 0.5\n[[metric]]\nfrom = \"h\"\nunit_from = \"hu\"\nsentinels = []",
+            "topics = \"dt/#\"\n[[metric]]\nfrom = \"*.t\"\nname = \"{1}.temperature\"\nscale = 0.1\noffset = -40\nunit = \"degF\"\nrange = [-40, 140.5]\nsentinels = [-127, {value = 85, quality = \"uncertain\"}]\ndeadband = 0.5\n[[metric]]\nfrom = \"h\"\nunit_from = \"hu\"\nsentinels = []\n[[metric]]\nfrom = \"*.r\"\nunit = \"mOhm\"\n[[metric]]\nfrom = \"*.v\"\nunit_from = \"{1}.unit\"",
             &[
                 "reads messages on dt/#",
-                "*.t becomes {1}.temperature, times 0.1, plus -40, in degF, stored in Cel, plausible from -40 to 140.5, -127 is bad, 85 is uncertain, shown when it has moved by 0.5",
+                "*.t becomes {1}.temperature, times 0.1, plus -40, in degF, stored in Cel (Cel = degF × 0.555556 − 17.7778), plausible from -40 to 140.5, -127 is bad, 85 is uncertain, shown when it has moved by 0.5",
                 "h, in the unit that hu says, every number is a measurement",
+                "*.r, in mOhm, stored in Ohm (1 mOhm = 0.001 Ohm)",
+                "*.v, in the unit that {1}.unit says",
             ],
         );
     }

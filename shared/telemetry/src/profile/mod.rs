@@ -35,7 +35,7 @@ use crate::limits::MAX_NAME_BYTES;
 use crate::names::{Role, TimeRank};
 use crate::reading::{DeviceId, Metric, Quality};
 use crate::topic::TopicFilter;
-use crate::unit::{Conversion, Quantity};
+use crate::unit::{self, Conversion, Quantity};
 
 pub use field::{Field, FieldType, Layout};
 pub use learn::{Hints, LearnError, learn};
@@ -148,7 +148,7 @@ pub struct MetricRule {
     /// The unit of the number that comes out of scale and offset.
     pub unit: Option<ProfileUnit>,
     /// The name whose text is the unit.
-    pub(crate) unit_from: Option<String>,
+    unit_from: Option<NameTemplate>,
     /// What the number as sent is multiplied by.
     pub scale: f64,
     /// What is added then.
@@ -167,9 +167,20 @@ impl MetricRule {
         self.name.as_ref().map(ToString::to_string)
     }
 
-    /// The name whose text is the unit.
-    pub fn unit_from(&self) -> Option<&str> {
-        self.unit_from.as_deref()
+    /// Whether its numbers are sent in another size than their unit's, as those of registers are.
+    pub(crate) fn is_scaled(&self) -> bool {
+        self.scale != 1.0 || self.offset != 0.0
+    }
+
+    /// The name whose text is the unit, `{1}` standing for what the first star of `from` stands for.
+    pub fn unit_from(&self) -> Option<String> {
+        self.unit_from.as_ref().map(ToString::to_string)
+    }
+
+    /// The name whose text is the unit of the values of the name `sent`.
+    pub(crate) fn unit_of(&self, sent: &str) -> Option<Arc<str>> {
+        let captures = self.from.captures(sent)?;
+        self.unit_from.as_ref().map(|name| Arc::from(name.fill(&captures)))
     }
 }
 
@@ -186,6 +197,21 @@ impl ProfileUnit {
     /// The unit that its readings get.
     pub fn canonical(&self) -> &str {
         &self.conversion.unit
+    }
+
+    /// How a number in this unit becomes one in the canonical unit, to six digits: `1 mOhm = 0.001 Ohm`, or with a zero
+    /// of its own `Cel = degF × 0.555556 − 17.7778`. `None` where both are the same.
+    pub fn formula(&self) -> Option<String> {
+        let Conversion { unit: canonical, factor, offset } = &self.conversion;
+        let (factor, offset) = (unit::rounded_to(*factor, 6), unit::rounded_to(*offset, 6));
+        let sign = if offset < 0.0 { '−' } else { '+' };
+        let (text, shift) = (&self.text, offset.abs());
+        match (factor, offset) {
+            (1.0, 0.0) => None,
+            (_, 0.0) => Some(format!("1 {text} = {factor} {canonical}")),
+            (1.0, _) => Some(format!("{canonical} = {text} {sign} {shift}")),
+            _ => Some(format!("{canonical} = {text} × {factor} {sign} {shift}")),
+        }
     }
 }
 
@@ -241,7 +267,7 @@ impl Profile {
         if matches!(&self.gateway, Some(Gateway::Member(member)) if member.matches(sent)) {
             return Some(Role::SubDevice);
         }
-        let is_source = |rule: &Arc<MetricRule>| rule.unit_from.as_deref() == Some(sent);
+        let is_source = |rule: &Arc<MetricRule>| rule.unit_from.as_ref().is_some_and(|name| name.makes(sent));
         self.metrics.iter().any(is_source).then_some(Role::UnitSource)
     }
 
@@ -257,5 +283,29 @@ impl Profile {
             let made = made.filter(|name| !name.is_empty() && name.len() <= MAX_NAME_BYTES);
             Some((Arc::clone(rule), made.map_or_else(|| Metric::from(sent), Metric::from)))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_says_how_it_becomes_the_canonical_one() {
+        let check = |unit: &str, expected: Option<&str>| {
+            let text =
+                format!("name = \"p\"\ndevices = \"*/*\"\n[[metric]]\nfrom = \"x\"\nunit = \"{unit}\"");
+            let profile = Profile::from_toml(&text).unwrap();
+            let formula = profile.metrics[0].unit.as_ref().and_then(ProfileUnit::formula);
+            assert_eq!(formula.as_deref(), expected, "{unit}");
+        };
+        check("Cel", None);
+        check("C", None);
+        check("mOhm", Some("1 mOhm = 0.001 Ohm"));
+        check("kWh", Some("1 kWh = 3600000 J"));
+        check("degF", Some("Cel = degF × 0.555556 − 17.7778"));
+        check("K", Some("Cel = K − 273.15"));
+        check("dBW", Some("dBm = dBW + 30"));
+        check("psi", Some("1 psi = 6894.76 Pa"));
     }
 }

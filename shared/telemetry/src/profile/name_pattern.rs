@@ -158,6 +158,11 @@ impl NameTemplate {
         if pieces.is_empty() { Err("is empty".to_owned()) } else { Ok(Self(pieces)) }
     }
 
+    /// Whether it has more than stars.
+    pub(super) fn has_text(&self) -> bool {
+        self.0.iter().any(|piece| matches!(piece, Piece::Text(_)))
+    }
+
     /// The name for what the stars stand for.
     pub(crate) fn fill(&self, captures: &[&str]) -> String {
         let piece = |piece: &Piece| match piece {

@@ -453,6 +453,13 @@ fn check_metric(index: usize, fields: &MetricFields, problems: &mut Problems) ->
         let (quantity, conversion) = problems.take(&path("unit"), unit::check(text))?;
         Some(ProfileUnit { text: text.into(), quantity: Some(quantity), conversion })
     });
+    let unit_from = fields.unit_from.as_deref().and_then(|name| {
+        let template = NameTemplate::new(&dotted(name), from.stars()).and_then(|template| {
+            // Every member would be a unit.
+            if template.has_text() { Ok(template) } else { Err("has nothing but stars".to_owned()) }
+        });
+        problems.take(&path("unit_from"), template.map_err(|problem| format!("`unit_from` {problem}")))
+    });
     if fields.unit.is_some() && fields.unit_from.is_some() {
         problems.add(&path("unit_from"), "a metric has `unit` or `unit_from`, not both");
     }
@@ -486,7 +493,7 @@ fn check_metric(index: usize, fields: &MetricFields, problems: &mut Problems) ->
         from,
         name,
         unit,
-        unit_from: fields.unit_from.as_deref().map(dotted),
+        unit_from,
         scale: fields.scale.unwrap_or(1.0),
         offset: fields.offset.unwrap_or(0.0),
         range: fields
@@ -582,7 +589,7 @@ unit_from = "/probe/u~1h"
         let quality = |sentinel: &Sentinel| (sentinel.value, sentinel.quality);
         let sentinels = rule.sentinels.as_ref().unwrap().iter().map(quality).collect::<Vec<_>>();
         assert_eq!(sentinels, [(-127.0, Quality::Bad), (85.0, Quality::Uncertain)]);
-        assert_eq!(profile.metrics[1].unit_from.as_deref(), Some("probe.u/h"));
+        assert_eq!(profile.metrics[1].unit_from().as_deref(), Some("probe.u/h"));
         assert_eq!(profile.deadband("any.temperature"), Some(0.5));
         assert_eq!(profile.deadband("probe.h"), None);
     }
@@ -645,7 +652,14 @@ unit_from = "/probe/u~1h"
         check("[[metric]]\nfrom = \"a\"\nname = \"\"", 5, "`name` is empty");
         check("[[metric]]\nfrom = \"a\"\nname = \"{\"", 5, "without its }");
         check(&format!("[[metric]]\nfrom = \"a\"\nname = \"{}\"", "x".repeat(257)), 5, "more than 256 bytes");
-        check("[[metric]]\nfrom = \"a\"\nunit = \"wibble\"", 5, "unit");
+        check("[[metric]]\nfrom = \"a\"\nunit = \"wibble\"", 5, "no unit that is known");
+        check("[[metric]]\nfrom = \"a\"\nunit = \"mb\"", 5, "means several units");
+        check(
+            "[[metric]]\nfrom = \"a.*\"\nunit_from = \"{2}.unit\"",
+            5,
+            "`unit_from` {2} is none of the 1 stars",
+        );
+        check("[[metric]]\nfrom = \"a.*\"\nunit_from = \"{1}\"", 5, "`unit_from` has nothing but stars");
         check("[[metric]]\nfrom = \"a\"\nrange = [1, 0]", 5, "[lowest, highest]");
         check("[[metric]]\nfrom = \"a\"\nrange = [1]", 5, "invalid length 1");
         check("[[metric]]\nfrom = \"a\"\nrange = [nan, 1]", 5, "finite");

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use octofhir_ucum::{AdvancedConversionContext, Number, convert_with_context};
+
 use super::quantity::{Meaning, Quantity};
 use crate::reading::Value;
 
@@ -20,20 +22,44 @@ impl Conversion {
         Self { unit: Arc::from(unit), factor: 1.0, offset: 0.0 }
     }
 
-    /// From what a spelling means to the canonical unit of its quantity.
-    pub(super) fn of(quantity: &Quantity, meaning: Meaning) -> Option<Self> {
-        let (factor, offset) = match meaning {
-            Meaning::Canonical => (1.0, 0.0),
-            Meaning::Linear(factor, offset) => (factor, offset),
-            Meaning::Ucum(code) => factor_and_offset(code, quantity.ucum?)?,
-        };
-        Some(Self { unit: Arc::from(quantity.unit), factor, offset })
+    /// From what a spelling means to the canonical unit of its quantity, with an SI prefix before it or without.
+    pub(super) fn of(quantity: &Quantity, meaning: Meaning, prefix: Option<char>) -> Option<Self> {
+        match meaning {
+            Meaning::Ucum(code) => {
+                let prefixed = prefix.map(|prefix| format!("{prefix}{code}"));
+                Self::of_ucum(quantity, prefixed.as_deref().unwrap_or(code))
+            }
+            Meaning::Linear(factor, offset) => {
+                let power = prefix.map_or(Some(0), power_of_ten)?;
+                Some(Self::linear(quantity, times_power_of_ten(factor, power), offset))
+            }
+        }
     }
 
-    /// From a UCUM code to the canonical unit of `quantity`; `None` if it measures something else.
+    /// From a UCUM code to the canonical unit of `quantity`; `None` if it measures something else, or is a logarithm.
     pub(super) fn of_ucum(quantity: &Quantity, code: &str) -> Option<Self> {
-        let (factor, offset) = factor_and_offset(code, quantity.ucum?)?;
-        Some(Self { unit: Arc::from(quantity.unit), factor, offset })
+        let canonical = quantity.ucum?;
+        let context = AdvancedConversionContext::default();
+        let line = convert_with_context(1.0, code, canonical, &context).ok()?;
+        Self::of_numbers(quantity, line.factor?, line.offset?)
+    }
+
+    /// As [`Conversion::linear`], of numbers with all digits that UCUM says.
+    pub(super) fn of_numbers(quantity: &Quantity, factor: Number, offset: Number) -> Option<Self> {
+        let (factor, offset) = (factor.to_f64(), offset.to_f64());
+        let is_usable = factor.is_finite() && factor != 0.0 && offset.is_finite();
+        is_usable.then(|| Self::linear(quantity, factor, offset))
+    }
+
+    fn linear(quantity: &Quantity, factor: f64, offset: f64) -> Self {
+        Self { unit: Arc::from(quantity.unit), factor, offset }
+    }
+
+    /// The same way, on to the canonical unit of a quantity of the same dimension.
+    pub(super) fn on_to(&self, from: &Quantity, to: &Quantity) -> Option<Self> {
+        let step = Self::of_ucum(to, from.ucum?)?;
+        let factor = rounded(self.factor * step.factor);
+        Some(Self::linear(to, factor, rounded(self.offset * step.factor + step.offset)))
     }
 
     /// The value in the canonical unit. What is no number stays as it is, and so does every number where both units
@@ -58,9 +84,7 @@ impl Conversion {
         let scaled = sent * self.factor;
         Value::from_f64(round_at(scaled + self.offset, scaled.abs().max(self.offset.abs())))
     }
-}
 
-impl Conversion {
     /// The factor, where it is all that there is, and an integer: then integers stay integers, with all their digits.
     fn whole_factor(&self) -> Option<i128> {
         let is_whole = self.offset == 0.0 && self.factor.fract() == 0.0 && self.factor.abs() < 1e15;
@@ -69,25 +93,43 @@ impl Conversion {
     }
 }
 
+/// The power of ten that an SI prefix stands for.
+fn power_of_ten(prefix: char) -> Option<i32> {
+    Some(match prefix {
+        'p' => -12,
+        'n' => -9,
+        'u' => -6,
+        'm' => -3,
+        'c' => -2,
+        'd' => -1,
+        'h' => 2,
+        'k' => 3,
+        'M' => 6,
+        'G' => 9,
+        'T' => 12,
+        _ => return None,
+    })
+}
+
+/// `number` × 10^`power`. Powers above one are exact in a double, those below are not: dividing rounds once.
+fn times_power_of_ten(number: f64, power: i32) -> f64 {
+    let scale = 10f64.powi(power.abs());
+    if power < 0 { number / scale } else { number * scale }
+}
+
 /// Whether the product is an integer of 64 bits.
 fn fits(sent: i128, factor: i128) -> bool {
     sent.checked_mul(factor).is_some_and(|product| (i64::MIN.into()..=u64::MAX.into()).contains(&product))
 }
 
-/// What UCUM says of two units. A unit with a zero of its own, as a temperature, is a straight line, too; of a
-/// logarithm there is none.
-fn factor_and_offset(from: &str, to: &str) -> Option<(f64, f64)> {
-    let convert = |number: f64| octofhir_ucum::convert(number, from, to).ok();
-    let (zero, one, many) = (convert(0.0)?, convert(1.0)?, convert(1_000.0)?);
-    let factor = if zero == 0.0 { one } else { (many - zero) / 1_000.0 };
-    let is_line = (zero + 1_000.0 * factor - many).abs() <= 1e-9 * many.abs().max(zero.abs());
-    let is_usable = is_line && factor.is_finite() && factor != 0.0 && zero.is_finite();
-    is_usable.then_some((factor, zero))
-}
-
 /// A number to the 15 digits that a double holds, without what arithmetic has added: 0.1 + 0.2 is 0.3.
 pub(crate) fn rounded(number: f64) -> f64 {
     round_at(number, number.abs())
+}
+
+/// A number to so many digits, at least one.
+pub(crate) fn rounded_to(number: f64, digits: usize) -> f64 {
+    format!("{number:.*e}", digits.saturating_sub(1)).parse().unwrap_or(number)
 }
 
 /// `number` rounded to the 15th digit of `magnitude`: what two numbers of that magnitude leave when they cancel out

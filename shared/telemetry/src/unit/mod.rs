@@ -1,12 +1,19 @@
 //! Units: what devices write, the canonical unit of each quantity, and the way from one to the other.
 //!
-//! Conversions come from UCUM (the Unified Code for Units of Measure) by the crate `octofhir-ucum`: a table says which
-//! UCUM code a spelling means ([`quantity`]), the crate what that is in the canonical unit. Only what UCUM lacks
-//! (var, dBm) has its factor in the table.
+//! A unit is converted only where it is certain what is meant; otherwise it stays as sent. Conversions come from UCUM
+//! (the Unified Code for Units of Measure) by the crate `octofhir-ucum`: a table says which UCUM code a spelling means
+//! ([`table`]), the crate what that is in the canonical unit. Only what UCUM lacks (var, dBm) has its factor in the
+//! table.
 
+mod compound;
 mod conversion;
+mod names;
 mod quantity;
+mod spelling;
 mod suffix;
+mod table;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,29 +22,91 @@ use foldhash::fast::RandomState;
 
 use crate::reading::Unit;
 
-pub(crate) use conversion::{Conversion, rounded};
-pub(crate) use quantity::{Dialect, Quantity, markdown_table};
-pub(crate) use suffix::{of_name, quantity_of_name};
+pub(crate) use conversion::{Conversion, rounded, rounded_to};
+pub(crate) use names::{is_one_wire, may_be_another, quantities_of_name, quantity_of_name};
+pub(crate) use quantity::{Quantity, QuantitySet, markdown_table};
+pub(crate) use spelling::Dialect;
+pub(crate) use suffix::of_name;
 
-/// Longest text that is looked at as a unit, in bytes.
-const MAX_UNIT_BYTES: usize = 32;
-/// How many texts are remembered in each way of reading them; then all are forgotten and learnt anew.
+use spelling::{Found, Meant};
+
+/// How many texts are remembered in each dialect; then all are forgotten and learnt anew.
 const MAX_UNITS: usize = 4 * 1024;
+
+/// Beside how many quantities a text is remembered.
+const MAX_QUANTITIES: usize = 8;
 
 /// A unit as somebody wrote it, and what follows from that.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct KnownUnit {
-    /// What it measures; `None` where it is not known.
+    /// What it measures; `None` where that is not known, or not certain.
     pub(crate) quantity: Option<&'static Quantity>,
+    /// Whether the text is a unit of several quantities, or one in several sizes.
+    is_ambiguous: bool,
     /// The way to the canonical unit; of a unit that is not known, to itself.
     pub(crate) conversion: Conversion,
     /// What readings get.
     pub(crate) unit: Unit,
+    /// What readings get that stay as they were sent.
+    pub(crate) as_sent: Unit,
+}
+
+/// The quantities that a value's name, or its profile, says.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(crate) struct Measured {
+    /// What it measures, where that is known.
+    pub(crate) quantity: Option<&'static Quantity>,
+    /// All that its name speaks of.
+    pub(crate) named: QuantitySet,
+    /// Whether the profile says its unit: then nothing else is meant.
+    pub(crate) is_certain: bool,
+}
+
+impl KnownUnit {
+    fn new(text: &str, found: Found) -> Self {
+        let is_ambiguous = found == Found::Several;
+        let (quantity, conversion) = match found {
+            Found::Unit(quantity, conversion) => (Some(quantity), conversion),
+            Found::Several | Found::Unknown => (None, Conversion::identity(text)),
+        };
+        let unit = Unit::new(&conversion.unit, Some(text));
+        Self { quantity, is_ambiguous, conversion, unit, as_sent: Unit::from(text) }
+    }
+
+    /// Whether a value that is `measured` cannot have this unit, as far as both are known. A unit that may be several
+    /// contradicts every quantity that is known: its value cannot be read as one of it.
+    pub(crate) fn contradicts(&self, measured: Measured) -> bool {
+        let Some(expected) = measured.quantity else { return false };
+        match self.quantity {
+            Some(quantity) if quantity == expected => false,
+            Some(quantity) if measured.is_certain => !expected.is_kin(quantity),
+            Some(quantity) => {
+                !expected.may_be(quantity) && !expected.is_kin(quantity) && !measured.named.contains(quantity)
+            }
+            None => measured.is_certain || (self.is_ambiguous && !expected.may_be_anything()),
+        }
+    }
 }
 
 /// The units that have been met.
 #[derive(Debug, Default)]
-pub(crate) struct Units([HashMap<Box<str>, Arc<KnownUnit>, RandomState>; 4]);
+pub(crate) struct Units {
+    /// What is known of a text, by dialect.
+    known: [HashMap<Box<str>, Entry, RandomState>; 2],
+    /// How many texts were looked up that had not been met, or not beside that quantity. Who bounds the work of a
+    /// message sets it to 0 before.
+    pub(crate) looked_up: usize,
+}
+
+#[derive(Debug)]
+struct Entry {
+    /// Beside a value of which nothing is known.
+    plain: Arc<KnownUnit>,
+    /// Whether it is another beside a value of a known quantity.
+    is_contextual: bool,
+    /// What it is beside values of these quantities, as far as they have been met.
+    in_context: Vec<(&'static Quantity, Arc<KnownUnit>)>,
+}
 
 impl Units {
     /// What is known of `text`, beside a value that measures `quantity`: `%` is relative humidity of one that does.
@@ -47,29 +116,43 @@ impl Units {
         dialect: Dialect,
         quantity: Option<&'static Quantity>,
     ) -> Arc<KnownUnit> {
-        let is_humidity = quantity.is_some_and(Quantity::is_humidity);
-        let way = 2 * usize::from(dialect == Dialect::Senml) + usize::from(is_humidity);
-        let Some(known) = self.0.get_mut(way) else { return Arc::new(describe(text, dialect, is_humidity)) };
-        if let Some(unit) = known.get(text) {
-            return Arc::clone(unit);
+        let [senml, written] = &mut self.known;
+        let known = if dialect == Dialect::Senml { senml } else { written };
+        if let Some(entry) = known.get_mut(text) {
+            return entry.beside(text, dialect, quantity, &mut self.looked_up);
         }
+        self.looked_up += 1;
         if known.len() == MAX_UNITS {
             known.clear();
         }
-        let unit = Arc::new(describe(text, dialect, is_humidity));
-        known.insert(text.into(), Arc::clone(&unit));
+        let Meant { found, is_contextual, .. } = spelling::find(text, dialect, None);
+        let plain = Arc::new(KnownUnit::new(text, found));
+        let mut entry = Entry { plain, is_contextual, in_context: Vec::new() };
+        let unit = entry.beside(text, dialect, quantity, &mut self.looked_up);
+        known.insert(text.into(), entry);
         unit
     }
 }
 
-fn describe(text: &str, dialect: Dialect, is_humidity: bool) -> KnownUnit {
-    let meant = if is_humidity && text.trim() == "%" { "%RH" } else { text };
-    let (quantity, conversion) = match find(meant, dialect) {
-        Some((quantity, conversion)) => (Some(quantity), conversion),
-        None => (None, Conversion::identity(text)),
-    };
-    let unit = Unit::new(&conversion.unit, Some(text));
-    KnownUnit { quantity, conversion, unit }
+impl Entry {
+    fn beside(
+        &mut self,
+        text: &str,
+        dialect: Dialect,
+        quantity: Option<&'static Quantity>,
+        looked_up: &mut usize,
+    ) -> Arc<KnownUnit> {
+        let Some(quantity) = quantity.filter(|_| self.is_contextual) else { return Arc::clone(&self.plain) };
+        if let Some((_, unit)) = self.in_context.iter().find(|(of, _)| *of == quantity) {
+            return Arc::clone(unit);
+        }
+        *looked_up += 1;
+        let unit = Arc::new(KnownUnit::new(text, spelling::find(text, dialect, Some(quantity)).found));
+        if self.in_context.len() < MAX_QUANTITIES {
+            self.in_context.push((quantity, Arc::clone(&unit)));
+        }
+        unit
+    }
 }
 
 /// A unit that a person writes in a profile.
@@ -77,253 +160,13 @@ fn describe(text: &str, dialect: Dialect, is_humidity: bool) -> KnownUnit {
 /// # Errors
 /// What is wrong with it, in a sentence.
 pub(crate) fn check(text: &str) -> Result<(&'static Quantity, Conversion), String> {
-    find(text, Dialect::Written)
-        .ok_or_else(|| format!("{text:?} is no unit that is known; write it in SenML's or UCUM's words"))
-}
-
-fn find(text: &str, dialect: Dialect) -> Option<(&'static Quantity, Conversion)> {
-    let text = text.trim();
-    if text.is_empty() || text.len() > MAX_UNIT_BYTES {
-        return None;
-    }
-    let spelt = quantity::spelt(text, dialect);
-    if let Some((quantity, meaning)) = spelt {
-        return Some((quantity, Conversion::of(quantity, meaning)?));
-    }
-    quantity::of_ucum(text)
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::reading::Value;
-
-    /// `number` of `text` in the canonical unit, as `{number} {unit}`.
-    fn convert(number: f64, text: &str, dialect: Dialect) -> Option<String> {
-        let (_, conversion) = find(text, dialect)?;
-        let value = conversion.apply(&Value::from_f64(number)?)?;
-        Some(format!("{value} {}", conversion.unit))
-    }
-
-    #[test]
-    fn units_as_devices_write_them() {
-        let check = |number: f64, text: &str, expected: &str| {
-            assert_eq!(convert(number, text, Dialect::Written).as_deref(), Some(expected), "{number} {text}");
-        };
-        check(72.5, "°F", "22.5 Cel");
-        check(32.0, "F", "0 Cel");
-        check(-40.0, "degF", "-40 Cel");
-        check(212.0, "℉", "100 Cel");
-        check(140.0, "°F", "60 Cel");
-        check(-459.67, "°F", "-273.15 Cel");
-        check(22.5, "C", "22.5 Cel");
-        check(22.5, "℃", "22.5 Cel");
-        check(22.5, "celsius", "22.5 Cel");
-        check(273.15, "K", "0 Cel");
-        check(0.0, "Kelvin", "-273.15 Cel");
-        check(55.0, "%RH", "55 %RH");
-        check(80.0, "%", "80 %");
-        check(1013.25, "hPa", "101325 Pa");
-        check(1.0, "mbar", "100 Pa");
-        check(2.5, "bar", "250000 Pa");
-        check(101.3, "kPa", "101300 Pa");
-        check(1.0, "MPa", "1000000 Pa");
-        check(1.0, "psi", "6894.75729316836 Pa");
-        check(760.0, "mmHg", "101324.72 Pa");
-        check(1.0, "atm", "101325 Pa");
-        check(3300.0, "mV", "3.3 V");
-        check(1.5, "kV", "1500 V");
-        check(20.0, "mA", "0.02 A");
-        check(15.0, "µA", "0.000015 A");
-        check(15.0, "uA", "0.000015 A");
-        check(1.2, "kW", "1200 W");
-        check(3.0, "MW", "3000000 W");
-        check(1.0, "kWh", "3600000 J");
-        check(1.0, "Wh", "3600 J");
-        check(2.0, "MWh", "7200000000 J");
-        check(1.0, "kcal", "4184 J");
-        check(90.0, "km/h", "25 m/s");
-        check(90.0, "kmh", "25 m/s");
-        check(10.0, "mph", "4.4704 m/s");
-        check(1.0, "kn", "0.514444444444444 m/s");
-        check(12.0, "ft", "3.6576 m");
-        check(10.0, "in", "0.254 m");
-        check(180.0, "cm", "1.8 m");
-        check(5.0, "mm", "0.005 m");
-        check(3.0, "km", "3000 m");
-        check(1.0, "mi", "1609.344 m");
-        check(300.0, "lux", "300 lx");
-        check(420.0, "ppm", "420 ppm");
-        check(500.0, "ppb", "0.5 ppm");
-        check(1413.0, "us/cm", "0.1413 S/m");
-        check(1413.0, "µS/cm", "0.1413 S/m");
-        check(12.88, "mS/cm", "1.288 S/m");
-        check(1.0, "dS/m", "0.1 S/m");
-        check(2500.0, "g", "2.5 kg");
-        check(1.0, "lb", "0.45359237 kg");
-        check(1.0, "oz", "0.028349523125 kg");
-        check(1.0, "t", "1000 kg");
-        check(5.0, "L", "0.005 m3");
-        check(250.0, "mL", "0.00025 m3");
-        check(1.0, "gal", "0.003785411784 m3");
-        check(60.0, "l/min", "0.001 m3/s");
-        check(3.6, "m3/h", "0.001 m3/s");
-        check(2.0, "min", "120 s");
-        check(1.0, "h", "3600 s");
-        check(1.0, "d", "86400 s");
-        check(250.0, "ms", "0.25 s");
-        check(50.0, "µs", "0.00005 s");
-        check(868.1, "MHz", "868100000 Hz");
-        check(3000.0, "rpm", "3000 1/min");
-        check(-70.0, "dBm", "-70 dBm");
-        check(4.7, "kOhm", "4700 Ohm");
-        check(4.7, "kΩ", "4700 Ohm");
-        check(2.0, "kVA", "2000 VA");
-        check(1.5, "kvar", "1500 var");
-        check(1.0, "kvarh", "3600000 vars");
-        check(1.0, "Ah", "3600 C");
-        check(500.0, "mAh", "1800 C");
-        check(12.0, "µg/m³", "12 ug/m3");
-        check(0.5, "mg/m3", "500 ug/m3");
-        check(1.0, "uW/cm2", "0.01 W/m2");
-        check(2.0, "kB", "2000 B");
-        check(1.0, "KiB", "1024 B");
-        check(180.0, "°", "180 deg");
-        check(50.0, "uT", "0.00005 T");
-        // UCUM's own codes, where nothing else is known.
-        check(1.0, "m[H2O]", "9806.65 Pa");
-        check(2.0, "W.h", "7200 J");
-        check(1.0, "[degF]", "-17.2222222222222 Cel");
-    }
-
-    /// RFC 8428, section 12.1, with the later entries of IANA's registry that are known here.
-    #[test]
-    fn units_of_senml() {
-        let check = |number: f64, text: &str, expected: &str| {
-            assert_eq!(convert(number, text, Dialect::Senml).as_deref(), Some(expected), "{number} {text}");
-        };
-        for unit in [
-            "m", "kg", "s", "A", "cd", "mol", "Hz", "sr", "N", "Pa", "J", "W", "C", "V", "F", "Ohm", "S",
-            "Wb", "T", "H", "Cel", "lm", "lx", "Bq", "Gy", "Sv", "kat", "m2", "m3", "m/s", "m/s2", "m3/s",
-            "W/m2", "cd/m2", "bit/s", "lat", "lon", "pH", "dB", "Bspl", "count", "/", "%", "%RH", "%EL",
-            "EL", "1/min", "beat/min", "beats", "S/m", "B", "VA", "VAs", "var", "vars", "J/m", "kg/m3",
-            "deg", "NTU",
-        ] {
-            check(5.0, unit, &format!("5 {unit}"));
-        }
-        check(300.0, "K", "26.85 Cel");
-        check(500.0, "g", "0.5 kg");
-        check(3.0, "l", "0.003 m3");
-        check(2.0, "l/s", "0.002 m3/s");
-        check(1.0, "rad", "57.2957795130823 deg");
-        check(16.0, "bit", "2 B");
-        check(1.0, "1/s", "60 1/min");
-        check(-10.0, "dBW", "20 dBm");
-    }
-
-    /// RFC 8798, section 3: the secondary units. Scales as there, by way of the canonical unit.
-    #[test]
-    fn secondary_units_of_senml() {
-        let check = |text: &str, expected: &str| {
-            assert_eq!(convert(1.0, text, Dialect::Senml).as_deref(), Some(expected), "{text}");
-        };
-        check("ms", "0.001 s");
-        check("min", "60 s");
-        check("h", "3600 s");
-        check("MHz", "1000000 Hz");
-        check("kW", "1000 W");
-        check("kVA", "1000 VA");
-        check("kvar", "1000 var");
-        check("Ah", "3600 C");
-        check("Wh", "3600 J");
-        check("kWh", "3600000 J");
-        check("varh", "3600 vars");
-        check("kvarh", "3600000 vars");
-        check("kVAh", "3600000 VAs");
-        check("Wh/km", "3.6 J/m");
-        check("KiB", "1024 B");
-        check("GB", "1000000000 B");
-        check("Mbit/s", "1000000 bit/s");
-        check("B/s", "8 bit/s");
-        check("MB/s", "8000000 bit/s");
-        check("mV", "0.001 V");
-        check("mA", "0.001 A");
-        check("dBm", "1 dBm");
-        check("ug/m3", "1 ug/m3");
-        check("mm/h", "2.77777777777778e-7 m/s");
-        check("m/h", "0.000277777777777778 m/s");
-        check("ppm", "1 ppm");
-        check("/100", "0.01 /");
-        check("/1000", "0.001 /");
-        check("hPa", "100 Pa");
-        check("mm", "0.001 m");
-        check("cm", "0.01 m");
-        check("km", "1000 m");
-        check("km/h", "0.277777777777778 m/s");
-    }
-
-    #[test]
-    fn a_word_means_what_its_dialect_says() {
-        assert_eq!(convert(1.0, "C", Dialect::Senml).as_deref(), Some("1 C"));
-        assert_eq!(convert(1.0, "C", Dialect::Written).as_deref(), Some("1 Cel"));
-        assert_eq!(convert(1.0, "F", Dialect::Senml).as_deref(), Some("1 F"));
-        for unknown in ["", " ", "widgets", "m/", "((((", "%%", "\u{1f4a5}", &"k".repeat(33)] {
-            assert_eq!(convert(1.0, unknown, Dialect::Written), None, "{unknown}");
-        }
-    }
-
-    #[test]
-    fn percent_of_humidity_is_relative_humidity() {
-        let mut units = Units::default();
-        let humidity = quantity_of_name("humidity");
-        assert_eq!(units.get("%", Dialect::Written, humidity).unit, Unit::new("%RH", Some("%")));
-        assert_eq!(units.get("%", Dialect::Written, None).unit, Unit::new("%", None));
-        assert_eq!(units.get("furlongs", Dialect::Written, None).quantity, None);
-        assert_eq!(units.get("furlongs", Dialect::Written, None).unit, Unit::new("furlongs", None));
-    }
-
-    #[test]
-    fn integers_keep_their_digits() {
-        let (_, conversion) = check("Cel").unwrap();
-        let large = Value::Integer(9_007_199_254_740_993);
-        assert_eq!(conversion.apply(&large), Some(large));
-        let (_, conversion) = check("Wh").unwrap();
-        let counted = conversion.apply(&Value::Integer(1_000_000_000_000_001));
-        assert_eq!(counted, Some(Value::Integer(3_600_000_000_000_003_600)));
-        assert_eq!(conversion.apply(&Value::Integer(1 << 60)), Value::from_f64(4.15051741658465e21));
-    }
-
-    #[test]
-    fn a_bounded_number_of_units_is_remembered() {
-        let mut units = Units::default();
-        for number in 0..2 * MAX_UNITS {
-            units.get(&format!("u{number}"), Dialect::Written, None);
-            assert!(units.0.iter().all(|known| known.len() <= MAX_UNITS));
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_is_a_unit_or_none(text in "\\PC{0,64}", number in any::<f64>()) {
-            for dialect in [Dialect::Senml, Dialect::Written] {
-                if let (Some((_, conversion)), Some(value)) = (find(&text, dialect), Value::from_f64(number)) {
-                    conversion.apply(&value);
-                }
-            }
-            of_name(&text);
-            quantity_of_name(&text);
-        }
-
-        #[test]
-        fn pieces_of_units_are_a_unit_or_none(
-            pieces in proptest::collection::vec(
-                proptest::sample::select(vec!["m", "k", "/", ".", "(", ")", "[", "]", "2", "-1", "10*", "^", "degF", "Hg", "%", "'", "{", "}"]),
-                0..16,
-            )
-        ) {
-            find(&pieces.concat(), Dialect::Written);
+    match spelling::find(text, Dialect::Written, None).found {
+        Found::Unit(quantity, conversion) => Ok((quantity, conversion)),
+        Found::Several => Err(format!(
+            "{text:?} means several units; write the one that is meant in SenML's or UCUM's words"
+        )),
+        Found::Unknown => {
+            Err(format!("{text:?} is no unit that is known; write it in SenML's or UCUM's words"))
         }
     }
 }

@@ -43,7 +43,7 @@ impl Sources {
 
     /// The place of the member that says the unit of a sample.
     fn unit_of(&self, sample: &Sample) -> Option<usize> {
-        let named = sample.name.unit_source().and_then(|source| self.named.get(source));
+        let named = sample.name.unit_from.as_ref().and_then(|source| self.named.get(source));
         named.copied().or_else(|| {
             let quantity = sample.name.quantity.filter(|_| sample.name.unit.is_none())?;
             self.of_quantity.iter().find(|(known, _)| *known == quantity).map(|(_, place)| *place)
