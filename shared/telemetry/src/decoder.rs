@@ -120,11 +120,18 @@ impl Decoder {
     ) -> Result<Decoded, Reject> {
         let before = readings.len();
         self.is_cut_short = false;
+        self.payload.path.clear();
         let decoded = self.append(envelope, readings);
         if decoded.is_err() {
             readings.truncate(before);
         }
         decoded
+    }
+
+    /// The member of the payload that the last message was refused for, as far as it is known: where decoding stopped. It
+    /// is the device's own word, and belongs into no log.
+    pub fn refused_member(&self) -> Option<&str> {
+        Some(&*self.payload.path).filter(|path| !path.is_empty())
     }
 
     /// As [`Decoder::decode`], if the message costs about as much as most do. `None` if it brings many names that are not
@@ -208,7 +215,15 @@ impl Decoder {
             (None, None) => return Err(Reject::NoDeviceId),
         };
         let message = Message { clock: &clock, profile, revision };
-        normalise(&mut self.payload.samples, &message, &mut self.units, &device, device_of, readings)?;
+        self.units.begin_message(self.most_new_names);
+        let normalised =
+            normalise(&mut self.payload.samples, &message, &mut self.units, &device, device_of, readings);
+        self.is_cut_short |= self.units.is_cut_short();
+        normalised.map_err(|(reject, member)| {
+            self.payload.path.clear();
+            self.payload.path.push_str(&member);
+            reject
+        })?;
         Ok(Decoded { profile: profile.map(|profile| Arc::clone(&profile.name)), format })
     }
 

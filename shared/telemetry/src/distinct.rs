@@ -2,11 +2,11 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
-use crate::reading::{Reading, Seq};
-use crate::reject::Reject;
+use crate::reading::{Metric, Reading, Seq};
 use crate::sample::Sample;
 use crate::twin;
 
@@ -21,13 +21,13 @@ const FEW: usize = 24;
 /// are one reading if they say the same, and it is kept once.
 ///
 /// # Errors
-/// [`Reject::Ambiguous`] if they do not: nothing says which of them is meant.
+/// The metric of which they do not: nothing says which of them is meant.
 pub(crate) fn tell_apart(
     readings: &mut Vec<Reading>,
     first: usize,
     samples: &[Sample],
     records: u32,
-) -> Result<(), Reject> {
+) -> Result<(), Metric> {
     let message = readings.get_mut(first..).unwrap_or_default();
     if message.len() <= FEW && !has_equals(message) {
         return Ok(());
@@ -47,7 +47,7 @@ pub(crate) fn tell_apart(
                 place
             } else {
                 let pair = [*last, place].map(|place| (&samples[place], &message[place]));
-                let finer = twin::finer(pair).ok_or(Reject::Ambiguous)?;
+                let finer = twin::finer(pair).ok_or_else(|| Arc::clone(&message[place].metric))?;
                 if finer == 0 { place } else { std::mem::replace(last, place) }
             };
             repeated.push(first + dropped);

@@ -36,9 +36,6 @@ pub const MAX_SAMPLES: usize = 10_000;
 /// a name means is worked out once in a message; 200 patterns and 10,000 names would take the time of others.
 pub const MAX_PATTERN_COMPARISONS: usize = 1_000_000;
 
-/// Most distinct spellings of units in one message: each is parsed once.
-pub const MAX_UNITS_OF_MESSAGE: usize = 200;
-
 /// Longest time that one span covers, in microseconds: 15 minutes. A range query starts this much
 /// earlier than its range, and finds every span that reaches into it.
 pub const MAX_SPAN_MICROS: i64 = 15 * 60 * 1_000_000;

@@ -4,30 +4,50 @@ use std::sync::Arc;
 
 use crate::names::Name;
 use crate::profile::{MetricRule, Profile};
-use crate::reading::{Quality, Reading, Value};
-use crate::reject::Reject;
+use crate::reading::{Quality, Reading, Unit, Value};
 use crate::unit::{self, Dialect, Quantity, Units};
 
 /// Makes of the value as sent the value that it means. A unit that contradicts what the name or the profile says stays
-/// as sent, and so does its value, which is uncertain then.
-///
-/// # Errors
-/// [`Reject::NumberRange`] for a number that cannot be stored.
+/// as sent, and so does its value, which is uncertain then. What is no number, or none that can be stored, keeps the unit
+/// that stood beside it.
 pub(crate) fn measure(
     reading: &mut Reading,
     name: &Name,
     unit: Option<&(Arc<str>, Dialect)>,
     profile: Option<&Profile>,
     units: &mut Units,
-) -> Result<(), Reject> {
-    if profile.is_some_and(|profile| profile.numbers_as_text) {
+) {
+    let reads_texts = profile.is_some_and(|profile| profile.numbers_as_text);
+    if reads_texts {
         read_number(&mut reading.value);
     }
-    let Some(sent) = number_of(&reading.value) else { return Ok(()) };
-    let rule = name.rule.as_deref();
-    if let Some(rule) = rule.filter(|rule| rule.is_scaled()) {
-        let scaled = unit::rounded(sent * rule.scale + rule.offset);
-        reading.value = Value::from_f64(scaled).ok_or(Reject::NumberRange)?;
+    let Some(sent) = number_of(&reading.value) else {
+        let is_meant_as_number = reads_texts || unit.is_some() || name.unit.is_some();
+        if is_meant_as_number && is_word_for_no_number(&reading.value) {
+            reading.quality = Quality::Bad;
+        }
+        reading.unit = unit.map(|(text, _)| Unit::new(text, None));
+        return;
+    };
+    let as_sent = reading.value.clone();
+    if convert(reading, name, unit, units, sent).is_none() {
+        // As binary formats do with what cannot be stored: the text, and never good.
+        reading.value = Value::Text(as_sent.to_string().into());
+        reading.quality = Quality::Bad;
+        reading.unit = unit.map(|(text, _)| Unit::new(text, None));
+    }
+}
+
+/// Scales and converts a number; `None` if what comes out cannot be stored.
+fn convert(
+    reading: &mut Reading,
+    name: &Name,
+    unit: Option<&(Arc<str>, Dialect)>,
+    units: &mut Units,
+    sent: f64,
+) -> Option<()> {
+    if let Some(rule) = name.rule.as_deref().filter(|rule| rule.is_scaled()) {
+        reading.value = Value::from_f64(unit::rounded(sent * rule.scale + rule.offset))?;
     }
     let mut quantity = name.quantity;
     if let Some((text, dialect)) = unit {
@@ -35,18 +55,25 @@ pub(crate) fn measure(
         if known.contradicts(name.measured) {
             reading.unit = Some(known.as_sent.clone());
             reading.quality = reading.quality.max(Quality::Uncertain);
-            return Ok(());
+            return Some(());
         }
         quantity = known.quantity.or(quantity);
-        reading.value = known.conversion.apply(&reading.value).ok_or(Reject::NumberRange)?;
+        reading.value = known.conversion.apply(&reading.value)?;
         reading.unit = Some(known.unit.clone());
     } else if let Some(unit) = &name.unit {
-        reading.value = unit.conversion.apply(&reading.value).ok_or(Reject::NumberRange)?;
+        reading.value = unit.conversion.apply(&reading.value)?;
         reading.unit = Some(unit.unit.clone());
     }
     let canonical = number_of(&reading.value).unwrap_or(sent);
     reading.quality = reading.quality.max(doubt(Numbers { sent, canonical }, quantity, name));
-    Ok(())
+    Some(())
+}
+
+/// Whether a text is what C and Python write of a number that is none: `NaN`, `-nan`, `inf`, `-Infinity`.
+fn is_word_for_no_number(value: &Value) -> bool {
+    let Value::Text(text) = value else { return false };
+    let word = text.trim().trim_start_matches(['+', '-']);
+    ["nan", "inf", "infinity"].iter().any(|known| known.eq_ignore_ascii_case(word))
 }
 
 /// Makes a number of a text that is one.
@@ -55,10 +82,7 @@ fn read_number(value: &mut Value) {
     let text = text.trim();
     let is_written =
         text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.' | b'e' | b'E'));
-    let fits = |number: &i128| (i64::MIN.into()..=u64::MAX.into()).contains(number);
-    let integer = text.parse().ok().filter(fits).map(Value::Integer);
-    let number = integer.or_else(|| Value::from_f64(text.parse().ok()?));
-    if let Some(number) = number.filter(|_| is_written) {
+    if let Some(number) = Value::from_digits(text).filter(|_| is_written) {
         *value = number;
     }
 }
@@ -183,6 +207,20 @@ mod tests {
 
     fn check_beside(name: &str, number: f64, unit: &str, expected: &str) {
         check("", &format!(r#"{{"{name}": {{"value": {number}, "unit": "{unit}"}}}}"#), expected);
+    }
+
+    #[test]
+    fn what_cannot_be_a_number_keeps_its_unit_and_is_never_good() {
+        let check = |profile: &str, payload: &str, expected: &str| {
+            assert_eq!(show(profile, payload).as_deref(), Ok(expected), "{profile} {payload}");
+        };
+        check("", r#"{"flow": {"value": "-nan", "unit": "m3/h"}}"#, "flow=-nan m3/h!");
+        check("", r#"{"power": {"value": "NaN", "unit": "W"}, "a": "nan"}"#, "power=NaN W!, a=nan");
+        check("numbers_as_text = true", r#"{"a": "Inf", "b": "info"}"#, "a=Inf!, b=info");
+        check("", r#"{"door": {"value": "open", "unit": "m"}}"#, "door=open m");
+        let large = "[[metric]]\nfrom = \"a\"\nscale = 1e100";
+        check(large, r#"{"a": 1e100, "b": 1}"#, "a=1e+100!, b=1");
+        check("numbers_as_text = true", r#"{"a": "18446744073709551616"}"#, "a=18446744073709551616");
     }
 
     #[test]

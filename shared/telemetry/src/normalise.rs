@@ -7,7 +7,7 @@ use crate::distinct::tell_apart;
 use crate::limits::MAX_UNIT_BYTES;
 use crate::measure::measure;
 use crate::profile::Profile;
-use crate::reading::{DeviceId, Reading, Value};
+use crate::reading::{DeviceId, Metric, Reading, Value};
 use crate::reject::Reject;
 use crate::repeated_hour;
 use crate::sample::Sample;
@@ -26,7 +26,7 @@ pub(crate) struct Message<'a> {
 /// finds.
 ///
 /// # Errors
-/// Why the message is refused; readings may have been appended before.
+/// Why the message is refused, and for which metric; readings may have been appended before.
 pub(crate) fn normalise(
     samples: &mut Vec<Sample>,
     message: &Message<'_>,
@@ -34,7 +34,7 @@ pub(crate) fn normalise(
     device: &DeviceId,
     mut device_of: impl FnMut(&str) -> DeviceId,
     readings: &mut Vec<Reading>,
-) -> Result<(), Reject> {
+) -> Result<(), (Reject, Metric)> {
     let clock = message.clock;
     let records = samples.iter().map(|sample| sample.record).max().unwrap_or(0) + 1;
     if samples.iter().any(|sample| sample.name.is_ignored) {
@@ -48,7 +48,8 @@ pub(crate) fn normalise(
     // Samples stay where they are, and texts are taken out of them: they are large to move.
     for sample in samples.iter_mut() {
         let name = &*sample.name;
-        let time = clock.reading_time(sample.time, newest_since_boot, sample.record)?;
+        let refuse = |reject| (reject, Arc::clone(&name.sent));
+        let time = clock.reading_time(sample.time, newest_since_boot, sample.record).map_err(refuse)?;
         readings.push(Reading {
             device: sample.device.as_deref().map_or_else(|| device.clone(), &mut device_of),
             metric: Arc::clone(&name.metric),
@@ -65,13 +66,16 @@ pub(crate) fn normalise(
         let Some(reading) = readings.last_mut() else { continue };
         let unit = sample.unit.as_ref();
         if unit.is_some_and(|(text, _)| text.len() > MAX_UNIT_BYTES) {
-            return Err(Reject::LongUnit);
+            return Err(refuse(Reject::LongUnit));
         }
-        measure(reading, name, unit, message.profile, units)?;
+        measure(reading, name, unit, message.profile, units);
+        if units.is_cut_short() {
+            break;
+        }
     }
     let outcome = tell_apart(readings, first, samples, records);
     samples.clear();
-    outcome
+    outcome.map_err(|metric| (Reject::Ambiguous, metric))
 }
 
 /// Takes a text out; a number stays, so that it can be looked at later.

@@ -4,7 +4,7 @@ use thiserror::Error;
 
 use crate::limits::{
     MAX_DEPTH, MAX_EXPANDED_BYTES, MAX_NAME_BYTES, MAX_PATTERN_COMPARISONS, MAX_PAYLOAD_BYTES, MAX_SAMPLES,
-    MAX_TEXT_BYTES, MAX_TOPIC_LEVEL_BYTES, MAX_UNIT_BYTES, MAX_UNITS_OF_MESSAGE,
+    MAX_TEXT_BYTES, MAX_TOPIC_LEVEL_BYTES, MAX_UNIT_BYTES,
 };
 
 /// The reason that a message is kept in quarantine. Its text is for the person who looks there;
@@ -156,9 +156,6 @@ pub enum Reject {
         "the payload has so many different names that they and the patterns of its profile make more than {MAX_PATTERN_COMPARISONS} comparisons"
     )]
     Names,
-    /// Too many spellings of units.
-    #[error("the payload has more than {MAX_UNITS_OF_MESSAGE} different units")]
-    Units,
     /// Different values for one identity.
     #[error(
         "the payload has different values for one metric at one time: a member that stands there twice, or members whose names, with dots, without units or by the profile, become one metric"
@@ -223,7 +220,6 @@ impl Reject {
             | Self::Depth
             | Self::Samples
             | Self::Names
-            | Self::Units
             | Self::EmptyName
             | Self::LongName
             | Self::LongText

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use octofhir_ucum::{AdvancedConversionContext, Number, convert_with_context};
 
 use super::quantity::{Meaning, Quantity};
+use crate::limits::MAX_INTEGER;
 use crate::reading::Value;
 
 /// canonical = sent × factor + offset.
@@ -117,9 +118,9 @@ fn times_power_of_ten(number: f64, power: i32) -> f64 {
     if power < 0 { number / scale } else { number * scale }
 }
 
-/// Whether the product is an integer of 64 bits.
+/// Whether the product is an integer that keeps its digits.
 fn fits(sent: i128, factor: i128) -> bool {
-    sent.checked_mul(factor).is_some_and(|product| (i64::MIN.into()..=u64::MAX.into()).contains(&product))
+    sent.checked_mul(factor).is_some_and(|product| product.unsigned_abs() < MAX_INTEGER)
 }
 
 /// A number to the 15 digits that a double holds, without what arithmetic has added: 0.1 + 0.2 is 0.3.

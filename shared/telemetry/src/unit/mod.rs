@@ -93,9 +93,10 @@ impl KnownUnit {
 pub(crate) struct Units {
     /// What is known of a text, by dialect.
     known: [HashMap<Box<str>, Entry, RandomState>; 2],
-    /// How many texts were looked up that had not been met, or not beside that quantity. Who bounds the work of a
-    /// message sets it to 0 before.
-    pub(crate) looked_up: usize,
+    /// How many texts of this message were looked up that had not been met, or not beside that quantity.
+    looked_up: usize,
+    /// How many may be.
+    most_looked_up: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -109,6 +110,16 @@ struct Entry {
 }
 
 impl Units {
+    /// Begins a message, of which so many texts may be looked up that had not been met; `None`: all.
+    pub(crate) fn begin_message(&mut self, most: Option<usize>) {
+        (self.looked_up, self.most_looked_up) = (0, most);
+    }
+
+    /// Whether more would have had to be looked up than were allowed.
+    pub(crate) fn is_cut_short(&self) -> bool {
+        self.most_looked_up.is_some_and(|most| self.looked_up > most)
+    }
+
     /// What is known of `text`, beside a value that measures `quantity`: `%` is relative humidity of one that does.
     pub(crate) fn get(
         &mut self,

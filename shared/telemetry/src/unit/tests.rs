@@ -203,7 +203,10 @@ fn integers_keep_their_digits() {
     let (_, conversion) = check("Wh").unwrap();
     let counted = conversion.apply(&Value::Integer(1_000_000_000_000_001));
     assert_eq!(counted, Some(Value::Integer(3_600_000_000_000_003_600)));
-    assert_eq!(conversion.apply(&Value::Integer(1 << 60)), Value::from_f64(4.15051741658465e21));
+    assert_eq!(
+        conversion.apply(&Value::Integer(1 << 60)),
+        Some(Value::Integer(4_150_517_416_584_649_113_600))
+    );
 }
 
 #[test]
