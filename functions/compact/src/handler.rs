@@ -198,7 +198,7 @@ async fn compact(
     let mut intake =
         Intake { sorter: Sorter::new(deps.limits)?, taken: Vec::new(), unreadable: Named::default() };
     intake.take(&hour.archived, deps, deadline).await?;
-    // What cannot be read stays for ever, and must not have the hour rewritten for every trifle that comes.
+    // An object that cannot be read stays for ever; it must not make its hour due at every run.
     let mut readable = HourObjects { archived: intake.of(&hour.archived), ..hour.clone() };
     if readable.is_due(now) {
         intake.take(&hour.compacted, deps, deadline).await?;

@@ -390,7 +390,7 @@ async fn late_readings_that_are_too_few_are_compacted_after_a_day() {
 }
 
 #[tokio::test]
-async fn an_old_object_that_cannot_be_read_has_no_hour_rewritten_for_every_trifle() {
+async fn an_object_that_cannot_be_read_does_not_make_its_hour_due_at_every_run() {
     let mut lake = Lake::start().unwrap();
     let mut all = put_compacted(&lake, 0);
     let (broken, body) = archived(&all[..9], 3);
