@@ -20,7 +20,7 @@ DELTA = dict.fromkeys(["at", "received", "integer"], "DELTA_BINARY_PACKED")
 
 
 def encode(table):
-    table = table.sort_by([("device", "ascending"), ("metric", "ascending"), ("at", "ascending")])
+    table = table.sort_by([(name, "ascending") for name in ("device", "metric", "at", "seq")])
     sink = pa.BufferOutputStream()
     pq.write_table(
         table,

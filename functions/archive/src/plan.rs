@@ -193,7 +193,7 @@ fn quarantined<'a>(
 #[cfg(test)]
 mod tests {
     use lake::Reader;
-    use telemetry::{DeviceId, Quality, Reading, TimeSource, Value, pack};
+    use telemetry::{DeviceId, Quality, Reading, Seq, TimeSource, Value, pack};
 
     use super::*;
 
@@ -283,6 +283,18 @@ mod tests {
             ]
         );
         assert_eq!(plan.objects.iter().map(|object| object.readings).sum::<usize>(), 5);
+    }
+
+    #[test]
+    fn spans_of_both_versions_are_archived() {
+        let numbered = Reading { seq: Seq(7), revision: Micros(SEVEN), ..reading("s/b", SEVEN + 1, 2) };
+        let all = [reading("s/a", SEVEN, 1), numbered];
+        let (mut items, numbers) = (items(&all), numbers());
+        assert!(items[0].contains(r#""version":{"N":"2"}"#), "{}", items[0]);
+        items[0] = items[0].replace(r#""version":{"N":"2"}"#, r#""version":{"N":"1"}"#);
+        let plan = Plan::new(&changes(&items, &numbers)).unwrap();
+        assert_eq!((plan.objects.len(), plan.quarantine.len()), (1, 0));
+        assert_eq!(read_back(&plan.objects[0]), all);
     }
 
     #[test]

@@ -14,9 +14,10 @@ use futures_util::stream::{self, StreamExt as _};
 use lake::key::PREFIX;
 use lake::{Key, MEDIA_TYPE, Name};
 use serde::Serialize;
+use telemetry::Micros;
 use thiserror::Error;
 
-use crate::plan::{HourObjects, Hours, Named, Object, is_one_set};
+use crate::plan::{HourObjects, Hours, Named, Object};
 use crate::sorter::{AddError, Limits, SortError, Sorted, Sorter};
 
 /// Objects fetched at a time, while they are small …
@@ -72,8 +73,10 @@ pub struct Summary {
     pub written: usize,
     /// Readings in these.
     pub readings: usize,
-    /// Repetitions that are gone.
-    pub duplicates: usize,
+    /// Readings that others of their identity replaced which say the same: repetitions.
+    pub duplicates_equal: usize,
+    /// Readings that others of their identity replaced which say something else.
+    pub duplicates_different: usize,
     /// Objects that are none of the lake's, by their names.
     pub foreign: usize,
     /// The keys of the first of these.
@@ -86,13 +89,15 @@ pub struct Summary {
     pub overtaken: usize,
     /// Hours that could not be compacted.
     pub failed: usize,
+    /// Compacted hours that were left as they were because too little came since.
+    pub deferred: usize,
     /// Hours that were left as they were because there was no time for them.
     pub cut_short: usize,
     /// Longest time, in milliseconds, during which a query saw readings of an hour twice.
     pub swap_millis: u64,
 }
 
-/// Compacts every hour that is closed and has changed since it was compacted.
+/// Compacts every hour that is closed and has changed since it was compacted, unless too little came for that.
 ///
 /// # Errors
 /// If the lake cannot be listed, or an hour not compacted.
@@ -127,13 +132,17 @@ async fn visit(hour: &HourObjects, invocation: &Invocation, deps: &Deps, summary
     if hour.is_settled() || !hour.is_closed(invocation.began, deps.config.after_minutes) {
         return;
     }
+    if !hour.is_due(invocation.began) {
+        summary.deferred += 1;
+        return;
+    }
     if invocation.deadline.remaining() < MIN_TIME {
         summary.cut_short += 1;
         return;
     }
     // One hour that is too large must not keep all others from their turn, run after run.
     let deadline = Deadline::after(invocation.deadline.remaining() / 2);
-    match compact(hour, deps, deadline, summary).await {
+    match compact(hour, deps, (invocation.began, deadline), summary).await {
         Ok(()) => {}
         Err(HourError::Overtaken) => summary.overtaken += 1,
         // Whatever it was that it waited for: merging, or S3.
@@ -183,23 +192,27 @@ enum HourError {
 async fn compact(
     hour: &HourObjects,
     deps: &Deps,
-    deadline: Deadline,
+    (now, deadline): (Micros, Deadline),
     summary: &mut Summary,
 ) -> Result<(), HourError> {
     let mut intake =
         Intake { sorter: Sorter::new(deps.limits)?, taken: Vec::new(), unreadable: Named::default() };
     intake.take(&hour.archived, deps, deadline).await?;
-    let has_news = !intake.taken.is_empty();
-    if has_news || !is_one_set(hour.compacted.iter().map(|object| &object.key)) {
+    // An object that cannot be read stays for ever; it must not make its hour due at every run.
+    let mut readable = HourObjects { archived: intake.of(&hour.archived), ..hour.clone() };
+    if readable.is_due(now) {
         intake.take(&hour.compacted, deps, deadline).await?;
+        readable.compacted = intake.of(&hour.compacted);
     }
     let Intake { sorter, taken, unreadable } = intake;
     summary.note_unreadable(unreadable);
-    // What can be read may be compacted already, and only what cannot make the hour look unfinished.
-    if taken.len() < 2 || (!has_news && is_one_set(taken.iter())) {
+    if readable.is_settled() {
         return Ok(());
     }
-    let rows = sorter.rows();
+    if !readable.is_due(now) {
+        summary.deferred += 1;
+        return Ok(());
+    }
     let sorted = sorter.finish(|| deadline.has_passed())?;
     let began = Instant::now();
     let written = put(hour, &sorted, &taken, deps, deadline).await?;
@@ -216,7 +229,8 @@ async fn compact(
     let readings: usize = sorted.outputs.iter().map(|output| output.rows).sum();
     summary.hours += 1;
     summary.readings += readings;
-    summary.duplicates += rows - readings;
+    summary.duplicates_equal += sorted.replaced.equal;
+    summary.duplicates_different += sorted.replaced.different;
     summary.swap_millis = summary.swap_millis.max(swap_millis);
     Ok(())
 }
@@ -229,6 +243,11 @@ struct Intake {
 }
 
 impl Intake {
+    /// Those of `objects` whose readings are in the sorter.
+    fn of(&self, objects: &[Object]) -> Vec<Object> {
+        objects.iter().filter(|object| self.taken.contains(&object.key)).cloned().collect()
+    }
+
     async fn take(&mut self, objects: &[Object], deps: &Deps, deadline: Deadline) -> Result<(), HourError> {
         let is_small = objects.iter().all(|object| object.bytes <= SMALL_BYTES);
         let in_flight = if is_small { MAX_IN_FLIGHT } else { 1 };
@@ -302,7 +321,8 @@ fn report(summary: &Summary, deps: &Deps, invocation: &Invocation) {
         .count("Replaced", summary.replaced)
         .count("Objects", summary.written)
         .count("Readings", summary.readings)
-        .count("Duplicates", summary.duplicates)
+        .count("DuplicatesEqual", summary.duplicates_equal)
+        .count("DuplicatesDifferent", summary.duplicates_different)
         .count("Foreign", summary.foreign)
         .count("Unreadable", summary.unreadable)
         .count("Overtaken", summary.overtaken)
@@ -310,6 +330,7 @@ fn report(summary: &Summary, deps: &Deps, invocation: &Invocation) {
         .count("CutShort", summary.cut_short)
         .property("unreadable_keys", &summary.unreadable_keys)
         .property("foreign_keys", &summary.foreign_keys)
+        .property("deferred", summary.deferred)
         .property("swap_millis", summary.swap_millis)
         .property("request_id", &invocation.request_id);
     emit(&line);

@@ -4,6 +4,13 @@ use cloud::objects::Listed;
 use lake::{Hour, Key, Name};
 use telemetry::Micros;
 
+/// An hour that was compacted is rewritten when what came since has at least this part of its bytes: then a byte that
+/// arrives has no more than 8 others written again, and a query reads no more than an eighth of an hour unsorted.
+const LATE_SHARE: u64 = 8;
+/// An hour is rewritten for however little once its oldest late object has this age: small objects do not pile up for
+/// ever, and an hour is rewritten once a day at most for what is too small to count.
+const LATE_AGE_MICROS: i64 = 24 * 3_600 * 1_000_000;
+
 /// An object of the lake, in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Object {
@@ -11,6 +18,8 @@ pub struct Object {
     pub key: Key,
     /// Its size.
     pub bytes: u64,
+    /// When it was written.
+    pub modified: Micros,
 }
 
 /// The objects of one hour.
@@ -38,6 +47,19 @@ impl HourObjects {
     pub fn is_settled(&self) -> bool {
         self.archived.len() + self.compacted.len() <= 1
             || (self.archived.is_empty() && is_one_set(self.compacted.iter().map(|object| &object.key)))
+    }
+
+    /// Whether what came is reason enough to compact the hour now: rewriting costs what the whole hour has, and late
+    /// readings may come in any number of small messages.
+    pub fn is_due(&self, now: Micros) -> bool {
+        // It was never compacted, or what was begun has to be finished.
+        if self.compacted.is_empty() || !is_one_set(self.compacted.iter().map(|object| &object.key)) {
+            return true;
+        }
+        let bytes = |objects: &[Object]| objects.iter().map(|object| object.bytes).sum::<u64>();
+        let is_old = |object: &Object| now.0.saturating_sub(object.modified.0) >= LATE_AGE_MICROS;
+        bytes(&self.archived).saturating_mul(LATE_SHARE) >= bytes(&self.compacted)
+            || self.archived.iter().any(is_old)
     }
 
     /// The generation of a compaction that makes this set: the one that has been begun already, or the next,
@@ -117,7 +139,7 @@ impl Hours {
                 Name::Archived { .. } => &mut current.archived,
                 Name::Compacted { .. } => &mut current.compacted,
             };
-            objects.push(Object { key, bytes: listed.bytes });
+            objects.push(Object { key, bytes: listed.bytes, modified: listed.modified });
         }
         ended
     }
@@ -147,7 +169,7 @@ mod tests {
 
     fn hours(keys: &[String]) -> (Vec<HourObjects>, usize) {
         let mut hours = Hours::default();
-        let listed = |key: &String| Listed { key: key.clone(), bytes: 7 };
+        let listed = |key: &String| Listed { key: key.clone(), bytes: 7, modified: SEVEN };
         let mut found: Vec<HourObjects> = keys.iter().filter_map(|key| hours.push(&listed(key))).collect();
         found.extend(hours.finish());
         (found, hours.foreign.count)
@@ -189,6 +211,31 @@ mod tests {
         check(&[compacted(hour, 1, 1, 1, 1), compacted(hour, 1, 2, 1, 1)], false);
         check(&[compacted(hour, 1, 1, 1, 3), compacted(hour, 1, 1, 2, 3)], false);
         check(&[compacted(hour, 1, 1, 1, 1), compacted(hour, 2, 2, 1, 1)], false);
+    }
+
+    #[test]
+    fn a_compacted_hour_is_rewritten_for_enough_or_for_old_readings() {
+        let hour = Hour::of(SEVEN);
+        let object = |key: String, bytes: u64, hours_ago: i64| Object {
+            key: Key::parse(&key).unwrap(),
+            bytes,
+            modified: SEVEN.plus(-hours_ago * 3_600_000_000),
+        };
+        let late = |bytes, hours_ago| object(archived(hour, 1), bytes, hours_ago);
+        let part = |part| object(compacted(hour, 1, 1, part, 2), 400, 0);
+        let check = |archived: &[Object], compacted: Vec<Object>, is_due: bool| {
+            let hour = HourObjects { hour, archived: archived.to_vec(), compacted };
+            assert_eq!(hour.is_due(SEVEN), is_due, "{hour:?}");
+        };
+        let whole = || vec![part(1), part(2)];
+        check(&[late(99, 23)], whole(), false);
+        check(&[late(100, 0)], whole(), true);
+        check(&[late(50, 0), late(49, 1)], whole(), false);
+        check(&[late(50, 0), late(50, 1)], whole(), true);
+        check(&[late(1, 0), late(1, 24)], whole(), true);
+        // Whatever an earlier run has left is put right at once.
+        check(&[late(1, 0)], vec![part(1)], true);
+        check(&[late(1, 0)], Vec::new(), true);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use lake::key::Fingerprint;
 use lake::schema::ROW_GROUP_ROWS;
 use lake::{Columns, LakeError, Merge, Reader, Writer};
 use sha2::{Digest, Sha256};
+use telemetry::Replaced;
 use tempfile::TempDir;
 use thiserror::Error;
 
@@ -33,6 +34,8 @@ pub struct Sorter {
     runs: Vec<PathBuf>,
     run_rows: usize,
     rows: usize,
+    /// Of the rows that were sorted away.
+    replaced: Replaced,
 }
 
 /// How much is in memory and in a file.
@@ -77,6 +80,8 @@ pub struct Sorted {
     pub outputs: Vec<Output>,
     /// Digest over all of them.
     pub set: String,
+    /// Readings that others of their identity have replaced.
+    pub replaced: Replaced,
     _dir: TempDir,
 }
 
@@ -120,7 +125,15 @@ impl Sorter {
     /// If no folder can be made there.
     pub fn new(limits: Limits) -> Result<Self, SortError> {
         let dir = tempfile::Builder::new().prefix(&format!("{FOLDER}{}-", std::process::id())).tempdir()?;
-        Ok(Self { dir, limits, pending: Columns::default(), runs: Vec::new(), run_rows: 0, rows: 0 })
+        Ok(Self {
+            dir,
+            limits,
+            pending: Columns::default(),
+            runs: Vec::new(),
+            run_rows: 0,
+            rows: 0,
+            replaced: Replaced::default(),
+        })
     }
 
     /// Takes the readings of a file. Of one that turns out damaged in the middle nothing is kept that was
@@ -153,11 +166,6 @@ impl Sorter {
         Ok(())
     }
 
-    /// Readings taken so far, repetitions among them.
-    pub fn rows(&self) -> usize {
-        self.rows
-    }
-
     /// Sorts what is in memory into a file of its own.
     fn spill(&mut self) -> Result<(), SortError> {
         if self.pending.is_empty() {
@@ -165,11 +173,17 @@ impl Sorter {
         }
         let path = self.dir.path().join(format!("run-{}.parquet", self.runs.len()));
         let mut writer = Writer::new(BufWriter::new(File::create(&path)?))?;
-        self.run_rows += writer.write_sorted(&self.pending)?;
+        self.count(writer.write_sorted(&self.pending)?);
+        self.run_rows += writer.rows();
         writer.finish()?.flush()?;
         self.runs.push(path);
         self.pending.clear();
         Ok(())
+    }
+
+    fn count(&mut self, replaced: Replaced) {
+        self.replaced.equal += replaced.equal;
+        self.replaced.different += replaced.different;
     }
 
     /// Merges all into files of a good size, unless it `should_stop` before.
@@ -181,7 +195,7 @@ impl Sorter {
             Outputs { dir: self.dir.path().to_owned(), limits: self.limits, done: Vec::new(), open: None };
         if self.runs.is_empty() {
             // All of it fits into memory: sorting it is all there is to do.
-            outputs.writer()?.write_sorted(&self.pending)?;
+            self.count(outputs.writer()?.write_sorted(&self.pending)?);
         } else {
             self.spill()?;
             // Its memory is the merge's now.
@@ -198,14 +212,17 @@ impl Sorter {
                 }
             }
             check_rows(self.run_rows, merge.read())?;
+            self.count(merge.replaced());
         }
         let outputs = outputs.finish()?;
         for output in &outputs {
             check_rows(output.rows, Reader::open(File::open(&output.file)?)?.rows())?;
         }
+        let written: usize = outputs.iter().map(|output| output.rows).sum();
+        check_rows(self.rows, written + self.replaced.total())?;
         let mut set = Fingerprint::default();
         outputs.iter().for_each(|output| set.update(&output.digest));
-        Ok(Sorted { outputs, set: set.finish(), _dir: self.dir })
+        Ok(Sorted { outputs, set: set.finish(), replaced: self.replaced, _dir: self.dir })
     }
 }
 

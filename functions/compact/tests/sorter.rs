@@ -8,26 +8,26 @@ use bytes::Bytes;
 use compact::sorter::{AddError, Limits, SortError, Sorted, Sorter, remove_leftovers};
 use lake::{Columns, Reader, encode};
 use proptest::prelude::*;
-use telemetry::{DeviceId, Micros, Quality, Reading, TimeSource, Value, pack, standing};
+use telemetry::{DeviceId, Micros, Quality, Reading, Seq, TimeSource, Value, pack, standing};
 
 /// 2026-11-23T07:00:00Z.
 const START: i64 = 1_795_417_200_000_000;
 
 fn reading() -> impl Strategy<Value = Reading> {
-    ("[a-c]", "[xy]", 0..30_i64, 0..5_i64, any::<i16>()).prop_map(|(device, metric, at, delay, value)| {
-        Reading {
-            device: DeviceId::from_stored(format!("site/{device}")),
-            metric: metric.into(),
-            at: Micros(START + at),
-            received: Micros(START + at + delay),
-            value: Value::Integer(value.into()),
-            unit: None,
-            quality: Quality::Good,
-            seq: telemetry::Seq::default(),
-            revision: telemetry::Micros::default(),
-            time_source: TimeSource::Device,
-            correction: None,
-        }
+    let identity = ("[a-c]", "[xy]", 0..15_i64, 0..2_u64);
+    let decides = (0..5_i64, 0..2_i64, 0..4_i16);
+    (identity, decides).prop_map(|((device, metric, at, seq), (delay, revision, value))| Reading {
+        device: DeviceId::from_stored(format!("site/{device}")),
+        metric: metric.into(),
+        at: Micros(START + at),
+        received: Micros(START + at + delay),
+        value: Value::Integer(value.into()),
+        unit: None,
+        quality: Quality::Good,
+        seq: Seq(seq),
+        revision: Micros(revision),
+        time_source: TimeSource::Device,
+        correction: None,
     })
 }
 
@@ -53,14 +53,14 @@ fn rows(sorted: &Sorted) -> Vec<Reading> {
     sorted.outputs.iter().flat_map(|output| read(&output.file).readings().collect::<Vec<_>>()).collect()
 }
 
-/// The readings that stand, in the order of device, metric and time.
+/// The readings, each identity once, in the order of device, metric, time and `seq`.
 fn model(batches: &[Vec<Reading>]) -> Vec<Reading> {
     let mut by_device: BTreeMap<_, Vec<Reading>> = BTreeMap::new();
     for reading in batches.iter().flatten() {
         by_device.entry(reading.device.clone()).or_default().push(reading.clone());
     }
     let mut all: Vec<Reading> = by_device.into_values().flat_map(standing).collect();
-    all.sort_by(|a, b| (&a.device, &a.metric, a.at).cmp(&(&b.device, &b.metric, b.at)));
+    all.sort_by(|a, b| (&a.device, &a.metric, a.at, a.seq).cmp(&(&b.device, &b.metric, b.at, b.seq)));
     all
 }
 
@@ -84,6 +84,9 @@ proptest! {
         let sorted = sort(&files, limits);
         prop_assert_eq!(rows(&sorted), model(&batches));
         prop_assert_eq!(sorted.outputs.iter().map(|output| output.rows).sum::<usize>(), rows(&sorted).len());
+        // Whatever is not written was replaced, and is counted.
+        let rows_in = files.iter().map(|file| Reader::open(file.clone()).unwrap().rows()).sum::<usize>();
+        prop_assert_eq!(sorted.replaced.total(), rows_in - rows(&sorted).len());
         // Two runs at one time write the same names, and so do no harm.
         prop_assert_eq!(sort(&files, limits).set, sorted.set);
     }

@@ -154,7 +154,7 @@ mod tests {
         assert!(is_accepted);
         assert_eq!(
             text.lines().next().unwrap(),
-            r#"{"device":"plant-1/pump-7","metric":"a","at":"2026-11-23T07:00:00.25Z","value":1,"unit":null,"time_source":"arrival","quality":"good"}"#
+            r#"{"device":"plant-1/pump-7","metric":"a","at":"2026-11-23T07:00:00.25Z","value":1,"unit":null,"time_source":"arrival","quality":"good","seq":"565253044980776960"}"#
         );
         assert_eq!(text.lines().count(), 2);
     }

@@ -222,6 +222,11 @@ pub(crate) struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     time_sent: Option<String>,
     quality: &'static str,
+    /// A text: a reader of JSON may keep 53 bits of a number, and it has 62.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seq: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<String>,
 }
 
 impl<'a> Line<'a> {
@@ -238,6 +243,8 @@ impl<'a> Line<'a> {
             time_correction: correction.map(|correction| correction.reason.as_str()),
             time_sent: correction.map(|correction| correction.sent.to_string()),
             quality: Quality::as_str(reading.quality),
+            seq: (!reading.seq.is_none()).then(|| reading.seq.to_string()),
+            revision: (reading.revision != Micros::default()).then(|| reading.revision.to_string()),
         }
     }
 }
@@ -295,9 +302,15 @@ fn time_words(reading: &Reading) -> String {
 /// The members of [`Line`] that a recording for `alert-rule test` has at least.
 pub(crate) const CSV_HEADER: &str = "device,metric,at,value,unit,time_source,quality";
 
-/// RFC 4180, with [`CSV_HEADER`] and the rest of what was sent otherwise.
+/// The members that follow [`CSV_HEADER`] in the header.
+const CSV_HEADER_REST: &str = "unit_sent,time_correction,time_sent,seq,revision";
+/// The places of a record's fields that reading it back asks for.
+pub(crate) const CSV_SEQ: usize = 10;
+pub(crate) const CSV_REVISION: usize = 11;
+
+/// RFC 4180, with [`CSV_HEADER`] and [`CSV_HEADER_REST`].
 pub(crate) fn csv(readings: &[Reading]) -> String {
-    let mut text = format!("{CSV_HEADER},unit_sent,time_correction,time_sent\r\n");
+    let mut text = format!("{CSV_HEADER},{CSV_HEADER_REST}\r\n");
     for reading in readings {
         let line = Line::of(reading);
         let value = line.value.to_string();
@@ -312,6 +325,8 @@ pub(crate) fn csv(readings: &[Reading]) -> String {
             line.unit_sent.unwrap_or_default(),
             line.time_correction.unwrap_or_default(),
             line.time_sent.as_deref().unwrap_or_default(),
+            line.seq.as_deref().unwrap_or_default(),
+            line.revision.as_deref().unwrap_or_default(),
         ];
         text.push_str(&fields.map(csv_field).join(","));
         text.push_str("\r\n");
@@ -329,7 +344,7 @@ fn csv_field(field: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use telemetry::{Correction, CorrectionReason};
+    use telemetry::{Correction, CorrectionReason, Seq};
 
     use super::*;
 
@@ -390,7 +405,23 @@ mod tests {
         let told = r#""unit":"Cel","unit_sent":"degF","time_source":"device","time_correction":"outside","time_sent":"1970-01-01T00:00:00Z""#;
         assert!(line.contains(told), "{line}");
         let line = csv(&[reading]);
-        assert!(line.ends_with(",Cel,device,good,degF,outside,1970-01-01T00:00:00Z\r\n"), "{line}");
+        assert!(line.ends_with(",Cel,device,good,degF,outside,1970-01-01T00:00:00Z,,\r\n"), "{line}");
+    }
+
+    #[test]
+    fn what_tells_readings_apart_is_printed_where_there_is_any() {
+        let mut reading = reading("temperature", Value::Float(22.5));
+        reading.seq = Seq((1 << 62) - 1);
+        reading.revision = Micros(1_795_417_200_000_000);
+        let line = json_lines([Line::of(&reading)]).unwrap();
+        let told = r#","quality":"good","seq":"4611686018427387903","revision":"2026-11-23T07:00:00Z"}"#;
+        assert!(line.ends_with(&format!("{told}\n")), "a number would lose its last digits: {line}");
+        let text = csv(&[reading]);
+        let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split(',').collect()).collect();
+        let field = |column: usize| [rows[0][column], rows[1][column]];
+        assert_eq!(field(CSV_SEQ), ["seq", "4611686018427387903"]);
+        assert_eq!(field(CSV_REVISION), ["revision", "2026-11-23T07:00:00Z"]);
+        assert_eq!(rows[0].len(), CSV_REVISION + 1);
     }
 
     #[test]
@@ -398,9 +429,9 @@ mod tests {
         let readings = [reading("note", Value::Text("a, \"b\"".into())), reading("n", Value::Integer(7))];
         assert_eq!(
             csv(&readings),
-            "device,metric,at,value,unit,time_source,quality,unit_sent,time_correction,time_sent\r\n\
-             plant-1/pump-7,note,2026-11-23T07:00:00.25Z,\"a, \"\"b\"\"\",,device,good,,,\r\n\
-             plant-1/pump-7,n,2026-11-23T07:00:00.25Z,7,,device,good,,,\r\n"
+            "device,metric,at,value,unit,time_source,quality,unit_sent,time_correction,time_sent,seq,revision\r\n\
+             plant-1/pump-7,note,2026-11-23T07:00:00.25Z,\"a, \"\"b\"\"\",,device,good,,,,,\r\n\
+             plant-1/pump-7,n,2026-11-23T07:00:00.25Z,7,,device,good,,,,,\r\n"
         );
     }
 

@@ -8,6 +8,7 @@ use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use bytes::Bytes;
+use telemetry::Micros;
 
 use crate::error::Error;
 use crate::retry::{Backoff, Deadline, until};
@@ -31,6 +32,8 @@ pub struct Listed {
     pub key: String,
     /// Its size in bytes.
     pub bytes: u64,
+    /// When it was written last, to the second; 1970 if the store does not say.
+    pub modified: Micros,
 }
 
 /// The pages of a list, one request each.
@@ -195,7 +198,11 @@ impl Pages<'_> {
         });
         let page = page.await?;
         let objects = page.contents().iter().filter_map(|object| {
-            Some(Listed { key: object.key()?.to_owned(), bytes: object.size()?.try_into().ok()? })
+            Some(Listed {
+                key: object.key()?.to_owned(),
+                bytes: object.size()?.try_into().ok()?,
+                modified: Micros(object.last_modified().map_or(0, |at| at.secs().saturating_mul(1_000_000))),
+            })
         });
         let objects = objects.collect();
         self.next = page.next_continuation_token;

@@ -1,13 +1,15 @@
 //! Readings as columns: what files are made of and read into.
 
-use std::cmp::Ordering;
+use std::cmp::{Ordering, Reverse};
 use std::collections::HashMap;
 
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 use parquet::data_type::ByteArray;
+use telemetry::limits::MAX_INTEGER;
 use telemetry::{
-    Correction, DeviceId, OrderedValue, Quality, Reading, Run, RunReading, Span, TimeSource, Unit, Value,
+    Correction, DeviceId, Micros, OrderedValue, Precedence, Quality, Reading, Replaced, Run, RunReading, Seq,
+    Span, TimeSource, TotalFloat, Unit, Value,
 };
 
 /// Stands for a text in [`Columns`]: its place among the texts known there.
@@ -48,6 +50,22 @@ impl Symbols {
         self.texts.get(symbol as usize).map_or(b"", ByteArray::data)
     }
 
+    /// The cell of an integer.
+    pub(crate) fn integer(&mut self, integer: i128) -> Cell {
+        let Ok(narrow) = i64::try_from(integer) else {
+            return Cell::Wide(self.of(integer.to_string().as_bytes()));
+        };
+        #[expect(clippy::cast_precision_loss, reason = "what is lost is looked for on the next line")]
+        let double = narrow as f64;
+        #[expect(clippy::cast_possible_truncation, reason = "an integer of 64 bits, as a double, fits 128")]
+        if double as i128 == integer { Cell::Number(double) } else { Cell::Integer(narrow) }
+    }
+
+    /// The integer of [`Cell::Wide`].
+    pub(crate) fn wide(&self, symbol: Symbol) -> i128 {
+        parse_integer(self.bytes(symbol)).unwrap_or_default()
+    }
+
     /// The texts as the encoder takes them, by symbol.
     pub(crate) fn texts(&self) -> &[ByteArray] {
         &self.texts
@@ -60,15 +78,21 @@ impl Symbols {
     }
 }
 
+/// The integer that digits say; `None` if no reading can have it.
+pub(crate) fn parse_integer(digits: &[u8]) -> Option<i128> {
+    let integer: i128 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    (integer.unsigned_abs() < MAX_INTEGER).then_some(integer)
+}
+
 /// A value, its texts as symbols.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Cell {
     /// A number that a double holds.
     Number(f64),
-    /// An integer that no double holds.
+    /// An integer of 64 bits that no double holds.
     Integer(i64),
-    /// The same, above 2⁶³.
-    Unsigned(u64),
+    /// An integer of more bits: its digits. A number in place of the symbol would double the size of every cell.
+    Wide(Symbol),
     /// A truth value.
     Boolean(bool),
     /// A text.
@@ -82,6 +106,7 @@ pub struct Columns {
     pub(crate) device: Vec<Symbol>,
     pub(crate) metric: Vec<Symbol>,
     pub(crate) at: Vec<i64>,
+    pub(crate) seq: Vec<u64>,
     pub(crate) received: Vec<i64>,
     pub(crate) value: Vec<Cell>,
     pub(crate) unit: Vec<Symbol>,
@@ -89,6 +114,8 @@ pub struct Columns {
     pub(crate) time_source: Vec<TimeSource>,
     pub(crate) unit_sent: Vec<Symbol>,
     pub(crate) correction: Vec<Option<Correction>>,
+    /// When profiles were put; 0 without one.
+    pub(crate) revision: Vec<i64>,
     /// Where runs begin: stretches of one device and metric.
     runs: Vec<usize>,
 }
@@ -122,6 +149,8 @@ impl Columns {
         self.time_source.clear();
         self.unit_sent.clear();
         self.correction.clear();
+        self.seq.clear();
+        self.revision.clear();
         self.runs.clear();
     }
 
@@ -137,6 +166,8 @@ impl Columns {
         self.time_source.truncate(len);
         self.unit_sent.truncate(len);
         self.correction.truncate(len);
+        self.seq.truncate(len);
+        self.revision.truncate(len);
         self.runs.retain(|start| *start < len);
     }
 
@@ -175,8 +206,9 @@ impl Columns {
         reading: &RunReading<'_>,
     ) {
         let value = self.cell(reading.value);
-        // Two rows of one time, in a span that is not ours: each begins a run, so that one of them stands.
-        if self.runs.last() != Some(&self.len()) && self.at.last() >= Some(&reading.at.0) {
+        // Rows of one identity, in a span that somebody else wrote: each begins a run, so that one replaces the other.
+        let index = self.len();
+        if self.runs.last() != Some(&index) && self.instant(index - 1) >= (reading.at.0, reading.seq.0) {
             self.start_run();
         }
         self.device.push(device);
@@ -189,18 +221,20 @@ impl Columns {
         self.time_source.push(reading.time_source);
         self.unit_sent.push(unit_sent);
         self.correction.push(reading.correction);
+        self.seq.push(reading.seq.0);
+        self.revision.push(reading.revision.0);
     }
 
     fn cell(&mut self, value: &Value) -> Cell {
         match value {
             Value::Float(number) => Cell::Number(*number),
-            Value::Integer(integer) => integer_cell(*integer),
+            Value::Integer(integer) => self.symbols.integer(*integer),
             Value::Boolean(flag) => Cell::Boolean(*flag),
             Value::Text(text) => Cell::Text(self.symbols.of(text.as_bytes())),
         }
     }
 
-    /// Marks the next reading as one of another device or metric, or of an earlier time, than the one before.
+    /// Marks the next reading as one of another device or metric, or of an earlier time and `seq`, than the one before.
     pub(crate) fn start_run(&mut self) {
         if self.runs.last() != Some(&self.len()) {
             self.runs.push(self.len());
@@ -210,8 +244,9 @@ impl Columns {
     /// Marks the runs among the readings from `start` on, which were added as they stood in a file.
     pub(crate) fn start_runs_from(&mut self, start: usize) {
         for index in start..self.len() {
-            let goes_on =
-                index > 0 && self.is_same_series(index - 1, index) && self.at[index - 1] < self.at[index];
+            let goes_on = index > 0
+                && self.is_same_series(index - 1, index)
+                && self.instant(index - 1) < self.instant(index);
             if !goes_on {
                 self.runs.push(index);
             }
@@ -227,10 +262,11 @@ impl Columns {
         let unit_sent = translate(other.unit_sent[index]);
         let value = match other.value[index] {
             Cell::Text(symbol) => Cell::Text(translate(symbol)),
+            Cell::Wide(symbol) => Cell::Wide(translate(symbol)),
             cell => cell,
         };
         let is_other_run = self.device.last() != Some(&device) || self.metric.last() != Some(&metric);
-        if is_other_run || self.at.last().is_some_and(|last| *last >= other.at[index]) {
+        if is_other_run || self.instant(self.len() - 1) >= other.instant(index) {
             self.start_run();
         }
         self.device.push(device);
@@ -243,39 +279,58 @@ impl Columns {
         self.time_source.push(other.time_source[index]);
         self.unit_sent.push(unit_sent);
         self.correction.push(other.correction[index]);
+        self.seq.push(other.seq[index]);
+        self.revision.push(other.revision[index]);
     }
 
-    /// The places of the readings that stand, each identity once, in the order of device, metric and time.
-    /// Runs are sorted, not readings: those of one device and metric are compared one by one only where
+    /// The places of the readings in the order of device, metric, time and `seq`, each identity once; counts those that
+    /// are replaced. Runs are sorted, not readings: those of one device and metric are compared one by one only where
     /// their runs overlap.
-    pub(crate) fn order(&self) -> Vec<u32> {
-        let ranks = self.ranks();
-        let rank = |symbol: Symbol| ranks[symbol as usize];
-        let keyed = self.ranges().filter(|(start, end)| start < end).map(|(start, end)| {
-            ((rank(self.device[start]), rank(self.metric[start]), self.at[start]), (start, end))
-        });
-        let mut keyed: Vec<_> = keyed.collect();
-        keyed.sort_unstable();
-        let runs: Vec<(usize, usize)> = keyed.into_iter().map(|(_, run)| run).collect();
+    pub(crate) fn order(&self, replaced: &mut Replaced) -> Vec<u32> {
+        let runs = self.ordered_runs();
         let mut order = Vec::with_capacity(self.len());
         for group in runs.chunk_by(|a, b| self.is_same_series(a.0, b.0)) {
             let start = order.len();
             for (from, to) in group {
                 order.extend((*from..*to).map(place));
             }
-            let is_ordered = group.windows(2).all(|pair| self.at[pair[0].1 - 1] < self.at[pair[1].0]);
+            let is_ordered =
+                group.windows(2).all(|pair| self.instant(pair[0].1 - 1) < self.instant(pair[1].0));
             if !is_ordered {
                 let mut series = order.split_off(start);
-                series.sort_unstable_by(|a, b| {
-                    self.at[*a as usize]
-                        .cmp(&self.at[*b as usize])
-                        .then_with(|| self.compare_standing(*a as usize, self, *b as usize))
-                });
-                series.dedup_by_key(|index| self.at[*index as usize]);
+                self.order_series(&mut series, replaced);
                 order.append(&mut series);
             }
         }
         order
+    }
+
+    /// The runs, as the places where they begin and end, in the order of device, metric, first time and `seq`.
+    fn ordered_runs(&self) -> Vec<(usize, usize)> {
+        let ranks = self.ranks();
+        let rank = |symbol: Symbol| ranks[symbol as usize];
+        let keyed = self.ranges().filter(|(start, end)| start < end).map(|(start, end)| {
+            ((rank(self.device[start]), rank(self.metric[start]), self.instant(start)), (start, end))
+        });
+        let mut keyed: Vec<_> = keyed.collect();
+        keyed.sort_unstable();
+        keyed.into_iter().map(|(_, run)| run).collect()
+    }
+
+    /// Sorts places of readings of one device and metric, and keeps of each identity the one that replaces the others.
+    fn order_series(&self, series: &mut Vec<u32>, replaced: &mut Replaced) {
+        series.sort_unstable_by(|a, b| {
+            let (a, b) = (*a as usize, *b as usize);
+            self.instant(a).cmp(&self.instant(b)).then_with(|| self.precedence(b).cmp(&self.precedence(a)))
+        });
+        series.dedup_by(|next, kept| {
+            let (next, kept) = (*next as usize, *kept as usize);
+            let is_same = self.instant(next) == self.instant(kept);
+            if is_same {
+                replaced.add(self.says_the_same(kept, self, next));
+            }
+            is_same
+        });
     }
 
     fn ranges(&self) -> impl Iterator<Item = (usize, usize)> {
@@ -302,27 +357,40 @@ impl Columns {
         ranks
     }
 
-    /// Orders a reading before one of `other`'s by device, metric and time.
-    pub(crate) fn compare_identity(&self, index: usize, other: &Self, other_index: usize) -> Ordering {
-        let ours =
-            (self.symbols.bytes(self.device[index]), self.symbols.bytes(self.metric[index]), self.at[index]);
-        ours.cmp(&(
-            other.symbols.bytes(other.device[other_index]),
-            other.symbols.bytes(other.metric[other_index]),
-            other.at[other_index],
-        ))
+    /// What identifies a reading among those of its device and metric, in the order of time.
+    fn instant(&self, index: usize) -> (i64, u64) {
+        (self.at[index], self.seq[index])
     }
 
-    /// Orders two readings of one identity by which of them stands, that one first: the one received
-    /// later; else their content decides, so that the outcome does not depend on who came first.
-    pub(crate) fn compare_standing(&self, index: usize, other: &Self, other_index: usize) -> Ordering {
-        let by_received = other.received[other_index].cmp(&self.received[index]);
-        by_received
-            .then_with(|| other.compare_values(other_index, self, index))
-            .then_with(|| other.units(other_index).cmp(&self.units(index)))
-            .then_with(|| self.quality[index].cmp(&other.quality[other_index]))
-            .then_with(|| self.time_source[index].cmp(&other.time_source[other_index]))
-            .then_with(|| self.correction[index].cmp(&other.correction[other_index]))
+    /// Orders a reading before one of `other`'s by device, metric, time and `seq`.
+    pub(crate) fn compare_identity(&self, index: usize, other: &Self, other_index: usize) -> Ordering {
+        self.series(index)
+            .cmp(&other.series(other_index))
+            .then_with(|| self.instant(index).cmp(&other.instant(other_index)))
+    }
+
+    fn series(&self, index: usize) -> [&[u8]; 2] {
+        [self.device[index], self.metric[index]].map(|symbol| self.symbols.bytes(symbol))
+    }
+
+    /// What decides whether a reading replaces another of its identity.
+    pub(crate) fn precedence(&self, index: usize) -> Precedence<'_> {
+        Precedence {
+            received: Micros(self.received[index]),
+            revision: Micros(self.revision[index]),
+            value: self.ordered_value(index),
+            units: self.units(index),
+            quality: Reverse(self.quality[index]),
+            time_source: Reverse(self.time_source[index]),
+            correction: Reverse(self.correction[index]),
+        }
+    }
+
+    /// Whether two readings say the same: value, unit and quality.
+    pub(crate) fn says_the_same(&self, index: usize, other: &Self, other_index: usize) -> bool {
+        self.ordered_value(index) == other.ordered_value(other_index)
+            && self.units(index)[0] == other.units(other_index)[0]
+            && self.quality[index] == other.quality[other_index]
     }
 
     /// The unit and the one that was sent; empty where there is none.
@@ -330,20 +398,27 @@ impl Columns {
         [self.unit[index], self.unit_sent[index]].map(|symbol| self.symbols.bytes(symbol))
     }
 
-    fn compare_values(&self, index: usize, other: &Self, other_index: usize) -> Ordering {
-        let (ours, theirs) = (self.value_at(index), other.value_at(other_index));
-        OrderedValue::from(&ours).cmp(&OrderedValue::from(&theirs))
+    /// The value as others order it. A number that no reading can have, in a file that somebody else wrote,
+    /// stays the float that it is.
+    fn ordered_value(&self, index: usize) -> OrderedValue<'_> {
+        match self.value[index] {
+            Cell::Number(number) => match Value::from_f64(number) {
+                Some(Value::Integer(integer)) => OrderedValue::Integer(integer),
+                _ => OrderedValue::Float(TotalFloat(number)),
+            },
+            Cell::Integer(integer) => OrderedValue::Integer(integer.into()),
+            Cell::Wide(symbol) => OrderedValue::Integer(self.symbols.wide(symbol)),
+            Cell::Boolean(flag) => OrderedValue::Boolean(flag),
+            Cell::Text(symbol) => OrderedValue::Text(self.symbols.bytes(symbol)),
+        }
     }
 
-    /// The value of one reading. A number that no reading can have, in a file that somebody else wrote,
-    /// stays the float that it is.
     fn value_at(&self, index: usize) -> Value {
-        match self.value[index] {
-            Cell::Number(number) => Value::from_f64(number).unwrap_or(Value::Float(number)),
-            Cell::Integer(integer) => Value::Integer(integer.into()),
-            Cell::Unsigned(integer) => Value::Integer(integer.into()),
-            Cell::Boolean(flag) => Value::Boolean(flag),
-            Cell::Text(symbol) => Value::Text(self.text(symbol).into()),
+        match self.ordered_value(index) {
+            OrderedValue::Float(number) => Value::Float(number.0),
+            OrderedValue::Integer(integer) => Value::Integer(integer),
+            OrderedValue::Boolean(flag) => Value::Boolean(flag),
+            OrderedValue::Text(text) => Value::Text(String::from_utf8_lossy(text).into()),
         }
     }
 
@@ -362,13 +437,13 @@ impl Columns {
         Reading {
             device: DeviceId::from_stored(self.text(self.device[index])),
             metric: self.text(self.metric[index]).into(),
-            at: telemetry::Micros(self.at[index]),
-            received: telemetry::Micros(self.received[index]),
+            at: Micros(self.at[index]),
+            received: Micros(self.received[index]),
             value: self.value_at(index),
             unit: self.unit_at(index),
             quality: self.quality[index],
-            seq: telemetry::Seq::default(),
-            revision: telemetry::Micros::default(),
+            seq: Seq(self.seq[index]),
+            revision: Micros(self.revision[index]),
             time_source: self.time_source[index],
             correction: self.correction[index].map(Box::new),
         }
@@ -408,18 +483,4 @@ impl SymbolMap {
 /// Rows are counted in 32 bits: a file holds a few row groups at a time, not four billion rows.
 fn place(index: usize) -> u32 {
     u32::try_from(index).unwrap_or(u32::MAX)
-}
-
-fn integer_cell(integer: i128) -> Cell {
-    #[expect(clippy::cast_precision_loss, reason = "what is lost is looked for on the next line")]
-    let double = integer as f64;
-    #[expect(clippy::cast_possible_truncation, reason = "an integer of 64 bits, as a double, fits 128")]
-    if double as i128 == integer {
-        return Cell::Number(double);
-    }
-    match i64::try_from(integer) {
-        Ok(integer) => Cell::Integer(integer),
-        // Values end at 2⁶⁴, below which all fit.
-        Err(_) => Cell::Unsigned(u64::try_from(integer).unwrap_or(u64::MAX)),
-    }
 }

@@ -10,17 +10,19 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{FileMetaData, ParquetMetaDataReader};
 use parquet::file::reader::{ChunkReader, FileReader, SerializedFileReader};
 use parquet::schema::types::{SchemaDescriptor, Type};
-use telemetry::{Correction, CorrectionReason, Micros, Quality, TimeSource};
+use telemetry::{Correction, CorrectionReason, Micros, Quality, TimeSource, Value};
 
-use crate::columns::{Cell, Columns, NONE, Symbol, Symbols};
+use crate::columns::{Cell, Columns, NONE, Symbol, Symbols, parse_integer};
 use crate::error::LakeError;
 use crate::schema::{
-    AT, COLUMNS, DEVICE, INTEGER, METRIC, QUALITY, RECEIVED, TEXT, TIME_CORRECTION, TIME_SENT, TIME_SOURCE,
-    UNIT, UNIT_SENT, VALUE, VERSION, VERSION_KEY,
+    AT, COLUMNS, DEVICE, INTEGER, METRIC, QUALITY, RECEIVED, REVISION, SEQ, TEXT, TIME_CORRECTION, TIME_SENT,
+    TIME_SOURCE, UNIT, UNIT_SENT, VALUE, VERSION, VERSION_KEY,
 };
 
 /// Most rows of a file; more is a footer that lies.
 const MAX_ROWS: i64 = 1 << 32;
+/// The least positive number that 64 bits with sign do not hold.
+const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
 
 /// Reads one file, of this or another version of the schema: by the names of its columns.
 pub struct Reader<R: ChunkReader + 'static> {
@@ -113,6 +115,8 @@ impl<R: ChunkReader + 'static> Reader<R> {
                 unit_sent: Texts::of(column(UNIT_SENT)?),
                 correction: Texts::of(column(TIME_CORRECTION)?),
                 time_sent: Numbers::of(column(TIME_SENT)?),
+                seq: Numbers::of(column(SEQ)?),
+                revision: Numbers::of(column(REVISION)?),
             });
         }
     }
@@ -218,6 +222,8 @@ struct RowGroup {
     unit_sent: Texts,
     correction: Texts,
     time_sent: Numbers<Int64Type>,
+    seq: Numbers<Int64Type>,
+    revision: Numbers<Int64Type>,
 }
 
 impl RowGroup {
@@ -234,6 +240,8 @@ impl RowGroup {
         self.integer.read(rows)?;
         self.unit_sent.read(rows, symbols, &mut columns.unit_sent)?;
         self.time_sent.read(rows)?;
+        self.seq.read(rows)?;
+        self.revision.read(rows)?;
         let mut reasons = Vec::with_capacity(rows);
         let reason = |word: &str| CorrectionReason::from_word(word).map(Some);
         self.correction.read_words(rows, reason, TIME_CORRECTION, &mut reasons)?;
@@ -249,6 +257,9 @@ impl RowGroup {
             columns.value.push(cell.ok_or(LakeError::NoValue)?);
             let sent = self.time_sent.get(row).unwrap_or(at);
             columns.correction.push(reason.map(|reason| Correction { reason, sent: Micros(sent) }));
+            let seq = u64::try_from(self.seq.get(row).unwrap_or_default());
+            columns.seq.push(seq.map_err(|_| LakeError::Column(COLUMNS[SEQ].name))?);
+            columns.revision.push(self.revision.get(row).unwrap_or_default());
         }
         if columns.device[start..].contains(&NONE) || columns.metric[start..].contains(&NONE) {
             return Err(LakeError::Column(COLUMNS[DEVICE].name));
@@ -260,20 +271,28 @@ impl RowGroup {
 }
 
 /// The reverse of what the encoder makes of a value.
-fn cell(value: Option<f64>, integer: Option<i64>, text: Symbol, symbols: &Symbols) -> Option<Cell> {
+fn cell(value: Option<f64>, integer: Option<i64>, text: Symbol, symbols: &mut Symbols) -> Option<Cell> {
     match (value, integer, text) {
-        (_, Some(integer), _) => Some(Cell::Integer(integer)),
-        (Some(number), None, NONE) => Some(Cell::Number(number)),
+        (_, Some(integer), _) => Some(symbols.integer(integer.into())),
+        (Some(number), None, NONE) => Some(number_cell(number, symbols)),
         (None, None, NONE) => None,
         (None, None, text) => Some(Cell::Text(text)),
         (Some(number), None, text) => Some(match symbols.bytes(text) {
             b"true" => Cell::Boolean(true),
             b"false" => Cell::Boolean(false),
-            digits => {
-                let integer = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
-                integer.map_or(Cell::Number(number), Cell::Unsigned)
-            }
+            digits => parse_integer(digits).map_or(Cell::Number(number), |integer| symbols.integer(integer)),
         }),
+    }
+}
+
+/// Before version 3 of the schema an integer beyond 64 bits with sign had no digits if a double holds it.
+fn number_cell(number: f64, symbols: &mut Symbols) -> Cell {
+    match number {
+        TWO_TO_63.. => match Value::from_f64(number) {
+            Some(Value::Integer(integer)) => symbols.integer(integer),
+            _ => Cell::Number(number),
+        },
+        _ => Cell::Number(number),
     }
 }
 

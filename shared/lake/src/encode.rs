@@ -7,7 +7,7 @@ use parquet::column::writer::ColumnWriterImpl;
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, DoubleType, Int64Type};
 use parquet::file::properties::WriterPropertiesPtr;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
-use telemetry::{Quality, TimeSource};
+use telemetry::{Quality, Replaced, TimeSource};
 
 use crate::columns::{Cell, Columns, NONE, Symbol, Symbols};
 use crate::error::LakeError;
@@ -18,7 +18,7 @@ const STRIDE: usize = 4_096;
 /// Level of a value that is there, in an optional column.
 const PRESENT: i16 = 1;
 
-/// Writes one file. Rows come in the order of device, metric and time.
+/// Writes one file. Rows come in the order of device, metric, time and `seq`.
 pub struct Writer<W: Write + Send> {
     file: SerializedFileWriter<W>,
     rows: usize,
@@ -34,19 +34,19 @@ impl<W: Write + Send> Writer<W> {
         Ok(Self { file: SerializedFileWriter::new(sink, parquet_schema()?, properties)?, rows: 0 })
     }
 
-    /// Sorts the readings, drops what does not stand, and writes them as row groups; returns how many rows.
+    /// Sorts the readings and writes them as row groups, each identity once; returns how many were replaced.
     ///
     /// # Errors
     /// If the sink fails.
-    pub fn write_sorted(&mut self, columns: &Columns) -> Result<usize, LakeError> {
-        let order = columns.order();
-        for rows in order.chunks(ROW_GROUP_ROWS) {
+    pub fn write_sorted(&mut self, columns: &Columns) -> Result<Replaced, LakeError> {
+        let mut replaced = Replaced::default();
+        for rows in columns.order(&mut replaced).chunks(ROW_GROUP_ROWS) {
             self.write_row_group(columns, rows)?;
         }
-        Ok(order.len())
+        Ok(replaced)
     }
 
-    /// Writes readings that are in order, and each of which stands, as one row group.
+    /// Writes readings that are in order, each identity once, as one row group.
     ///
     /// # Errors
     /// If the sink fails.
@@ -69,7 +69,7 @@ impl<W: Write + Send> Writer<W> {
         group.texts(texts, |row| columns.metric[row])?;
         group.required::<Int64Type>(|row| columns.at[row])?;
         group.required::<Int64Type>(|row| columns.received[row])?;
-        group.optional::<DoubleType>(|row| double(columns.value[row]))?;
+        group.optional::<DoubleType>(|row| double(columns.value[row], &columns.symbols))?;
         group.optional::<Int64Type>(|row| match columns.value[row] {
             Cell::Integer(integer) => Some(integer),
             _ => None,
@@ -86,6 +86,8 @@ impl<W: Write + Send> Writer<W> {
             columns.correction[row].map(|correction| correction.reason.as_str().into())
         })?;
         group.optional::<Int64Type>(|row| columns.correction[row].map(|correction| correction.sent.0))?;
+        group.optional::<Int64Type>(|row| seq(columns.seq[row]))?;
+        group.optional::<Int64Type>(|row| Some(columns.revision[row]).filter(|revision| *revision != 0))?;
         group.writer.close()?;
         Ok(())
     }
@@ -109,7 +111,7 @@ impl<W: Write + Send> Writer<W> {
     }
 }
 
-/// The readings that stand, as one file in memory; `None` if there is none. The same readings in whatever
+/// The readings, each identity once, as one file in memory; `None` if there is none. The same readings in whatever
 /// order make the same bytes.
 ///
 /// # Errors
@@ -215,11 +217,11 @@ fn sites(columns: &Columns) -> (Vec<ByteArray>, Vec<Symbol>) {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "to the nearest double, as the column says")]
-fn double(cell: Cell) -> Option<f64> {
+fn double(cell: Cell, symbols: &Symbols) -> Option<f64> {
     match cell {
         Cell::Number(number) => Some(number),
         Cell::Integer(integer) => Some(integer as f64),
-        Cell::Unsigned(integer) => Some(integer as f64),
+        Cell::Wide(digits) => Some(symbols.wide(digits) as f64),
         Cell::Boolean(flag) => Some(f64::from(u8::from(flag))),
         Cell::Text(_) => None,
     }
@@ -228,10 +230,14 @@ fn double(cell: Cell) -> Option<f64> {
 fn text(cell: Cell, texts: &[ByteArray]) -> Option<ByteArray> {
     match cell {
         Cell::Number(_) | Cell::Integer(_) => None,
-        Cell::Unsigned(integer) => Some(integer.to_string().as_str().into()),
         Cell::Boolean(flag) => Some(if flag { "true" } else { "false" }.into()),
-        Cell::Text(symbol) => Some(texts[symbol as usize].clone()),
+        Cell::Text(symbol) | Cell::Wide(symbol) => Some(texts[symbol as usize].clone()),
     }
+}
+
+/// A `seq` has 62 bits.
+fn seq(seq: u64) -> Option<i64> {
+    (seq != 0).then(|| i64::try_from(seq).unwrap_or(i64::MAX))
 }
 
 fn symbol(symbol: Symbol, texts: &[ByteArray]) -> Option<ByteArray> {

@@ -5,6 +5,7 @@ use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 
 use parquet::file::reader::ChunkReader;
+use telemetry::Replaced;
 
 use crate::columns::{Columns, SymbolMap};
 use crate::decode::Reader;
@@ -20,7 +21,8 @@ pub struct Merge<R: ChunkReader + 'static> {
     /// The sources that have rows left, the one whose row comes next on top.
     heads: BinaryHeap<Source<R>>,
     read: usize,
-    /// A reading that was given out last: what has its identity does not stand.
+    replaced: Replaced,
+    /// The reading that was given out last: it replaces what else has its identity.
     last: Columns,
 }
 
@@ -47,7 +49,9 @@ impl<R: ChunkReader + 'static> Source<R> {
 
     fn compare(&self, other: &Self) -> Ordering {
         let by_identity = self.stride.compare_identity(self.index, &other.stride, other.index);
-        by_identity.then_with(|| self.stride.compare_standing(self.index, &other.stride, other.index))
+        // The one that replaces the others comes first.
+        by_identity
+            .then_with(|| other.stride.precedence(other.index).cmp(&self.stride.precedence(self.index)))
     }
 }
 
@@ -73,7 +77,7 @@ impl<R: ChunkReader + 'static> PartialEq for Source<R> {
 impl<R: ChunkReader + 'static> Eq for Source<R> {}
 
 impl<R: ChunkReader + 'static> Merge<R> {
-    /// Of these files, each sorted by device, metric and time.
+    /// Of these files, each sorted by device, metric, time and `seq`, and each identity in it once.
     ///
     /// # Errors
     /// If one is damaged.
@@ -86,11 +90,11 @@ impl<R: ChunkReader + 'static> Merge<R> {
                 heads.push(source);
             }
         }
-        Ok(Self { heads, read: 0, last: Columns::default() })
+        Ok(Self { heads, read: 0, replaced: Replaced::default(), last: Columns::default() })
     }
 
-    /// Replaces `columns` by the next readings that stand, at most `max`, and fewer if their texts are long;
-    /// returns whether there were any.
+    /// Fills `columns` with the next readings, each identity once: at most `max`, and fewer if their texts are long.
+    /// Returns whether there were any.
     ///
     /// # Errors
     /// If a file is damaged.
@@ -101,15 +105,13 @@ impl<R: ChunkReader + 'static> Merge<R> {
             let Some(mut head) = self.heads.peek_mut() else { break };
             self.read += 1;
             let source = &mut *head;
-            let is_new = match columns.len() {
-                0 => {
-                    self.last.is_empty()
-                        || self.last.compare_identity(0, &source.stride, source.index).is_ne()
+            let kept = if columns.is_empty() { &self.last } else { &*columns };
+            let (next, index) = (&source.stride, source.index);
+            match kept.len().checked_sub(1) {
+                Some(last) if kept.compare_identity(last, next, index).is_eq() => {
+                    self.replaced.add(kept.says_the_same(last, next, index));
                 }
-                count => columns.compare_identity(count - 1, &source.stride, source.index).is_ne(),
-            };
-            if is_new {
-                columns.push_from(&source.stride, source.index, &mut source.map);
+                _ => columns.push_from(next, index, &mut source.map),
             }
             if !source.advance()? {
                 PeekMut::pop(head);
@@ -129,8 +131,13 @@ impl<R: ChunkReader + 'static> Merge<R> {
         self.heads = sources.into();
     }
 
-    /// Rows read so far, those that do not stand among them.
+    /// Rows read so far, those that were replaced among them.
     pub fn read(&self) -> usize {
         self.read
+    }
+
+    /// Rows that were replaced so far, by those that were given out.
+    pub fn replaced(&self) -> Replaced {
+        self.replaced
     }
 }

@@ -14,7 +14,7 @@ use parquet::schema::types::{ColumnPath, Type, TypePtr};
 
 /// The version of the schema. It grows when a column is added; readers go by the columns' names, so an
 /// older reader finds what it knows in a newer file, and a newer one reads what is missing as its default.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// Key of the version in a file's metadata; it marks the file as one of the lake's.
 pub(crate) const VERSION_KEY: &str = "tidegate.version";
 /// Beginning of the keys under which a file's metadata says what a column means.
@@ -61,16 +61,22 @@ const fn column(name: &'static str, kind: Kind, is_optional: bool, meaning: &'st
 }
 
 /// All columns, in the order of the file.
-pub const COLUMNS: [Column; 14] = [
+pub const COLUMNS: [Column; 16] = [
     column("device", Kind::Text, false, "The device, as {site}/{device}."),
     column("site", Kind::Text, false, "The site: the part of `device` before the slash."),
     column("metric", Kind::Text, false, "What was measured; nested names are joined by dots."),
-    column("at", Kind::Time, false, "When it was measured; with device and metric the reading's identity."),
+    column(
+        "at",
+        Kind::Time,
+        false,
+        "When it was measured; with device, metric and `seq` the reading's identity.",
+    ),
     column(
         "received",
         Kind::Time,
         false,
-        "When the broker received the message; of two readings with one identity the later received stands.",
+        "When the broker received the message; the digits below a millisecond are those of its delivery. \
+         Of two readings with one identity the later received replaces the other, then the one of the higher revision.",
     ),
     column(
         "value",
@@ -82,13 +88,13 @@ pub const COLUMNS: [Column; 14] = [
         "integer",
         Kind::Integer,
         true,
-        "The integer itself, where no double holds it exactly; null elsewhere.",
+        "The integer itself, where it has 64 bits at most and no double holds it exactly; null elsewhere.",
     ),
     column(
         "text",
         Kind::Text,
         true,
-        "The text of a reading that is one; true or false of a boolean; the digits of an integer beyond 64 bits with sign.",
+        "The text of a reading that is one; true or false of a boolean; the digits of an integer that `integer` cannot hold.",
     ),
     column("unit", Kind::Text, true, "Unit of the value; null where none is known."),
     column("quality", Kind::Text, false, "How far to trust it: good, uncertain or bad."),
@@ -106,6 +112,18 @@ pub const COLUMNS: [Column; 14] = [
         "Why `at` is not the time that was sent: zone, wrap, boot or outside; null where it is.",
     ),
     column("time_sent", Kind::Time, true, "The time that was sent, where `at` is another; else null."),
+    column(
+        "seq",
+        Kind::Integer,
+        true,
+        "What tells it apart from other readings of its device, metric and time; null for 0, as most have it.",
+    ),
+    column(
+        "revision",
+        Kind::Time,
+        true,
+        "When the profile was put that it was read by; null without a profile.",
+    ),
 ];
 
 /// The place of a column in [`COLUMNS`].
@@ -122,6 +140,8 @@ pub(crate) const TIME_SOURCE: usize = 10;
 pub(crate) const UNIT_SENT: usize = 11;
 pub(crate) const TIME_CORRECTION: usize = 12;
 pub(crate) const TIME_SENT: usize = 13;
+pub(crate) const SEQ: usize = 14;
+pub(crate) const REVISION: usize = 15;
 
 /// The README's table of [`COLUMNS`], in Markdown.
 pub fn markdown_table() -> String {
@@ -161,10 +181,11 @@ pub(crate) fn properties() -> Result<WriterPropertiesPtr> {
     let described =
         COLUMNS.iter().map(|c| KeyValue::new(format!("{COLUMN_KEY}{}", c.name), c.meaning.to_owned()));
     let version = KeyValue::new(VERSION_KEY.to_owned(), VERSION.to_string());
+    // Null is 0, the lowest `seq`.
     let ascending = |index: usize| SortingColumn {
         column_idx: i32::try_from(index).unwrap_or_default(),
         descending: false,
-        nulls_first: false,
+        nulls_first: COLUMNS[index].is_optional,
     };
     let mut builder = WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_1_0)
@@ -172,7 +193,7 @@ pub(crate) fn properties() -> Result<WriterPropertiesPtr> {
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_statistics_enabled(EnabledStatistics::Chunk)
-        .set_sorting_columns(Some(vec![ascending(DEVICE), ascending(METRIC), ascending(AT)]))
+        .set_sorting_columns(Some([DEVICE, METRIC, AT, SEQ].map(ascending).to_vec()))
         .set_key_value_metadata(Some(std::iter::once(version).chain(described).collect()))
         .set_column_bloom_filter_enabled(path(DEVICE), true)
         .set_column_bloom_filter_max_ndv(path(DEVICE), BLOOM_DEVICES)

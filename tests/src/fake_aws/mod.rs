@@ -37,6 +37,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Request, Response, StatusCode};
+use telemetry::Micros;
 
 use crate::server::{Dropped, Server};
 use crate::tls::Authority;
@@ -263,6 +264,11 @@ impl Handle {
     /// Removes an object without a request, as somebody else may at any time.
     pub fn remove_object(&self, bucket: &str, key: &str) {
         self.lock().objects.remove(bucket, key);
+    }
+
+    /// Dates an object as if it had been written at another time.
+    pub fn set_modified(&self, bucket: &str, key: &str, modified: Micros) {
+        self.lock().objects.set_modified(bucket, key, modified);
     }
 
     /// Fails these keys of DeleteObjects, each with this code in an answer that is a success.

@@ -4,9 +4,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::ops::Bound;
+use std::time::SystemTime;
 
 use bytes::{Bytes, BytesMut};
 use hyper::{HeaderMap, Method, Request, StatusCode};
+use telemetry::Micros;
 
 use super::encoding::{escape, named, percent_decode, query, unescape};
 use super::{Answer, Operation, State, Storage};
@@ -23,6 +25,8 @@ pub struct Object {
     pub content_type: Option<String>,
     /// `x-amz-meta-…`: user metadata by the rest of the name.
     pub metadata: BTreeMap<String, String>,
+    /// When it was put.
+    pub modified: Micros,
 }
 
 impl Object {
@@ -36,7 +40,8 @@ impl Object {
                 Some((name.as_str().strip_prefix("x-amz-meta-")?.to_owned(), text(value)))
             })
             .collect();
-        Self { body, content_type: request.headers().get("content-type").map(text), metadata }
+        let content_type = request.headers().get("content-type").map(text);
+        Self { body, content_type, metadata, modified: now() }
     }
 
     fn content_type(&self) -> String {
@@ -80,12 +85,18 @@ impl Objects {
     }
 
     pub(super) fn insert(&mut self, bucket: &str, key: &str, body: Bytes) {
-        let object = Object { body, content_type: None, metadata: BTreeMap::new() };
+        let object = Object { body, content_type: None, metadata: BTreeMap::new(), modified: now() };
         self.objects.insert((bucket.to_owned(), key.to_owned()), object);
     }
 
     pub(super) fn remove(&mut self, bucket: &str, key: &str) {
         self.objects.remove(&(bucket.to_owned(), key.to_owned()));
+    }
+
+    pub(super) fn set_modified(&mut self, bucket: &str, key: &str, modified: Micros) {
+        if let Some(object) = self.objects.get_mut(&(bucket.to_owned(), key.to_owned())) {
+            object.modified = modified;
+        }
     }
 
     pub(super) fn set_page(&mut self, keys: usize) {
@@ -100,6 +111,11 @@ impl Objects {
             .take_while(move |((its, _), _)| its == bucket)
             .map(|((_, key), object)| (key.as_str(), object))
     }
+}
+
+fn now() -> Micros {
+    let elapsed = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+    Micros(i64::try_from(elapsed.as_micros()).unwrap_or(i64::MAX))
 }
 
 /// Whether a path names an object, not just a bucket.
@@ -262,9 +278,10 @@ fn list_xml(bucket: &str, prefix: &str, page: &[(&str, &Object)], truncated: boo
         // Writing to a string cannot fail.
         let _ = write!(
             xml,
-            "<Contents><Key>{}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified><ETag>{}</ETag>\
+            "<Contents><Key>{}</Key><LastModified>{}</LastModified><ETag>{}</ETag>\
              <Size>{}</Size><StorageClass>STANDARD</StorageClass></Contents>",
             escape(key),
+            Micros(object.modified.0 / 1_000_000 * 1_000_000),
             escape(&object.etag()),
             object.body.len(),
         );

@@ -46,10 +46,10 @@ impl Copy {
         copy
     }
 
-    /// The rows of a device, as `engine` reads them, in the order of metric and time.
+    /// The rows of a device, as `engine` reads them, in the order of metric, time and `seq`.
     fn read(&self, engine: &str, device: &str) -> Read {
         let mut read: Read = self.run(engine, "rows", Some(device), "");
-        read.rows.sort_by_key(|row| (row[2].to_string(), row[3].as_i64()));
+        read.rows.sort_by_key(|row| (row[2].to_string(), row[3].as_i64(), row[SEQ].as_i64()));
         read
     }
 
@@ -114,15 +114,18 @@ fn athena(stack: &Stack, sql: &str) -> Answer {
     serde_json::from_str(&run(command, sql)).unwrap()
 }
 
+/// The place of `seq` in a row.
+const SEQ: usize = 14;
+
 /// What the columns promise of a reading, told again without the lake's code; day and hour come from the path.
 fn expected(reading: &Reading) -> Vec<Json> {
     let (value, integer, text) = match &reading.value {
         Value::Integer(integer) => {
             let double = *integer as f64;
             let is_exact = double as i128 == *integer;
-            let in_64_bits = i64::try_from(*integer).ok().filter(|_| !is_exact);
-            let digits = (!is_exact && in_64_bits.is_none()).then(|| integer.to_string());
-            (json!(double), json!(in_64_bits), json!(digits))
+            let in_64_bits = i64::try_from(*integer).ok();
+            let digits = in_64_bits.is_none().then(|| integer.to_string());
+            (json!(double), json!(in_64_bits.filter(|_| !is_exact)), json!(digits))
         }
         Value::Float(float) => (json!(float), Json::Null, Json::Null),
         Value::Boolean(flag) => (json!(f64::from(u8::from(*flag))), Json::Null, json!(flag.to_string())),
@@ -145,6 +148,8 @@ fn expected(reading: &Reading) -> Vec<Json> {
         json!(reading.unit.as_ref().and_then(|unit| unit.sent())),
         json!(reading.correction.as_ref().map(|correction| correction.reason.as_str())),
         json!(reading.correction.as_ref().map(|correction| correction.sent.0)),
+        json!(Some(reading.seq.0).filter(|seq| *seq != 0)),
+        json!(Some(reading.revision.0).filter(|revision| *revision != 0)),
         json!(at[..10]),
         json!(at[11..13].parse::<u8>().unwrap()),
     ]
@@ -180,7 +185,7 @@ async fn device_in_the_lake(stack: &Stack, name: &str, hours_ago: [i64; 2]) -> (
     connection.close().await;
     let mut stored = stack.readings(&device).await;
     assert_eq!(stored.len(), 5 * (3 + 5 + 2));
-    stored.sort_by(|a, b| (&a.metric, a.at).cmp(&(&b.metric, b.at)));
+    stored.sort_by(|a, b| (&a.metric, a.at, a.seq).cmp(&(&b.metric, b.at, b.seq)));
     let started = Instant::now();
     while in_lake(stack, &device).await < stored.len() {
         assert!(started.elapsed() < PATIENCE, "{device}: not all of its readings come into the lake");
@@ -216,13 +221,15 @@ fn check_types(
         ("time_sent", time),
         ("value", double),
         ("integer", integer),
+        ("seq", integer),
+        ("revision", time),
         ("day", day),
         ("hour", hour),
     ];
     for (column, expected) in others {
         assert_eq!(types[column], expected, "{engine}: {column}");
     }
-    assert_eq!(types.len(), 16, "{engine}: {types:?}");
+    assert_eq!(types.len(), 18, "{engine}: {types:?}");
 }
 
 fn check_engine(copy: &Copy, engine: &str, device: &str, stored: &[Reading]) {

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use lake::Key;
 use serde_json::{Value, json};
+use telemetry::{Micros, Reading, Seq};
 use tests::events::dynamodb_stream;
 use tests::fake_aws::{Fault, Operation};
 use tests::lake::{BUCKET, Contents, Lake};
 
-use crate::{ALL_WELL, TIME, archive, assert_holds, assert_holds_once, event, items, put, readings};
+use crate::{ALL_WELL, SEVEN, TIME, archive, assert_holds, assert_holds_once, event, items, put, readings};
 
 #[tokio::test]
 async fn what_the_stream_tells_is_in_the_lake() {
@@ -136,10 +137,33 @@ async fn a_value_that_no_double_holds_keeps_its_digits() {
     all[0].value = telemetry::Value::Integer(i128::from(i64::MAX));
     all[1].value = telemetry::Value::Integer(i128::from(u64::MAX));
     all[2].value = telemetry::Value::Text("18446744073709551615".into());
+    all.extend(readings(2, 3));
+    all[3].value = telemetry::Value::Integer(10_i128.pow(38) - 1);
+    all[4].value = telemetry::Value::Integer(1 << 63);
     archive(&mut lake, &items(&all)).await;
     assert_holds_once(&lake, &all);
     put(&lake.aws, &readings(1, 2), 1);
     lake.compact().await.unwrap().unwrap();
     all.extend(readings(1, 2));
     assert_holds_once(&lake, &all);
+}
+
+#[tokio::test]
+async fn readings_of_one_time_are_kept_apart_by_seq_and_corrected_by_a_newer_profile() {
+    let mut lake = Lake::start().unwrap();
+    let first = readings(0, 1)[0].clone();
+    let of = |seq: u64, revision: i64, value: i64| Reading {
+        seq: Seq(seq),
+        revision: Micros(SEVEN + revision),
+        value: telemetry::Value::Integer(value.into()),
+        ..first.clone()
+    };
+    let newest = [of(0, 2, 1), of(1, 1, 2), of((1 << 62) - 1, 2, 3)];
+    // In whatever order the two revisions are archived.
+    for batch in [&[of(0, 1, 9), newest[2].clone()][..], &newest[..2], &[of((1 << 62) - 1, 1, 9)]] {
+        archive(&mut lake, &items(batch)).await;
+    }
+    assert_holds(&lake, &newest);
+    lake.compact().await.unwrap().unwrap();
+    assert_holds_once(&lake, &newest);
 }

@@ -1,5 +1,6 @@
 //! What becomes of a closed hour.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use telemetry::{Micros, Reading};
 use tests::fake_aws::{Fault, Operation, Pick};
 use tests::lake::{BUCKET, Contents, Lake};
 
-use crate::{SEVEN, archived, assert_holds, assert_holds_once, by_identity, put, reading, readings};
+use crate::{MINUTE, SEVEN, archived, assert_holds, assert_holds_once, by_identity, put, reading, readings};
 
 #[tokio::test]
 async fn a_closed_hour_becomes_one_object_and_an_open_one_waits() {
@@ -50,10 +51,13 @@ async fn late_readings_are_compacted_into_their_hour_and_the_later_received_stan
     let mut outdated = all[7].clone();
     outdated.value = telemetry::Value::Float(-99.5);
     outdated.received = Micros(outdated.received.0 - 1);
-    late.extend([corrected.clone(), outdated]);
+    // As when a batch is archived again in other pieces.
+    late.extend([corrected.clone(), outdated, all[9].clone()]);
     put(&lake.aws, &late, 3);
     let summary = lake.compact().await.unwrap().unwrap();
-    assert_eq!((&summary["replaced"], &summary["duplicates"]), (&json!(2), &json!(2)));
+    assert_eq!(summary["replaced"], 2);
+    let metrics = lake.compact_metrics().await.unwrap();
+    assert_eq!((&metrics["DuplicatesEqual"], &metrics["DuplicatesDifferent"]), (&json!(1), &json!(2)));
     all[5] = corrected;
     all.extend(readings(20, 22));
     assert_holds_once(&lake, &all);
@@ -227,7 +231,7 @@ async fn what_cannot_be_read_or_is_not_ours_is_named_and_never_deleted() {
     lake.aws.put_object(
         BUCKET,
         &newer,
-        patched(&body, b"tidegate.version\x18\x012", b"tidegate.version\x18\x019"),
+        patched(&body, b"tidegate.version\x18\x013", b"tidegate.version\x18\x019"),
     );
     let (unversioned, body) = archived(&all[..9], 6);
     lake.aws.put_object(BUCKET, &unversioned, patched(&body, b"tidegate.version", b"anybody's.version"));
@@ -317,4 +321,87 @@ async fn an_hour_is_told_from_the_next_across_pages_of_the_list() {
     assert_eq!((&summary["hours"], &summary["replaced"]), (&json!(4), &json!(20)));
     assert_holds_once(&lake, &all);
     assert_eq!(Contents::of(&lake.aws).objects.len(), 4);
+}
+
+/// An hour as it was compacted: values that do not repeat, so that it is large beside what comes late.
+fn put_compacted(lake: &Lake, hour: i64) -> Vec<Reading> {
+    let start = SEVEN + hour * 60 * MINUTE;
+    let noise = |n: i64| ((n + hour * 7_919) as f64).sin();
+    let readings: Vec<Reading> = (0..9_000).map(|n| reading(0, start + n * 1_000, noise(n))).collect();
+    let key = Key {
+        hour: Hour::of(Micros(start)),
+        name: Name::Compacted { generation: 1, set: "00000000000000aa".to_owned(), part: 1, parts: 1 },
+    };
+    lake.aws.put_object(BUCKET, &key.to_string(), archived(&readings, 0).1);
+    readings
+}
+
+/// The lake's objects and their sizes.
+fn sizes(lake: &Lake) -> BTreeMap<String, usize> {
+    let keys = lake.aws.object_keys(BUCKET).into_iter();
+    keys.map(|key| (key.clone(), lake.aws.object(BUCKET, &key).unwrap().body.len())).collect()
+}
+
+#[tokio::test]
+async fn a_trickle_of_late_readings_costs_in_proportion_to_itself() {
+    const HOURS: i64 = 4;
+    const RUNS: u64 = 30;
+    let mut lake = Lake::start().unwrap();
+    let mut all: Vec<Reading> = (0..HOURS).flat_map(|hour| put_compacted(&lake, hour)).collect();
+    let (mut arrived, mut rewritten, mut deferred) = (0, 0, 0);
+    for run in 1..=RUNS {
+        for hour in 0..HOURS {
+            let at = SEVEN + hour * 60 * MINUTE + i64::try_from(run).unwrap();
+            let late = reading(1, at, run as f64);
+            let key = put(&lake.aws, std::slice::from_ref(&late), run);
+            arrived += lake.aws.object(BUCKET, &key).unwrap().body.len();
+            all.push(late);
+        }
+        let before = sizes(&lake);
+        let summary = lake.compact().await.unwrap().unwrap();
+        deferred += summary["deferred"].as_u64().unwrap();
+        let new = sizes(&lake).into_iter().filter(|(key, _)| !before.contains_key(key));
+        rewritten += new.map(|(_, bytes)| bytes).sum::<usize>();
+    }
+    assert_holds_once(&lake, &all);
+    assert!(deferred > 0 && rewritten > 0, "{deferred} deferred, {rewritten} rewritten");
+    // A byte that arrives is written once, and at most 8 of its hour with it.
+    assert!(rewritten <= 9 * arrived, "{rewritten} bytes were rewritten for {arrived} that arrived");
+}
+
+#[tokio::test]
+async fn late_readings_that_are_too_few_are_compacted_after_a_day() {
+    let mut lake = Lake::start().unwrap();
+    let mut all = put_compacted(&lake, 0);
+    let late = [reading(1, SEVEN, 1), reading(1, SEVEN + 1, 2)];
+    let keys = [put(&lake.aws, &late[..1], 1), put(&lake.aws, &late[1..], 2)];
+    all.extend(late);
+    let now = i64::try_from(std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_micros()).unwrap();
+    let check = async |lake: &mut Lake, hours: usize, objects: usize| {
+        let summary = lake.compact().await.unwrap().unwrap();
+        assert_eq!(summary["hours"], hours);
+        assert_holds_once(lake, &all);
+        assert_eq!(Contents::of(&lake.aws).objects.len(), objects);
+    };
+    lake.aws.set_modified(BUCKET, &keys[0], Micros(now - 23 * 60 * MINUTE));
+    check(&mut lake, 0, 3).await;
+    lake.aws.set_modified(BUCKET, &keys[0], Micros(now - 25 * 60 * MINUTE));
+    check(&mut lake, 1, 1).await;
+}
+
+#[tokio::test]
+async fn an_object_that_cannot_be_read_does_not_make_its_hour_due_at_every_run() {
+    let mut lake = Lake::start().unwrap();
+    let mut all = put_compacted(&lake, 0);
+    let (broken, body) = archived(&all[..9], 3);
+    lake.aws.put_object(BUCKET, &broken, body.slice(..body.len() / 2));
+    lake.aws.set_modified(BUCKET, &broken, Micros(0));
+    all.push(reading(1, SEVEN, 1));
+    put(&lake.aws, &all[all.len() - 1..], 1);
+    lake.aws.reset_counters();
+    let summary = lake.compact().await.unwrap().unwrap();
+    let counts = ["hours", "deferred", "unreadable"].map(|name| summary[name].as_u64().unwrap());
+    assert_eq!(counts, [0, 1, 1]);
+    assert_eq!(lake.aws.counters(Operation::GetObject).requests, 2, "the hour itself is not read");
+    assert_holds_once(&lake, &all);
 }

@@ -55,7 +55,7 @@ fn event(items: &[String]) -> String {
 }
 
 fn by_identity(mut readings: Vec<Reading>) -> Vec<Reading> {
-    readings.sort_by(|a, b| (&a.device, &a.metric, a.at).cmp(&(&b.device, &b.metric, b.at)));
+    readings.sort_by(|a, b| (&a.device, &a.metric, a.at, a.seq).cmp(&(&b.device, &b.metric, b.at, b.seq)));
     readings
 }
 

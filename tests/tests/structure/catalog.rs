@@ -87,6 +87,20 @@ fn queries_have_a_limit_and_their_results_expire() {
 }
 
 #[test]
+fn saved_queries_take_each_identity_once() {
+    for deployment in Deployment::all_on_aws() {
+        for (id, query) in deployment.of_type("AWS::Athena::NamedQuery") {
+            let sql = query["QueryString"].as_str().unwrap();
+            // Of gaps, those between rows of one time are none.
+            let is_right =
+                id == "GapsQuery" || (sql.contains("coalesce(seq, 0)") && sql.contains("WHERE place = 1"));
+            assert!(is_right, "{id}: an hour that is not compacted may have a reading twice");
+            assert!(!sql.replace("coalesce(seq, 0)", "").contains("seq"), "{id}: null is 0");
+        }
+    }
+}
+
+#[test]
 fn saved_queries_name_a_day() {
     for deployment in Deployment::all_on_aws() {
         let queries: Vec<_> = deployment.of_type("AWS::Athena::NamedQuery").collect();

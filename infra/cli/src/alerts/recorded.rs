@@ -8,13 +8,16 @@ use std::io::{BufRead, Read as _};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use telemetry::attribute::Attribute;
-use telemetry::{DeviceId, Micros, Quality, Reading, TimeSource, Value};
+use telemetry::{DeviceId, Micros, Quality, Reading, Seq, TimeSource, Value};
 
 use crate::error::{Context as _, Error, Result};
-use crate::query::CSV_HEADER;
+use crate::query::{CSV_HEADER, CSV_REVISION, CSV_SEQ};
 
 /// Longest reading, in bytes: names and a text as long as they may be, each character escaped, need less.
 const MAX_RECORD_BYTES: usize = 64 * 1024;
+
+/// The highest `seq` there is.
+const MAX_SEQ: u64 = (1 << 62) - 1;
 
 /// How readings are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +64,7 @@ impl<R: BufRead> Recorded<R> {
                 Shape::Csv => from_csv(text),
             };
             let mut reading = reading.map_err(|problem| self.bad(first_line, &problem))?;
-            // A microsecond apart: of two with one time and metric the lower one stands.
+            // A microsecond apart: of two with one identity the lower one replaces the other.
             self.received = reading.at.max(self.received.plus(1));
             reading.received = self.received;
             return Ok(Some(reading));
@@ -115,6 +118,8 @@ struct Members<'a> {
     unit: Option<&'a str>,
     time_source: Option<&'a str>,
     quality: Option<&'a str>,
+    seq: Option<&'a str>,
+    revision: Option<&'a str>,
 }
 
 impl Members<'_> {
@@ -125,6 +130,8 @@ impl Members<'_> {
             .ok_or_else(|| wrong("at", "a time such as 2026-11-23T07:00:00Z"))?;
         let source = self.time_source.map_or(Some(TimeSource::Device), TimeSource::from_word);
         let quality = self.quality.map_or(Some(Quality::Good), Quality::from_word);
+        let seq = self.seq.map_or(Some(0), |digits| digits.parse().ok()).filter(|seq| *seq <= MAX_SEQ);
+        let revision = self.revision.map_or(Some(Micros::default()), Micros::from_rfc3339);
         if !is_device {
             return Err(wrong("device", "a device such as plant-1/pump-7"));
         }
@@ -139,8 +146,8 @@ impl Members<'_> {
             value: self.value.ok_or_else(|| wrong("value", "a value that a reading can have"))?,
             unit: self.unit.map(Into::into),
             quality: quality.ok_or_else(|| wrong("quality", "good, uncertain or bad"))?,
-            seq: telemetry::Seq::default(),
-            revision: telemetry::Micros::default(),
+            seq: seq.map(Seq).ok_or_else(|| wrong("seq", "the digits of an integer of 62 bits"))?,
+            revision: revision.ok_or_else(|| wrong("revision", "a time such as 2026-11-23T07:00:00Z"))?,
             time_source: source.ok_or_else(|| wrong("time_source", "device, format, broker or arrival"))?,
             correction: None,
         })
@@ -161,6 +168,10 @@ fn from_json(text: &str) -> Result<Reading, String> {
         time_source: Option<String>,
         #[serde(default)]
         quality: Option<String>,
+        #[serde(default)]
+        seq: Option<String>,
+        #[serde(default)]
+        revision: Option<String>,
     }
     // serde's own text may quote what it found.
     let line: Line<'_> = serde_json::from_str(text).map_err(|error| {
@@ -174,6 +185,8 @@ fn from_json(text: &str) -> Result<Reading, String> {
         unit: line.unit.as_deref(),
         time_source: line.time_source.as_deref(),
         quality: line.quality.as_deref(),
+        seq: line.seq.as_deref(),
+        revision: line.revision.as_deref(),
     };
     members.reading()
 }
@@ -200,6 +213,7 @@ fn from_csv(record: &str) -> Result<Reading, String> {
     let [device, metric, at, value, unit, time_source, quality, ..] = fields.as_slice() else {
         return Err(format!("has {} fields, and not the 7 of {CSV_HEADER}", fields.len()));
     };
+    let optional = |place: usize| fields.get(place).map(String::as_str).filter(|field| !field.is_empty());
     let members = Members {
         device,
         metric,
@@ -208,6 +222,9 @@ fn from_csv(record: &str) -> Result<Reading, String> {
         unit: Some(unit.as_str()).filter(|unit| !unit.is_empty()),
         time_source: Some(time_source),
         quality: Some(quality),
+        // Files of earlier versions end before these.
+        seq: optional(CSV_SEQ),
+        revision: optional(CSV_REVISION),
     };
     members.reading()
 }
@@ -271,9 +288,22 @@ mod tests {
             reading("on", Value::Boolean(true), 2),
             reading("note", Value::Text("a, \"b\"\r\nc".into()), 3),
             Reading { unit: None, ..reading("e", Value::Float(1e-7), 4) },
+            Reading { seq: Seq(MAX_SEQ), ..reading("t", Value::Integer(1), 5) },
+            Reading { revision: Micros(1_795_417_200_000_000), ..reading("t", Value::Integer(2), 6) },
         ];
         assert_eq!(read(&json_lines(readings.iter().map(Line::of)).unwrap()).unwrap(), readings);
         assert_eq!(read(&csv(&readings)).unwrap(), readings);
+    }
+
+    #[test]
+    fn what_earlier_versions_printed_reads_back() {
+        let line = "plant-1/pump-7,t,2026-11-23T07:00:00Z,22.5,Cel,arrival,uncertain";
+        let expected = [reading("t", Value::Float(22.5), 0)];
+        let headers =
+            ["", ",unit_sent,time_correction,time_sent", ",unit_sent,time_correction,time_sent,seq,revision"];
+        for (header, rest) in headers.into_iter().zip(["", ",,,", ",,,,,"]) {
+            assert_eq!(read(&format!("{CSV_HEADER}{header}\r\n{line}{rest}\r\n")).unwrap(), expected);
+        }
     }
 
     #[test]
@@ -317,6 +347,11 @@ mod tests {
             &[r#"{"device":"a/b","metric":"t","at":"2026-11-23T07:00:00Z","value":1,"quality":"secret"}"#],
             "f:1: `quality`",
         );
+        for (member, value) in
+            [("seq", "secret"), ("seq", "4611686018427387904"), ("seq", "-1"), ("revision", "secret")]
+        {
+            check(&[&good.replace('}', &format!(r#","{member}":"{value}"}}"#))], &format!("f:1: `{member}`"));
+        }
         check(&[CSV_HEADER, "a/b,t,2026-11-23T07:00:00Z,1,,device"], "f:2: has 6 fields");
         check(&[CSV_HEADER, "a/b,\"t", "x", "y"], "f:2: has a quote that is not closed");
         check(&[&"x".repeat(MAX_RECORD_BYTES + 1)], "f:1: is too long");

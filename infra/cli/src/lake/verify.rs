@@ -7,7 +7,7 @@ use cloud::devices::Devices;
 use cloud::readings::Readings;
 use jiff::{SignedDuration, Timestamp};
 use lake::Hour;
-use telemetry::{DeviceId, Micros, Reading, standing};
+use telemetry::{DeviceId, Metric, Micros, Reading, Seq, standing};
 
 use super::export::day_range;
 use super::{Lake, hours};
@@ -101,7 +101,13 @@ async fn in_lake(
 }
 
 fn name(reading: &Reading) -> String {
-    format!("{} {} {}", reading.device, reading.metric, reading.at)
+    let seq = if reading.seq.is_none() { String::new() } else { format!(" seq {}", reading.seq) };
+    format!("{} {} {}{seq}", reading.device, reading.metric, reading.at)
+}
+
+/// What identifies it among the readings of its device.
+fn identity(reading: &Reading) -> (Metric, (Micros, Seq)) {
+    (reading.metric.clone(), reading.instant())
 }
 
 impl Outcome {
@@ -116,13 +122,12 @@ impl Outcome {
             let rows = lake.remove(&device).unwrap_or_default();
             self.in_dynamodb += stored.len();
             let lake = self.count(rows);
-            let identity = |reading: &Reading| (reading.metric.clone(), reading.at);
             let known: BTreeMap<_, &Reading> =
                 lake.iter().map(|reading| (identity(reading), reading)).collect();
             for reading in &stored {
                 match known.get(&identity(reading)) {
                     Some(found) if found.value == reading.value && found.unit == reading.unit => {}
-                    // Of two values for one identity the later received stands; it may not be in the lake yet.
+                    // Of two values for one identity the later received replaces the other, and may not be in the lake yet.
                     _ if reading.received > settled => self.on_their_way += 1,
                     Some(_) => self.different.push(name(reading)),
                     None => self.missing.push(name(reading)),
@@ -136,12 +141,12 @@ impl Outcome {
         }
     }
 
-    /// Counts a device's rows and names those that are there twice; returns what stands.
+    /// Counts a device's rows and names those that are there twice; returns each identity once.
     fn count(&mut self, rows: Vec<Reading>) -> Vec<Reading> {
         self.rows += rows.len();
         let mut seen = BTreeSet::new();
         for row in &rows {
-            if !seen.insert((row.metric.clone(), row.at)) {
+            if !seen.insert(identity(row)) {
                 self.duplicate.push(name(row));
             }
         }
@@ -210,14 +215,31 @@ mod tests {
         let by_device =
             |readings: &[Reading]| BTreeMap::from([(readings[0].device.clone(), readings.to_vec())]);
         let stored = [reading("a", 1, 1), reading("a", 2, 2), reading("a", 3, 3), reading("a", 900, 4)];
-        let lake = [reading("a", 1, 1), reading("a", 1, 1), reading("a", 2, 7), reading("b", 1, 1)];
+        let numbered = |seq| Reading { seq: Seq(seq), ..reading("a", 900, 5) };
+        let stored = [&stored[..], &[Reading { received: Micros(1), ..numbered(8) }]].concat();
+        let lake = [
+            reading("a", 1, 1),
+            reading("a", 1, 1),
+            reading("a", 2, 7),
+            reading("b", 1, 1),
+            numbered(7),
+            numbered(7),
+        ];
         let mut outcome = Outcome::default();
         outcome.compare(by_device(&lake), by_device(&stored), Micros(500));
-        assert_eq!((outcome.rows, outcome.identities, outcome.in_dynamodb), (4, 3, 4));
-        assert_eq!((outcome.on_their_way, outcome.lake_only), (1, 1));
-        assert_eq!(outcome.missing, ["plant-1/pump-7 a 1970-01-01T00:00:00.000003Z"]);
+        assert_eq!((outcome.rows, outcome.identities, outcome.in_dynamodb), (6, 4, 5));
+        assert_eq!((outcome.on_their_way, outcome.lake_only), (1, 2));
+        let missing = [
+            "plant-1/pump-7 a 1970-01-01T00:00:00.000003Z",
+            "plant-1/pump-7 a 1970-01-01T00:00:00.0009Z seq 8",
+        ];
+        assert_eq!(outcome.missing, missing);
         assert_eq!(outcome.different, ["plant-1/pump-7 a 1970-01-01T00:00:00.000002Z"]);
-        assert_eq!(outcome.duplicate, ["plant-1/pump-7 a 1970-01-01T00:00:00.000001Z"]);
+        let duplicate = [
+            "plant-1/pump-7 a 1970-01-01T00:00:00.000001Z",
+            "plant-1/pump-7 a 1970-01-01T00:00:00.0009Z seq 7",
+        ];
+        assert_eq!(outcome.duplicate, duplicate);
         assert!(!outcome.is_good());
         let text = outcome.render("2026-11-23");
         assert!(text.contains("missing: plant-1/pump-7 a") && text.contains("twice in the lake"), "{text}");
