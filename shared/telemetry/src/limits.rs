@@ -39,6 +39,10 @@ pub const MAX_NAMES_OF_MESSAGE: usize = 2_000;
 /// Most distinct spellings of units in one message, for the same reason.
 pub const MAX_UNITS_OF_MESSAGE: usize = 200;
 
+/// Most different hours that one message may have times in, whatever the age that is accepted: a year. Each hour makes
+/// a span, and an object of the lake. Below that, the accepted age is the bound.
+pub const MAX_HOURS_OF_MESSAGE: usize = 24 * 366;
+
 /// Longest time that one span covers, in microseconds: 15 minutes. A range query starts this much
 /// earlier than its range, and finds every span that reaches into it.
 pub const MAX_SPAN_MICROS: i64 = 15 * 60 * 1_000_000;

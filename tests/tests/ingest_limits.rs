@@ -1,0 +1,109 @@
+//! The function `ingest` as a process, with events that are too large or too slow for one go: memory and time are
+//! bounded, and who sends them delays nobody but himself.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tests::events::{RECEIVED, envelope, sqs};
+use tests::functions::metrics;
+use tests::ingest::{Counts, Ingest};
+
+/// What Lambda gives the function by default, in megabytes.
+const MEMORY: usize = 512;
+
+fn gzip(document: &str) -> Vec<u8> {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    gzip.write_all(document.as_bytes()).unwrap();
+    gzip.finish().unwrap()
+}
+
+/// Few bytes that are 10,000 readings.
+fn poison() -> Vec<u8> {
+    let poison = gzip(&format!("[{}]", vec![r#"{"a":1}"#; 10_000].join(",")));
+    assert!(poison.len() <= 166, "{} bytes", poison.len());
+    poison
+}
+
+/// One message of each of so many devices.
+fn good(count: i64) -> Vec<String> {
+    let message = |n: i64| {
+        let payload = json!({"ts": RECEIVED - n, "seq": n}).to_string();
+        envelope(&format!("plant/good-{n}"), RECEIVED + n, payload.as_bytes())
+    };
+    (0..count).map(message).collect()
+}
+
+/// So many poisonous messages: every second of one device, the others of devices of their own.
+fn poisonous(count: i64) -> Vec<String> {
+    let poison = poison();
+    let device = |n: i64| if n % 2 == 0 { "plant/flood".to_owned() } else { format!("plant/bad-{n}") };
+    (0..count).map(|n| envelope(&device(n), RECEIVED + 1_000 + n, &poison)).collect()
+}
+
+/// Spreads the second among the first.
+fn among(many: Vec<String>, few: Vec<String>) -> Vec<String> {
+    let every = many.len() / few.len().max(1);
+    let mut few = few.into_iter();
+    let mut all = Vec::new();
+    for (place, message) in many.into_iter().enumerate() {
+        all.push(message);
+        if place % every == every - 1 {
+            all.extend(few.next());
+        }
+    }
+    all.extend(few);
+    all
+}
+
+/// The devices `plant/good-…` whose reading is stored.
+fn stored_good(ingest: &Ingest) -> BTreeSet<String> {
+    let readings = ingest.readings().unwrap();
+    let devices = readings.iter().map(|reading| reading.device.to_string());
+    devices.filter(|device| device.starts_with("plant/good-")).collect()
+}
+
+#[tokio::test]
+async fn what_expands_to_more_than_memory_holds_is_stored_in_chunks() {
+    let event = sqs(&among(poisonous(250), good(100)));
+    let mut ingest = Ingest::start_within(MEMORY).await.unwrap();
+    let began = Instant::now();
+    let answer = ingest.invoke(&event, Duration::from_secs(600)).await.unwrap();
+    assert_eq!(answer, Ok(json!({"batchItemFailures": []})));
+    let counts = ingest.counts(1).await.unwrap();
+    assert_eq!(counts, Counts { received: 350, stored: 350, ..Counts::default() });
+    let line = metrics(&ingest.function, 1).await.unwrap();
+    assert_eq!(line["Readings"], 250 * 10_000 + 100, "{line}");
+    let peak = ingest.function.peak_memory().unwrap() / 1_000_000;
+    println!("peak {peak} MB, {:?}", began.elapsed());
+    assert!(peak < 350, "{peak} MB at most, of {MEMORY}");
+    assert_eq!(stored_good(&ingest).len(), 100);
+    let poisoned = ingest.readings().unwrap().iter().filter(|reading| &*reading.metric == "a").count();
+    assert_eq!(poisoned, 250 * 10_000);
+}
+
+#[tokio::test]
+async fn what_is_slow_to_read_delays_nobody_else_and_is_redelivered() {
+    let event = sqs(&among(poisonous(5_000), good(100)));
+    let mut ingest = Ingest::start_within(MEMORY).await.unwrap();
+    let deadline = Duration::from_secs(15);
+    let began = Instant::now();
+    let answer = ingest.invoke(&event, deadline).await.unwrap().unwrap();
+    println!("answered after {:?} of {deadline:?}", began.elapsed());
+    assert!(began.elapsed() < deadline - Duration::from_secs(1), "{:?}", began.elapsed());
+    assert_eq!(stored_good(&ingest).len(), 100, "all that is quick to read");
+    let failed: BTreeSet<&str> = answer["batchItemFailures"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|failure| failure["itemIdentifier"].as_str().unwrap())
+        .collect();
+    let Counts { received, stored, quarantined, ignored, handed_back } = ingest.counts(1).await.unwrap();
+    assert_eq!(received, 5_100);
+    assert_eq!((stored + handed_back, quarantined, ignored), (received, 0, 0));
+    assert_eq!(failed.len() as u64, handed_back);
+    assert!(handed_back > 1_000, "{handed_back} of {received} did not fit in time");
+}
