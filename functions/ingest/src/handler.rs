@@ -13,13 +13,13 @@ use cloud::profiles::ProfileSource;
 use cloud::quarantine::Quarantine;
 use cloud::readings::Readings;
 use cloud::retry::Deadline;
-use telemetry::{Decoder, DeviceId, Latest, SpanItem};
+use telemetry::{Decoder, DeviceId, HourBound, Latest, SpanItem};
 use thiserror::Error;
 
 use crate::chunk::{Limits, MAX_READINGS, Pending, TimeLeft};
 use crate::count::{Counts, Done, LostRecords};
 use crate::event::{Event, Position, Source, UnknownEvent};
-use crate::message::{Reader, max_hours};
+use crate::message::Reader;
 use crate::plan::{Disposition, Plan};
 use crate::quarantine_line::QuarantineObject;
 use crate::response::Response;
@@ -35,7 +35,7 @@ pub struct Deps {
     sparkplug: Sparkplug,
     stage: String,
     retention_days: Option<u32>,
-    max_hours: usize,
+    hours: HourBound,
     decoder: RefCell<Decoder>,
 }
 
@@ -49,7 +49,7 @@ impl Deps {
         sparkplug: Sparkplug,
         config: IngestConfig,
     ) -> Self {
-        let max_hours = max_hours(&config.settings.time);
+        let hours = HourBound::of(&config.settings.time);
         let decoder = RefCell::new(Decoder::new(config.settings, Default::default()));
         Self {
             readings,
@@ -59,7 +59,7 @@ impl Deps {
             sparkplug,
             stage: config.stage,
             retention_days: config.retention_days,
-            max_hours,
+            hours,
             decoder,
         }
     }
@@ -161,7 +161,7 @@ async fn plan<'a>(
     invocation: &Invocation,
     errors: &mut Vec<CloudError>,
 ) -> Plan<'a> {
-    let room = Room::new(MAX_READINGS, deps.max_hours);
+    let room = Room::new(MAX_READINGS, deps.hours);
     let nodes = deps.sparkplug.read(pending, &room, &deps.decoder, invocation).await;
     deps.report_any("RebirthRequests", nodes.requests);
     errors.extend(nodes.errors);
@@ -169,7 +169,7 @@ async fn plan<'a>(
     let limits = Limits { readings: MAX_READINGS, time_left };
     pending.plan(
         nodes.messages,
-        &mut Reader::new(&mut decoder, deps.max_hours),
+        &mut Reader::new(&mut decoder, deps.hours),
         &limits,
         deps.retention_days,
     )

@@ -22,3 +22,6 @@ pub mod plan;
 pub mod quarantine_line;
 pub mod response;
 pub mod sparkplug;
+
+#[cfg(test)]
+mod tests;

@@ -205,7 +205,7 @@ fn devices_of(readings: &[Reading]) -> Vec<DeviceId> {
 
 #[cfg(test)]
 mod tests {
-    use telemetry::Decoder;
+    use telemetry::{Decoder, HourBound, TimePolicy};
 
     use super::*;
     use crate::chunk::{Limits, Pending, ReadBefore, TimeLeft};
@@ -232,7 +232,7 @@ mod tests {
         let limits = Limits { readings: 1_000, time_left: || TimeLeft::Ample };
         let mut pending = Pending::new(event.source, event.records);
         let plan =
-            pending.plan(ReadBefore::default(), &mut Reader::new(&mut decoder, 1_000), &limits, None);
+            pending.plan(ReadBefore::default(), &mut Reader::new(&mut decoder, HourBound::of(&TimePolicy::default())), &limits, None);
         assert!(pending.is_empty());
         (plan.items, plan.objects, plan.dispositions.into_iter().map(|(_, disposition)| disposition).collect())
     }

@@ -18,7 +18,7 @@ use cloud::readings::MAX_IN_FLIGHT;
 use cloud::sparkplug::StoredNodes;
 use futures_util::stream::{self, StreamExt as _};
 use telemetry::sparkplug::{Header, NAMESPACE, Node, NodeId, ask_for_birth};
-use telemetry::{Decoder, Envelope, Reading};
+use telemetry::{Decoder, Envelope, HourBound, Reading};
 use tokio::time::sleep;
 
 use crate::chunk::{Pending, ReadBefore};
@@ -228,13 +228,13 @@ fn by_node<'e>(pending: &'e Pending<'_>) -> BTreeMap<NodeId, Vec<NodeMessage<'e>
 pub struct Room {
     readings: usize,
     taken: Cell<usize>,
-    max_hours: usize,
+    hours: HourBound,
 }
 
 impl Room {
-    /// Room for so many readings, of messages with times of up to `max_hours` different hours each.
-    pub fn new(readings: usize, max_hours: usize) -> Self {
-        Self { readings, taken: Cell::new(0), max_hours }
+    /// Room for so many readings, of messages with times in as many hours each as `hours` says.
+    pub fn new(readings: usize, hours: HourBound) -> Self {
+        Self { readings, taken: Cell::new(0), hours }
     }
 
     fn is_full(&self) -> bool {
@@ -269,7 +269,7 @@ fn read_in_order(
                 return read;
             }
             let mut readings = Vec::new();
-            let mut reader = Reader::new(decoder, room.max_hours);
+            let mut reader = Reader::new(decoder, room.hours);
             let became = reader.read_envelope(&message.envelope, message.text, &mut readings);
             room.take(readings.len());
             read.push((message.place, (became, readings)));
