@@ -75,8 +75,7 @@ impl Ingest {
         let path = binary("ingest", "debug")?;
         let arguments = ["-c", &script, path.to_str().ok_or_else(|| io::Error::other("a path of UTF-8"))?];
         let endpoint = aws.endpoint();
-        let function =
-            Function::start_with_arguments("/bin/sh", &arguments, &environment(&endpoint)).await?;
+        let function = Function::start_with_arguments("/bin/sh", &arguments, &environment(&endpoint)).await?;
         Ok(Self { aws, function })
     }
 

@@ -54,7 +54,10 @@ async fn every_trigger_stores_the_same_readings() {
         let mut ingest = Ingest::start().await.unwrap();
         assert_eq!(ingest.invoke(&event, ENOUGH).await.unwrap(), all_well());
         let counts = ingest.counts(1).await.unwrap();
-        assert_eq!(counts, Counts { received: 60, stored: 60, quarantined: 0, handed_back: 0, ..Counts::default() });
+        assert_eq!(
+            counts,
+            Counts { received: 60, stored: 60, quarantined: 0, handed_back: 0, ..Counts::default() }
+        );
         outcomes.push((ingest.aws.items(READINGS), ingest.devices().unwrap()));
     }
     let mut ingest = Ingest::start().await.unwrap();
@@ -125,7 +128,13 @@ async fn poison_among_good_messages_harms_none_of_them() {
     let counts = ingest.counts(1).await.unwrap();
     assert_eq!(
         counts,
-        Counts { received: 20 + bad_count, stored: 20, quarantined: bad_count, handed_back: 0, ..Counts::default() }
+        Counts {
+            received: 20 + bad_count,
+            stored: 20,
+            quarantined: bad_count,
+            handed_back: 0,
+            ..Counts::default()
+        }
     );
     assert_eq!(stored_seqs(&ingest), (0..20).collect::<Vec<_>>());
     let lines = ingest.quarantined().unwrap();
@@ -150,7 +159,10 @@ async fn throttled_for_the_whole_invocation_everything_is_handed_back() {
     let answer = ingest.invoke(&sqs(&bodies), 3 * SECONDS).await.unwrap();
     assert_eq!(failed_ids(&answer).len(), 40);
     let counts = ingest.counts(1).await.unwrap();
-    assert_eq!(counts, Counts { received: 40, stored: 0, quarantined: 0, handed_back: 40, ..Counts::default() });
+    assert_eq!(
+        counts,
+        Counts { received: 40, stored: 0, quarantined: 0, handed_back: 40, ..Counts::default() }
+    );
     assert!(ingest.aws.counters(Operation::BatchWriteItem).requests > 3, "it has tried again meanwhile");
     assert_eq!(
         ingest.aws.counters(Operation::BatchExecuteStatement).requests,
@@ -268,7 +280,10 @@ async fn streams_are_told_the_lowest_failed_position() {
         let answer = ingest.invoke(&event, 2 * SECONDS).await.unwrap().unwrap();
         assert_eq!(answer, json!({"batchItemFailures": expected}));
         let counts = ingest.counts(1).await.unwrap();
-        assert_eq!(counts, Counts { received: 6, stored: 0, quarantined: 2, handed_back: 4, ..Counts::default() });
+        assert_eq!(
+            counts,
+            Counts { received: 6, stored: 0, quarantined: 2, handed_back: 4, ..Counts::default() }
+        );
     };
     let third = "49590338271490256608559692538361571095921575989136000102";
     check(kinesis(&bodies), json!([{"itemIdentifier": third}])).await;
@@ -474,8 +489,10 @@ async fn without_its_configuration_the_function_says_all_that_is_missing() {
 
 /// An upload over HTTP: no time, no client, no trace.
 fn upload(n: i64, records: usize) -> String {
-    let payload = base64_simd::STANDARD.encode_to_string(format!("[{}]", vec![r#"{"x": 1}"#; records].join(",")));
-    json!({"payload": payload, "topic": format!("dt/plant/meter-{}/state", n % 3), "received": RECEIVED}).to_string()
+    let payload =
+        base64_simd::STANDARD.encode_to_string(format!("[{}]", vec![r#"{"x": 1}"#; records].join(",")));
+    json!({"payload": payload, "topic": format!("dt/plant/meter-{}/state", n % 3), "received": RECEIVED})
+        .to_string()
 }
 
 /// The whole of each stored reading, in words.
@@ -489,7 +506,9 @@ async fn uploads_without_time_and_trace_are_as_many_however_often_they_are_deliv
     let bodies: Vec<String> = (0..60).map(|n| upload(n, 3)).collect();
     // A queue's records keep their ids in whatever batch they come.
     let whole: Value = serde_json::from_str(&sqs(&bodies)).unwrap();
-    let part = |from: usize, to: usize| json!({"Records": &whole["Records"].as_array().unwrap()[from..to]}).to_string();
+    let part = |from: usize, to: usize| {
+        json!({"Records": &whole["Records"].as_array().unwrap()[from..to]}).to_string()
+    };
     let mut ingest = Ingest::start().await.unwrap();
     let mut other = ingest.beside().await.unwrap();
     assert_eq!(ingest.invoke(&part(0, 60), ENOUGH).await.unwrap(), all_well());
@@ -553,7 +572,8 @@ async fn readings_are_counted_where_they_are_stored() {
     ingest.invoke(&event, 2 * SECONDS).await.unwrap().unwrap();
     ingest.aws.clear_faults();
     assert_eq!(ingest.invoke(&event, ENOUGH).await.unwrap(), all_well());
-    let counts = |line: &Value| ["Readings", "ReplacedEqual", "ReplacedDifferent"].map(|name| line[name].as_u64());
+    let counts =
+        |line: &Value| ["Readings", "ReplacedEqual", "ReplacedDifferent"].map(|name| line[name].as_u64());
     let failed = tests::functions::metrics(&ingest.function, 1).await.unwrap();
     assert_eq!(failed["Readings"], 0, "{failed}");
     let stored = tests::functions::metrics(&ingest.function, 2).await.unwrap();

@@ -3,14 +3,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tests::events::{RECEIVED, envelope, sqs};
 use tests::functions::metrics;
-use tests::ingest::{Counts, Ingest};
+use tests::ingest::{Counts, Ingest, READINGS};
 
 /// What Lambda gives the function by default, in megabytes.
 const MEMORY: usize = 512;
@@ -59,11 +59,16 @@ fn among(many: Vec<String>, few: Vec<String>) -> Vec<String> {
     all
 }
 
-/// The devices `plant/good-…` whose reading is stored.
-fn stored_good(ingest: &Ingest) -> BTreeSet<String> {
-    let readings = ingest.readings().unwrap();
-    let devices = readings.iter().map(|reading| reading.device.to_string());
-    devices.filter(|device| device.starts_with("plant/good-")).collect()
+/// How many readings the items of the devices called `plant/{beginning}…` hold, by device.
+fn stored(ingest: &Ingest, beginning: &str) -> BTreeMap<String, u64> {
+    let mut devices = BTreeMap::new();
+    for item in ingest.aws.items(READINGS) {
+        let device = item["device"]["S"].as_str().unwrap().to_owned();
+        if device.starts_with(&format!("plant/{beginning}")) {
+            *devices.entry(device).or_default() += item["n"]["N"].as_str().unwrap().parse::<u64>().unwrap();
+        }
+    }
+    devices
 }
 
 #[tokio::test]
@@ -80,9 +85,10 @@ async fn what_expands_to_more_than_memory_holds_is_stored_in_chunks() {
     let peak = ingest.function.peak_memory().unwrap() / 1_000_000;
     println!("peak {peak} MB, {:?}", began.elapsed());
     assert!(peak < 350, "{peak} MB at most, of {MEMORY}");
-    assert_eq!(stored_good(&ingest).len(), 100);
-    let poisoned = ingest.readings().unwrap().iter().filter(|reading| &*reading.metric == "a").count();
-    assert_eq!(poisoned, 250 * 10_000);
+    assert_eq!(stored(&ingest, "good-").values().sum::<u64>(), 100);
+    assert_eq!(stored(&ingest, "flood").values().sum::<u64>(), 125 * 10_000);
+    assert!(stored(&ingest, "bad-").values().all(|readings| *readings == 10_000));
+    assert_eq!(ingest.devices().unwrap().len(), 100 + 125 + 1);
 }
 
 #[tokio::test]
@@ -94,7 +100,7 @@ async fn what_is_slow_to_read_delays_nobody_else_and_is_redelivered() {
     let answer = ingest.invoke(&event, deadline).await.unwrap().unwrap();
     println!("answered after {:?} of {deadline:?}", began.elapsed());
     assert!(began.elapsed() < deadline - Duration::from_secs(1), "{:?}", began.elapsed());
-    assert_eq!(stored_good(&ingest).len(), 100, "all that is quick to read");
+    assert_eq!(stored(&ingest, "good-").len(), 100, "all that is quick to read");
     let failed: BTreeSet<&str> = answer["batchItemFailures"]
         .as_array()
         .unwrap()

@@ -271,7 +271,8 @@ fn of_every_golden_payload_decode_says_what_is_stored() {
 fn document() -> impl Strategy<Value = String> {
     let value = prop_oneof![
         any::<i64>().prop_map(|number| number.to_string()),
-        any::<f64>().prop_filter("JSON has no others", |number| number.is_finite())
+        any::<f64>()
+            .prop_filter("JSON has no others", |number| number.is_finite())
             .prop_map(|number| format!("{number:e}")),
         select(&["true", "\"on\"", "\"\\u0001é\"", "[1, 2, 2.5]", "{\"c\": 1, \"d.e\": [0, 0]}", "null"][..])
             .prop_map(str::to_owned),

@@ -131,7 +131,8 @@ impl<'a> Pending<'a> {
             });
         }
         let of_others = draft.mark();
-        if matches!(self.order, Order::Event) && self.read_all(&is_known, &mut draft, reader, limits).is_err() {
+        if matches!(self.order, Order::Event) && self.read_all(&is_known, &mut draft, reader, limits).is_err()
+        {
             draft.rewind(of_others);
             self.order = Order::Devices(self.by_device(&is_known));
         }

@@ -474,8 +474,7 @@ mod tests {
 
     #[test]
     fn unknown_events_are_refused() {
-        let check =
-            |text: &str, expected: UnknownEvent| assert_eq!(parse(text), Err(expected), "{text}");
+        let check = |text: &str, expected: UnknownEvent| assert_eq!(parse(text), Err(expected), "{text}");
         check("{}", UnknownEvent::Shape);
         check("[]", UnknownEvent::Shape);
         check("null", UnknownEvent::Shape);

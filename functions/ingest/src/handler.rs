@@ -167,12 +167,7 @@ async fn plan<'a>(
     errors.extend(nodes.errors);
     let mut decoder = deps.decoder.borrow_mut();
     let limits = Limits { readings: MAX_READINGS, time_left };
-    pending.plan(
-        nodes.messages,
-        &mut Reader::new(&mut decoder, deps.hours),
-        &limits,
-        deps.retention_days,
-    )
+    pending.plan(nodes.messages, &mut Reader::new(&mut decoder, deps.hours), &limits, deps.retention_days)
 }
 
 /// What has been done of an event.
@@ -187,10 +182,8 @@ impl<'a> Outcome<'a> {
     async fn carry_out(&mut self, plan: Plan<'a>, deps: &Deps, deadline: Deadline) {
         let Plan { items, updates, objects, dispositions, replaced } = plan;
         let planned: usize = items.iter().map(|item| item.readings).sum();
-        let (stored, (failed_days, errors)) = tokio::join!(
-            store(items, updates, deps, deadline),
-            quarantine(objects, deps, deadline)
-        );
+        let (stored, (failed_days, errors)) =
+            tokio::join!(store(items, updates, deps, deadline), quarantine(objects, deps, deadline));
         self.errors.extend(stored.errors.into_iter().chain(errors));
         self.counts.readings += planned - stored.readings_left;
         self.counts.replaced.equal += replaced.equal;

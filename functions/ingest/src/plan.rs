@@ -231,10 +231,18 @@ mod tests {
         let mut decoder = Decoder::default();
         let limits = Limits { readings: 1_000, time_left: || TimeLeft::Ample };
         let mut pending = Pending::new(event.source, event.records);
-        let plan =
-            pending.plan(ReadBefore::default(), &mut Reader::new(&mut decoder, HourBound::of(&TimePolicy::default())), &limits, None);
+        let plan = pending.plan(
+            ReadBefore::default(),
+            &mut Reader::new(&mut decoder, HourBound::of(&TimePolicy::default())),
+            &limits,
+            None,
+        );
         assert!(pending.is_empty());
-        (plan.items, plan.objects, plan.dispositions.into_iter().map(|(_, disposition)| disposition).collect())
+        (
+            plan.items,
+            plan.objects,
+            plan.dispositions.into_iter().map(|(_, disposition)| disposition).collect(),
+        )
     }
 
     const RECEIVED: i64 = 1_795_417_200_250;

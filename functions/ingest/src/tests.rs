@@ -221,7 +221,8 @@ fn messages_without_time_and_trace_are_told_apart_by_what_their_source_calls_the
 
 #[test]
 fn a_gateways_message_is_counted_once_in_the_span_of_its_first_reading() {
-    let profile = Profile::from_toml("name = \"g\"\ntopics = \"dt/+/+/rooms\"\ngateway = \"members\"").unwrap();
+    let profile =
+        Profile::from_toml("name = \"g\"\ntopics = \"dt/+/+/rooms\"\ngateway = \"members\"").unwrap();
     let mut decoder = Decoder::new(Settings::default(), Arc::new(Profiles::from_iter([Arc::new(profile)])));
     let message = Message {
         id: "m-0".to_owned(),
@@ -311,7 +312,12 @@ fn where_time_is_short_the_cheapest_devices_come_first_and_the_rest_stays_pendin
         }
     };
     let limits = Limits { readings: ALL, time_left };
-    let plan = pending.plan(ReadBefore::default(), &mut Reader::new(&mut decoder, HourBound::of(&TimePolicy::default())), &limits, None);
+    let plan = pending.plan(
+        ReadBefore::default(),
+        &mut Reader::new(&mut decoder, HourBound::of(&TimePolicy::default())),
+        &limits,
+        None,
+    );
     let devices: BTreeSet<&str> = plan.items.iter().map(|item| item.device.as_str()).collect();
     assert_eq!(devices, BTreeSet::from(["site/a", "site/b", "site/c", "site/flood"]));
     let left = pending.into_positions().count();
@@ -326,7 +332,12 @@ fn without_time_nothing_is_read_and_nothing_is_lost() {
     let mut pending = Pending::new(source, records);
     let mut decoder = decoder();
     let limits = Limits { readings: ALL, time_left: || TimeLeft::None };
-    let plan = pending.plan(ReadBefore::default(), &mut Reader::new(&mut decoder, HourBound::of(&TimePolicy::default())), &limits, None);
+    let plan = pending.plan(
+        ReadBefore::default(),
+        &mut Reader::new(&mut decoder, HourBound::of(&TimePolicy::default())),
+        &limits,
+        None,
+    );
     assert!(plan.dispositions.is_empty() && plan.items.is_empty());
     assert_eq!(pending.into_positions().count(), 103);
 }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use telemetry::{
-    Decoder, DeviceId, Envelope, HourBound, Micros, Profile, Profiles, Reading, Reject, Settings, pack, standing,
+    Decoder, DeviceId, Envelope, HourBound, Micros, Profile, Profiles, Reading, Reject, Settings, pack,
+    standing,
 };
 
 use crate::console::{note, print};
