@@ -145,6 +145,8 @@ fn most_of_a_device(messages: &[Message]) -> usize {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn where_chunks_end_changes_no_item_of_a_device_that_fits(messages in messages(), more in 0_usize..20) {
         let event = event(&messages);
