@@ -92,6 +92,24 @@ async fn what_expands_to_more_than_memory_holds_is_stored_in_chunks() {
 }
 
 #[tokio::test]
+async fn readings_that_make_a_span_each_stay_within_memory_too() {
+    // A month, a quarter of an hour apart: what costs most for each reading.
+    let records: Vec<String> =
+        (0..2_880).map(|n| format!(r#"{{"ts":{},"a":1}}"#, RECEIVED / 1_000 - 900 * n)).collect();
+    let payload = gzip(&format!("[{}]", records.join(",")));
+    let bodies: Vec<String> =
+        (0..70).map(|n| envelope(&format!("plant/month-{n}"), RECEIVED + n, &payload)).collect();
+    let mut ingest = Ingest::start_within(MEMORY).await.unwrap();
+    let answer = ingest.invoke(&sqs(&bodies), Duration::from_secs(600)).await.unwrap();
+    assert_eq!(answer, Ok(json!({"batchItemFailures": []})));
+    let peak = ingest.function.peak_memory().unwrap() / 1_000_000;
+    println!("peak {peak} MB");
+    assert!(peak < 350, "{peak} MB at most, of {MEMORY}");
+    assert_eq!(stored(&ingest, "month-").values().sum::<u64>(), 70 * 2_880);
+    assert_eq!(ingest.aws.items(READINGS).len(), 70 * 2_880);
+}
+
+#[tokio::test]
 async fn what_is_slow_to_read_delays_nobody_else_and_is_redelivered() {
     let event = sqs(&among(poisonous(5_000), good(100)));
     let mut ingest = Ingest::start_within(MEMORY).await.unwrap();
