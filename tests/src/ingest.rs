@@ -29,7 +29,7 @@ pub struct Ingest {
 }
 
 /// What an invocation counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
     /// Messages in the event.
     pub received: u64,
@@ -37,6 +37,8 @@ pub struct Counts {
     pub stored: u64,
     /// Messages quarantined.
     pub quarantined: u64,
+    /// Messages of which a profile ignores everything.
+    pub ignored: u64,
     /// Messages handed back.
     pub handed_back: u64,
 }
@@ -56,10 +58,24 @@ impl Ingest {
     /// As [`Ingest::start`].
     pub async fn start_with(more: &[(&str, &str)]) -> io::Result<Self> {
         let aws = FakeAws::start(Storage::Keep)?;
-        aws.create_table(READINGS, "device", Some("span"));
-        aws.create_table(DEVICES, "device", None);
-        aws.create_table(CONFIG, "kind", Some("name"));
+        create_tables(&aws);
         let function = start_function(&aws, more).await?;
+        Ok(Self { aws, function })
+    }
+
+    /// As [`Ingest::start`], with no more memory than Lambda would give it.
+    ///
+    /// # Errors
+    /// As [`Ingest::start`].
+    pub async fn start_within(megabytes: usize) -> io::Result<Self> {
+        let aws = FakeAws::start(Storage::Keep)?;
+        create_tables(&aws);
+        // The limit of data, not of addresses: an allocator reserves more of those than it uses.
+        let script = format!("ulimit -d {}; exec \"$0\"", megabytes * 1024);
+        let path = binary("ingest", "debug")?;
+        let arguments = ["-c", &script, path.to_str().ok_or_else(|| io::Error::other("a path of UTF-8"))?];
+        let endpoint = aws.endpoint();
+        let function = Function::start_with_arguments("/bin/sh", &arguments, &environment(&endpoint)).await?;
         Ok(Self { aws, function })
     }
 
@@ -118,6 +134,7 @@ impl Ingest {
             received: count("Received"),
             stored: count("Stored"),
             quarantined: count("Quarantined"),
+            ignored: count("Ignored"),
             handed_back: count("HandedBack"),
         })
     }
@@ -192,6 +209,12 @@ async fn invoke(
 
 fn attributes(item: Item) -> io::Result<telemetry::attribute::Item> {
     Ok(serde_json::from_value(Value::Object(item))?)
+}
+
+fn create_tables(aws: &FakeAws) {
+    aws.create_table(READINGS, "device", Some("span"));
+    aws.create_table(DEVICES, "device", None);
+    aws.create_table(CONFIG, "kind", Some("name"));
 }
 
 async fn start_function(aws: &FakeAws, more: &[(&str, &str)]) -> io::Result<Function> {

@@ -33,7 +33,8 @@ fn failed_ids(answer: &Result<Value, String>) -> BTreeSet<String> {
 }
 
 fn assert_adds_up(counts: Counts) {
-    assert_eq!(counts.received, counts.stored + counts.quarantined + counts.handed_back, "{counts:?}");
+    let Counts { received, stored, quarantined, ignored, handed_back } = counts;
+    assert_eq!(received, stored + quarantined + ignored + handed_back, "{counts:?}");
 }
 
 /// The `seq` of every stored reading of that metric, in order.
@@ -53,7 +54,10 @@ async fn every_trigger_stores_the_same_readings() {
         let mut ingest = Ingest::start().await.unwrap();
         assert_eq!(ingest.invoke(&event, ENOUGH).await.unwrap(), all_well());
         let counts = ingest.counts(1).await.unwrap();
-        assert_eq!(counts, Counts { received: 60, stored: 60, quarantined: 0, handed_back: 0 });
+        assert_eq!(
+            counts,
+            Counts { received: 60, stored: 60, quarantined: 0, handed_back: 0, ..Counts::default() }
+        );
         outcomes.push((ingest.aws.items(READINGS), ingest.devices().unwrap()));
     }
     let mut ingest = Ingest::start().await.unwrap();
@@ -124,7 +128,13 @@ async fn poison_among_good_messages_harms_none_of_them() {
     let counts = ingest.counts(1).await.unwrap();
     assert_eq!(
         counts,
-        Counts { received: 20 + bad_count, stored: 20, quarantined: bad_count, handed_back: 0 }
+        Counts {
+            received: 20 + bad_count,
+            stored: 20,
+            quarantined: bad_count,
+            handed_back: 0,
+            ..Counts::default()
+        }
     );
     assert_eq!(stored_seqs(&ingest), (0..20).collect::<Vec<_>>());
     let lines = ingest.quarantined().unwrap();
@@ -149,7 +159,10 @@ async fn throttled_for_the_whole_invocation_everything_is_handed_back() {
     let answer = ingest.invoke(&sqs(&bodies), 3 * SECONDS).await.unwrap();
     assert_eq!(failed_ids(&answer).len(), 40);
     let counts = ingest.counts(1).await.unwrap();
-    assert_eq!(counts, Counts { received: 40, stored: 0, quarantined: 0, handed_back: 40 });
+    assert_eq!(
+        counts,
+        Counts { received: 40, stored: 0, quarantined: 0, handed_back: 40, ..Counts::default() }
+    );
     assert!(ingest.aws.counters(Operation::BatchWriteItem).requests > 3, "it has tried again meanwhile");
     assert_eq!(
         ingest.aws.counters(Operation::BatchExecuteStatement).requests,
@@ -251,7 +264,7 @@ async fn s3_refusing_hands_back_the_bad_messages_only() {
     assert_eq!(failed_ids(&answer), BTreeSet::from(["m-3".to_owned()]));
     assert_eq!(
         ingest.counts(1).await.unwrap(),
-        Counts { received: 11, stored: 10, quarantined: 0, handed_back: 1 }
+        Counts { received: 11, stored: 10, quarantined: 0, handed_back: 1, ..Counts::default() }
     );
 }
 
@@ -267,7 +280,10 @@ async fn streams_are_told_the_lowest_failed_position() {
         let answer = ingest.invoke(&event, 2 * SECONDS).await.unwrap().unwrap();
         assert_eq!(answer, json!({"batchItemFailures": expected}));
         let counts = ingest.counts(1).await.unwrap();
-        assert_eq!(counts, Counts { received: 6, stored: 0, quarantined: 2, handed_back: 4 });
+        assert_eq!(
+            counts,
+            Counts { received: 6, stored: 0, quarantined: 2, handed_back: 4, ..Counts::default() }
+        );
     };
     let third = "49590338271490256608559692538361571095921575989136000102";
     check(kinesis(&bodies), json!([{"itemIdentifier": third}])).await;
@@ -433,7 +449,7 @@ async fn a_device_id_in_the_payload_counts_only_where_it_was_opted_into() {
     assert_eq!(ingest.invoke(&sqs(&bodies), ENOUGH).await.unwrap(), all_well());
     assert_eq!(
         ingest.counts(1).await.unwrap(),
-        Counts { received: 4, stored: 0, quarantined: 4, handed_back: 0 }
+        Counts { received: 4, stored: 0, quarantined: 4, handed_back: 0, ..Counts::default() }
     );
 }
 
@@ -469,4 +485,110 @@ async fn without_its_configuration_the_function_says_all_that_is_missing() {
     for name in ["TIDEGATE_READINGS_TABLE", "TIDEGATE_DEVICES_TABLE", "TIDEGATE_CLIENT_ID"] {
         assert!(error.contains(name), "{name} is missing in: {error}");
     }
+}
+
+/// An upload over HTTP: no time, no client, no trace.
+fn upload(n: i64, records: usize) -> String {
+    let payload =
+        base64_simd::STANDARD.encode_to_string(format!("[{}]", vec![r#"{"x": 1}"#; records].join(",")));
+    json!({"payload": payload, "topic": format!("dt/plant/meter-{}/state", n % 3), "received": RECEIVED})
+        .to_string()
+}
+
+/// The whole of each stored reading, in words.
+fn rows(ingest: &Ingest) -> Vec<String> {
+    let readings = ingest.readings().unwrap();
+    readings.iter().map(|reading| format!("{reading:?}")).collect()
+}
+
+#[tokio::test]
+async fn uploads_without_time_and_trace_are_as_many_however_often_they_are_delivered() {
+    let bodies: Vec<String> = (0..60).map(|n| upload(n, 3)).collect();
+    // A queue's records keep their ids in whatever batch they come.
+    let whole: Value = serde_json::from_str(&sqs(&bodies)).unwrap();
+    let part = |from: usize, to: usize| {
+        json!({"Records": &whole["Records"].as_array().unwrap()[from..to]}).to_string()
+    };
+    let mut ingest = Ingest::start().await.unwrap();
+    let mut other = ingest.beside().await.unwrap();
+    assert_eq!(ingest.invoke(&part(0, 60), ENOUGH).await.unwrap(), all_well());
+    let before = rows(&ingest);
+    assert_eq!(before.len(), 60 * 3, "all in one millisecond, and none replaces another");
+    for (from, to) in [(0, 25), (10, 60), (59, 60)] {
+        assert_eq!(other.invoke(&part(from, to), ENOUGH).await.unwrap(), all_well());
+        assert_eq!(rows(&ingest), before);
+    }
+}
+
+#[tokio::test]
+async fn every_source_names_the_deliveries_of_messages_without_a_trace() {
+    let bodies: Vec<String> = (0..10).map(|n| upload(n, 2)).collect();
+    for event in [sqs(&bodies), kinesis(&bodies), kafka(&bodies, true)] {
+        let mut ingest = Ingest::start().await.unwrap();
+        for _ in 0..2 {
+            assert_eq!(ingest.invoke(&event, ENOUGH).await.unwrap(), all_well());
+            assert_eq!(ingest.readings().unwrap().len(), 10 * 2, "{event}");
+        }
+    }
+    let mut ingest = Ingest::start().await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(ingest.invoke(&bodies[0], ENOUGH).await.unwrap(), all_well());
+    }
+    assert_eq!(ingest.readings().unwrap().len(), 2 * 2, "each invocation is a message of its own");
+}
+
+#[tokio::test]
+async fn a_message_replayed_from_the_quarantine_is_the_delivery_that_it_was() {
+    let bad = |payload: &str| {
+        let payload = base64_simd::STANDARD.encode_to_string(payload);
+        json!({"payload": payload, "topic": "dt/plant/meter/state", "received": RECEIVED}).to_string()
+    };
+    let mut ingest = Ingest::start().await.unwrap();
+    assert_eq!(ingest.invoke(&sqs(&[bad("{"), bad("{")]), ENOUGH).await.unwrap(), all_well());
+    let lines = ingest.quarantined().unwrap();
+    let mut deliveries: Vec<&str> = lines.iter().map(|line| line["delivery"].as_str().unwrap()).collect();
+    deliveries.sort_unstable();
+    assert_eq!(deliveries, ["m-0", "m-1"], "two messages of one content are two");
+    // The device's fault is mended by hand.
+    let mut replayed: Value = serde_json::from_str(&bad(r#"{"x": 1}"#)).unwrap();
+    replayed["record"] = json!("m-1");
+    for event in [sqs(&[replayed.to_string()]), kinesis(&[replayed.to_string()])] {
+        assert_eq!(ingest.invoke(&event, ENOUGH).await.unwrap(), all_well());
+        assert_eq!(ingest.readings().unwrap().len(), 1);
+    }
+    let again = sqs(&[bad("{"), bad(r#"{"x": 1}"#)]);
+    assert_eq!(ingest.invoke(&again, ENOUGH).await.unwrap(), all_well());
+    assert_eq!(ingest.readings().unwrap().len(), 1, "the message m-1 it is");
+}
+
+#[tokio::test]
+async fn readings_are_counted_where_they_are_stored() {
+    let mut ingest = Ingest::start().await.unwrap();
+    // The same reading in two messages, and one that says another.
+    let payload = |value: i64| format!(r#"{{"ts": {RECEIVED}, "x": {value}, "y": 1}}"#);
+    let body = |n: i64, value: i64| envelope("plant/a", RECEIVED + n, payload(value).as_bytes());
+    let event = sqs(&[body(0, 1), body(1, 2), body(2, 2)]);
+    ingest.aws.fail_next(Operation::BatchWriteItem, Fault::Throttle, u64::MAX);
+    ingest.invoke(&event, 2 * SECONDS).await.unwrap().unwrap();
+    ingest.aws.clear_faults();
+    assert_eq!(ingest.invoke(&event, ENOUGH).await.unwrap(), all_well());
+    let counts =
+        |line: &Value| ["Readings", "ReplacedEqual", "ReplacedDifferent"].map(|name| line[name].as_u64());
+    let failed = tests::functions::metrics(&ingest.function, 1).await.unwrap();
+    assert_eq!(failed["Readings"], 0, "{failed}");
+    let stored = tests::functions::metrics(&ingest.function, 2).await.unwrap();
+    assert_eq!(counts(&stored), [Some(2), Some(3), Some(1)], "{stored}");
+    assert_eq!(ingest.readings().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_list_of_records_that_stands_twice_loses_none() {
+    let bodies = messages(20);
+    let [first, second] = [sqs(&bodies[..12]), sqs(&bodies[12..])];
+    let event = format!("{},{}", &first[..first.len() - 1], &second[1..]);
+    let mut ingest = Ingest::start().await.unwrap();
+    assert_eq!(ingest.invoke(&event, ENOUGH).await.unwrap(), all_well());
+    let counts = ingest.counts(1).await.unwrap();
+    assert_eq!(counts, Counts { received: 20, stored: 20, ..Counts::default() });
+    assert_eq!(stored_seqs(&ingest), (0..20).collect::<Vec<_>>());
 }

@@ -9,7 +9,7 @@ use telemetry::Profile;
 use tests::events::{RECEIVED, envelope, sqs};
 use tests::fake_aws::{Fault, Operation, Pick, StatementFault};
 use tests::functions::metrics;
-use tests::ingest::Ingest;
+use tests::ingest::{Counts, Ingest};
 
 const ENOUGH: Duration = Duration::from_secs(30);
 
@@ -118,4 +118,18 @@ async fn a_gateways_message_is_done_when_all_its_devices_are() {
     assert_eq!(again, Ok(json!({"batchItemFailures": []})));
     assert_eq!(ingest.devices().unwrap().len(), 2);
     assert_eq!(stored(&ingest).len(), 2, "delivered again, nothing doubles");
+}
+
+#[tokio::test]
+async fn a_message_that_its_profile_ignores_is_counted_as_that() {
+    let mut ingest = start().await;
+    put(&ingest, "name = \"quiet\"\ntopics = \"dt/+/+/debug\"\nignore = [\"heap\", \"uptime\"]");
+    let body = |n: i64, payload: &str| {
+        envelope("plant/a", RECEIVED + n, payload.as_bytes()).replace("plant/a/state", "plant/a/debug")
+    };
+    let event = sqs(&[body(0, r#"{"heap": 1, "uptime": 2}"#), body(1, r#"{"heap": 1, "t": 2}"#)]);
+    assert_eq!(ingest.invoke(&event, ENOUGH).await.unwrap(), Ok(json!({"batchItemFailures": []})));
+    let counts = ingest.counts(1).await.unwrap();
+    assert_eq!(counts, Counts { received: 2, stored: 1, ignored: 1, ..Counts::default() });
+    assert_eq!(stored(&ingest).len(), 1);
 }

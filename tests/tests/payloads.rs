@@ -19,7 +19,8 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use telemetry::limits::{MAX_NAME_BYTES, MAX_PAYLOAD_BYTES, MAX_SAMPLES, MAX_TEXT_BYTES};
 use telemetry::{
-    Decoder, Envelope, IdentityRules, Micros, Profile, Profiles, Reading, Reject, Settings, Value,
+    Decoder, DeviceId, Envelope, IdentityRules, Micros, Profile, Profiles, Reading, Reject, Settings, Span,
+    Value, pack, standing,
 };
 use tests::goldens::{GOLDEN, difference, from_hex, render};
 
@@ -230,6 +231,63 @@ fn assert_harmless(kind: &'static Kind, payload: &[u8]) {
     }
 }
 
+/// What a reader of the table gets of a message.
+fn stored(topic: &str, decoder: &mut Decoder, payload: &[u8]) -> Result<Vec<Reading>, Reject> {
+    let mut devices: BTreeMap<DeviceId, Vec<Reading>> = BTreeMap::new();
+    for span in pack(decode_on(topic, decoder, payload)?) {
+        let item = serde_json::from_str(&span.to_item(Some(30)).json).unwrap();
+        let span = Span::from_item(&item).unwrap();
+        devices.entry(span.device().clone()).or_default().extend(span.readings());
+    }
+    Ok(devices.into_values().flat_map(standing).collect())
+}
+
+/// `tidegate decode` says of a payload what would be stored of it.
+fn assert_decode_says_what_is_stored(topic: &str, profiles: &Arc<Profiles>, payload: &[u8]) {
+    let question = tidegate::decode::Question {
+        topic: topic.to_owned(),
+        client: None,
+        received: RECEIVED,
+        content_type: None,
+        settings: Settings::default(),
+        profiles: Vec::new(),
+        after: Vec::new(),
+    };
+    let said = tidegate::decode::readings(&question, Arc::clone(profiles), payload).unwrap();
+    let stored = stored(topic, &mut Decoder::new(Settings::default(), Arc::clone(profiles)), payload);
+    assert_eq!(said, stored, "{topic}");
+}
+
+#[test]
+fn of_every_golden_payload_decode_says_what_is_stored() {
+    for kind in KINDS.iter() {
+        for payload in kind.payloads.values() {
+            assert_decode_says_what_is_stored(&kind.topic, &kind.profiles, payload);
+        }
+    }
+}
+
+/// Documents that are read, with names and times that meet.
+fn document() -> impl Strategy<Value = String> {
+    let value = prop_oneof![
+        any::<i64>().prop_map(|number| number.to_string()),
+        any::<f64>()
+            .prop_filter("JSON has no others", |number| number.is_finite())
+            .prop_map(|number| format!("{number:e}")),
+        select(&["true", "\"on\"", "\"\\u0001é\"", "[1, 2, 2.5]", "{\"c\": 1, \"d.e\": [0, 0]}", "null"][..])
+            .prop_map(str::to_owned),
+    ];
+    let name = select(&["a", "b", "b.c", "temperature_F", "humidity"][..]);
+    let member = (name, value).prop_map(|(name, value)| format!("\"{name}\": {value}"));
+    let ts = proptest::option::of(0_i64..3).prop_map(|ts| match ts {
+        Some(ts) => format!("\"ts\": {}, ", 1_795_417_200 - 600 * ts),
+        None => String::new(),
+    });
+    let record = (ts, proptest::collection::vec(member, 1..4))
+        .prop_map(|(ts, members)| format!("{{{ts}{}}}", members.join(", ")));
+    proptest::collection::vec(record, 1..6).prop_map(|records| format!("[{}]", records.join(", ")))
+}
+
 /// What a payload goes through on its way.
 #[derive(Debug, Clone)]
 enum Mutation {
@@ -330,6 +388,11 @@ fn golden_payload(index: &Index) -> (&'static Kind, &'static [u8]) {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn of_any_document_decode_says_what_is_stored(document in document()) {
+        assert_decode_says_what_is_stored(TOPIC, &Arc::default(), document.as_bytes());
+    }
 
     #[test]
     fn any_bytes_become_readings_or_a_reason(payload in proptest::collection::vec(any::<u8>(), 0..512)) {

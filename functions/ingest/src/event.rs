@@ -4,12 +4,16 @@
 //! self-managed Apache Kafka"; the rule's direct event is an [envelope](telemetry::Envelope).
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::cell::Cell;
+use std::fmt;
 
 use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use telemetry::{Micros, Scalar};
 use thiserror::Error;
+
+use crate::counted::{CountedList, Found};
 
 /// What invoked the function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,17 +45,36 @@ impl Source {
     }
 }
 
-/// Where a record stands in its source: how the source is told that it failed.
+/// Where a record stands in its source: how the source is told that it failed, and what the source calls it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Position<'a> {
-    /// The only record of a direct invocation.
-    Rule,
+    /// The only record of a direct invocation: its request id, which is the same when Lambda invokes again.
+    Rule(&'a str),
     /// The id of an SQS message.
     Sqs(Cow<'a, str>),
-    /// The sequence number in a Kinesis shard: decimal, of any length.
-    Kinesis(Cow<'a, str>),
+    /// A record of a Kinesis shard.
+    Kinesis {
+        /// Decimal, of any length.
+        sequence_number: Cow<'a, str>,
+        /// `eventID`: the shard and the sequence number.
+        event_id: Option<Cow<'a, str>>,
+    },
     /// A Kafka partition, as the event calls it (`topic-0`), and the offset in it.
     Kafka(Cow<'a, str>, i64),
+}
+
+impl Position<'_> {
+    /// The id of the delivery, for messages that have no trace: the same when the record is delivered again.
+    pub fn delivery_id(&self) -> Cow<'_, str> {
+        match self {
+            Self::Rule(request_id) => Cow::Borrowed(request_id),
+            Self::Sqs(message_id) => Cow::Borrowed(message_id),
+            Self::Kinesis { sequence_number, event_id } => {
+                Cow::Borrowed(event_id.as_ref().unwrap_or(sequence_number))
+            }
+            Self::Kafka(partition, offset) => Cow::Owned(format!("{partition}:{offset}")),
+        }
+    }
 }
 
 /// One record of an event.
@@ -103,6 +126,8 @@ pub struct Event<'a> {
     pub source: Source,
     /// Its records, in order.
     pub records: Vec<Record<'a>>,
+    /// How many records began in the event's text, counted before they were read.
+    pub received: usize,
 }
 
 /// An event of none of the known shapes. The invocation fails, so that whoever sent it keeps it.
@@ -120,55 +145,136 @@ pub enum UnknownEvent {
 }
 
 impl<'a> Event<'a> {
-    /// Takes an event's JSON apart, in one pass. The fields of a record are read leniently: what is
-    /// wrong with one record stays with it.
+    /// Takes the JSON of the event of the invocation `request_id` apart, in one pass. The fields of a record are read
+    /// leniently: what is wrong with one record stays with it.
     ///
     /// # Errors
     /// If it is none of the known shapes.
-    pub fn parse(text: &'a str) -> Result<Self, UnknownEvent> {
-        let fields: EventFields<'a> = serde_json::from_str(text).map_err(|_| UnknownEvent::Shape)?;
-        if let Some(records) = fields.records {
-            return batch(records);
-        }
-        if let Some(partitions) = fields.partitions {
-            return kafka(partitions);
-        }
-        if fields.payload.is_none() && fields.topic.is_none() {
-            return Err(UnknownEvent::Shape);
-        }
-        let record = Record {
-            position: Position::Rule,
-            envelope: Ok(Cow::Borrowed(text)),
-            arrived: Arrived::At(None),
+    pub fn parse(text: &'a str, request_id: &'a str) -> Result<Self, UnknownEvent> {
+        let begun = Cell::new(0);
+        let fields = EventFields::read(text, &begun).map_err(|_| UnknownEvent::Shape)?;
+        let (source, records) = match fields {
+            EventFields { records: Some(records), partitions: None, .. } => batch(records)?,
+            EventFields { records: None, partitions: Some(partitions), .. } => kafka(partitions)?,
+            EventFields { records: None, partitions: None, is_envelope: true } => {
+                begun.set(1);
+                let envelope = Ok(Cow::Borrowed(text));
+                let position = Position::Rule(request_id);
+                (Source::Rule, vec![Record { position, envelope, arrived: Arrived::At(None) }])
+            }
+            EventFields { .. } => return Err(UnknownEvent::Shape),
         };
-        Ok(Self { source: Source::Rule, records: vec![record] })
+        Ok(Self { source, records, received: begun.get() })
     }
 }
 
-#[derive(Deserialize)]
+/// A member that stands twice in the event, or in its map of partitions, adds to the first: JSON allows it, and
+/// records must not be lost by it.
+#[derive(Default)]
 struct EventFields<'a> {
-    #[serde(rename = "Records", borrow)]
     records: Option<Vec<BatchRecord<'a>>>,
-    #[serde(rename = "records", borrow)]
-    partitions: Option<BTreeMap<Cow<'a, str>, Vec<KafkaRecord<'a>>>>,
-    #[serde(borrow)]
-    payload: Option<&'a RawValue>,
-    #[serde(borrow)]
-    topic: Option<&'a RawValue>,
+    partitions: Option<Vec<(Cow<'a, str>, KafkaRecord<'a>)>>,
+    is_envelope: bool,
 }
 
+impl<'a> EventFields<'a> {
+    fn read(text: &'a str, begun: &Cell<usize>) -> serde_json::Result<Self> {
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let fields = EventSeed { begun }.deserialize(&mut deserializer)?;
+        deserializer.end().map(|()| fields)
+    }
+}
+
+struct EventSeed<'c> {
+    begun: &'c Cell<usize>,
+}
+
+impl<'de> DeserializeSeed<'de> for EventSeed<'_> {
+    type Value = EventFields<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for EventSeed<'_> {
+    type Value = EventFields<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an event")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut fields = EventFields::default();
+        while let Some(key) = map.next_key::<Scalar<'de>>()? {
+            match key.text().as_deref() {
+                Some("Records") => {
+                    let mut records = fields.records.take().unwrap_or_default();
+                    let list = CountedList { begun: self.begun, into: &mut records };
+                    let found = map.next_value_seed(list)?;
+                    fields.records = (found == Found::List || !records.is_empty()).then_some(records);
+                }
+                Some("records") => {
+                    let partitions = fields.partitions.get_or_insert_default();
+                    map.next_value_seed(Partitions { begun: self.begun, into: partitions })?;
+                }
+                Some("payload" | "topic") => {
+                    fields.is_envelope |= map.next_value::<Option<IgnoredAny>>()?.is_some();
+                }
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(fields)
+    }
+}
+
+/// The records of a map of Kafka partitions, each with the name of its partition.
+struct Partitions<'c, 'de> {
+    begun: &'c Cell<usize>,
+    into: &'c mut Vec<(Cow<'de, str>, KafkaRecord<'de>)>,
+}
+
+impl<'de> DeserializeSeed<'de> for Partitions<'_, 'de> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Partitions<'_, 'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("partitions and their records")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut records = Vec::new();
+        while let Some(key) = map.next_key::<Scalar<'de>>()? {
+            let name = key.text().unwrap_or_default();
+            map.next_value_seed(CountedList { begun: self.begun, into: &mut records })?;
+            self.into.extend(records.drain(..).map(|record| (name.clone(), record)));
+        }
+        Ok(())
+    }
+}
+
+type Records<'a> = (Source, Vec<Record<'a>>);
+
 /// SQS and Kinesis both send `Records`.
-fn batch(records: Vec<BatchRecord<'_>>) -> Result<Event<'_>, UnknownEvent> {
+fn batch(records: Vec<BatchRecord<'_>>) -> Result<Records<'_>, UnknownEvent> {
     let is_kinesis = records.iter().any(|record| record.kinesis.is_some());
     let mut parsed = Vec::with_capacity(records.len());
-    for (index, BatchRecord { message_id, body, attributes, kinesis }) in records.into_iter().enumerate() {
+    for (index, record) in records.into_iter().enumerate() {
+        let BatchRecord { message_id, body, attributes, kinesis, event_id } = record;
         let record = match kinesis {
-            Some(kinesis) => kinesis_record(kinesis),
+            Some(kinesis) => kinesis_record(kinesis, event_id),
             None => sqs_record(message_id, body, attributes),
         };
         parsed.push(record.ok_or(UnknownEvent::NoPosition(index))?);
     }
-    Ok(Event { source: if is_kinesis { Source::Kinesis } else { Source::Sqs }, records: parsed })
+    Ok((if is_kinesis { Source::Kinesis } else { Source::Sqs }, parsed))
 }
 
 #[derive(Deserialize)]
@@ -182,6 +288,8 @@ struct BatchRecord<'a> {
     attributes: Option<&'a RawValue>,
     #[serde(borrow)]
     kinesis: Option<KinesisRecord<'a>>,
+    #[serde(rename = "eventID", borrow, default)]
+    event_id: Scalar<'a>,
 }
 
 fn sqs_record<'a>(
@@ -213,21 +321,21 @@ struct KinesisRecord<'a> {
     approximate_arrival_timestamp: Option<f64>,
 }
 
-fn kinesis_record(fields: KinesisRecord<'_>) -> Option<Record<'_>> {
+fn kinesis_record<'a>(fields: KinesisRecord<'a>, event_id: Scalar<'a>) -> Option<Record<'a>> {
     let sequence_number = fields.sequence_number.text().filter(|number| !number.is_empty())?;
+    let event_id = event_id.text().filter(|id| !id.is_empty());
     Some(Record {
-        position: Position::Kinesis(sequence_number),
+        position: Position::Kinesis { sequence_number, event_id },
         envelope: decode_data(fields.data),
         arrived: Arrived::At(fields.approximate_arrival_timestamp.and_then(Micros::from_epoch_fraction)),
     })
 }
 
-fn kafka<'a>(partitions: BTreeMap<Cow<'a, str>, Vec<KafkaRecord<'a>>>) -> Result<Event<'a>, UnknownEvent> {
-    let mut records = Vec::new();
-    for (partition, fields) in partitions
-        .into_iter()
-        .flat_map(|(name, records)| records.into_iter().map(move |record| (name.clone(), record)))
-    {
+fn kafka<'a>(mut partitions: Vec<(Cow<'a, str>, KafkaRecord<'a>)>) -> Result<Records<'a>, UnknownEvent> {
+    // Stable: the records of a partition stay in their order.
+    partitions.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let mut records = Vec::with_capacity(partitions.len());
+    for (partition, fields) in partitions {
         let offset = fields.offset.integer().ok_or(UnknownEvent::NoPosition(records.len()))?;
         records.push(Record {
             position: Position::Kafka(partition, offset),
@@ -235,7 +343,7 @@ fn kafka<'a>(partitions: BTreeMap<Cow<'a, str>, Vec<KafkaRecord<'a>>>) -> Result
             arrived: Arrived::At(fields.timestamp.integer().and_then(Micros::from_millis)),
         });
     }
-    Ok(Event { source: Source::Kafka, records })
+    Ok((Source::Kafka, records))
 }
 
 #[derive(Deserialize)]
@@ -268,31 +376,82 @@ mod tests {
     use super::*;
 
     fn positions(text: &str) -> Vec<Position<'_>> {
-        Event::parse(text).unwrap().records.into_iter().map(|record| record.position).collect()
+        parse(text).unwrap().records.into_iter().map(|record| record.position).collect()
+    }
+
+    fn parse(text: &str) -> Result<Event<'_>, UnknownEvent> {
+        Event::parse(text, "request-1")
+    }
+
+    fn kinesis<'a>(sequence_number: &'a str, event_id: Option<&'a str>) -> Position<'a> {
+        Position::Kinesis { sequence_number: sequence_number.into(), event_id: event_id.map(Into::into) }
     }
 
     #[test]
     fn a_rules_event_is_its_envelope() {
-        let event = Event::parse(r#"{"payload": "e30=", "topic": "dt/a/b/c"}"#).unwrap();
+        let event = parse(r#"{"payload": "e30=", "topic": "dt/a/b/c"}"#).unwrap();
         assert_eq!((event.source, event.records.len()), (Source::Rule, 1));
-        assert!(Event::parse(r#"{"topic": "dt/a/b/c"}"#).is_ok(), "without a payload it is one still");
+        assert!(parse(r#"{"topic": "dt/a/b/c"}"#).is_ok(), "without a payload it is one still");
     }
 
     #[test]
     fn each_source_has_its_positions() {
         let sqs = r#"{"Records": [{"messageId": "m-1", "body": "{}"}, {"messageId": "m-2", "body": 7}]}"#;
         assert_eq!(positions(sqs), [Position::Sqs("m-1".into()), Position::Sqs("m-2".into())]);
-        let kinesis = r#"{"Records": [{"kinesis": {"sequenceNumber": "49", "data": "e30="}}]}"#;
-        assert_eq!(positions(kinesis), [Position::Kinesis("49".into())]);
+        let shard = r#"{"Records": [{"kinesis": {"sequenceNumber": "49", "data": "e30="}}]}"#;
+        assert_eq!(positions(shard), [kinesis("49", None)]);
         let kafka = r#"{"records": {"t-0": [{"offset": 15, "value": "e30="}], "t-1": [{"offset": 3, "value": null}]}}"#;
         assert_eq!(positions(kafka), [Position::Kafka("t-0".into(), 15), Position::Kafka("t-1".into(), 3)]);
         assert!(positions(r#"{"Records": []}"#).is_empty());
+        assert_eq!(positions(r#"{"payload": "e30="}"#), [Position::Rule("request-1")]);
+    }
+
+    #[test]
+    fn each_source_names_the_delivery() {
+        let check = |text: &str, expected: &str| {
+            assert_eq!(positions(text)[0].delivery_id(), expected, "{text}");
+        };
+        check(r#"{"payload": "e30="}"#, "request-1");
+        check(r#"{"Records": [{"messageId": "m-1", "body": "{}"}]}"#, "m-1");
+        check(
+            r#"{"Records": [{"eventID": "shardId-6:49", "kinesis": {"sequenceNumber": "49", "data": ""}}]}"#,
+            "shardId-6:49",
+        );
+        check(r#"{"Records": [{"kinesis": {"sequenceNumber": "49", "data": ""}}]}"#, "49");
+        check(r#"{"records": {"t-0": [{"offset": 15, "value": ""}]}}"#, "t-0:15");
+    }
+
+    /// Text of `count` elements.
+    fn list(count: usize, element: impl Fn(usize) -> String) -> String {
+        format!("[{}]", (0..count).map(element).collect::<Vec<_>>().join(","))
+    }
+
+    #[test]
+    fn every_record_is_counted_before_it_is_read_and_none_is_lost() {
+        let sqs = |count| list(count, |n| format!(r#"{{"messageId": "m-{n}", "body": "{{}}"}}"#));
+        let kinesis = list(25, |n| format!(r#"{{"kinesis": {{"sequenceNumber": "{n}", "data": "e30="}}}}"#));
+        let kafka = |count| list(count, |n| format!(r#"{{"offset": {n}, "value": "e30="}}"#));
+        let check = |text: &str, expected: usize| {
+            let event = parse(text).unwrap();
+            assert_eq!((event.received, event.records.len()), (expected, expected), "{text}");
+        };
+        check(&format!(r#"{{"Records": {}}}"#, sqs(25)), 25);
+        check(&format!(r#"{{"Records": {kinesis}}}"#), 25);
+        check(&format!(r#"{{"records": {{"t-0": {}, "t-1": {}}}}}"#, kafka(12), kafka(13)), 25);
+        check(r#"{"payload": "e30=", "topic": "dt/a/b/c"}"#, 1);
+        // JSON lets a member stand there twice.
+        check(&format!(r#"{{"Records": {}, "Records": {}}}"#, sqs(11), sqs(4)), 15);
+        check(&format!(r#"{{"Records": {}, "Records": null}}"#, sqs(11)), 11);
+        check(&format!(r#"{{"records": {{"t-0": {}, "t-0": {}}}}}"#, kafka(11), kafka(4)), 15);
+        check(&format!(r#"{{"records": {{"t-0": {}}}, "records": {{}}}}"#, kafka(11)), 11);
+        let both = format!(r#"{{"Records": {}, "records": {{"t-0": {}}}}}"#, sqs(1), kafka(1));
+        assert_eq!(parse(&both), Err(UnknownEvent::Shape));
     }
 
     #[test]
     fn what_is_wrong_with_a_record_stays_with_it() {
         let check = |text: &str, expected: &str| {
-            let event = Event::parse(text).unwrap();
+            let event = parse(text).unwrap();
             let reasons: Vec<_> =
                 event.records.iter().filter_map(|record| record.envelope.as_ref().err()).collect();
             assert_eq!(reasons.len(), 1, "{text}");
@@ -315,8 +474,7 @@ mod tests {
 
     #[test]
     fn unknown_events_are_refused() {
-        let check =
-            |text: &str, expected: UnknownEvent| assert_eq!(Event::parse(text), Err(expected), "{text}");
+        let check = |text: &str, expected: UnknownEvent| assert_eq!(parse(text), Err(expected), "{text}");
         check("{}", UnknownEvent::Shape);
         check("[]", UnknownEvent::Shape);
         check("null", UnknownEvent::Shape);

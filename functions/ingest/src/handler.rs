@@ -13,13 +13,17 @@ use cloud::profiles::ProfileSource;
 use cloud::quarantine::Quarantine;
 use cloud::readings::Readings;
 use cloud::retry::Deadline;
-use telemetry::{Decoder, DeviceId, Latest, SpanItem};
+use telemetry::{Decoder, DeviceId, HourBound, Latest, SpanItem};
 use thiserror::Error;
 
-use crate::event::{Event, Source, UnknownEvent};
-use crate::plan::{Fate, Plan, QuarantineObject};
+use crate::chunk::{Limits, MAX_READINGS, Pending, TimeLeft};
+use crate::count::{Counts, Done, LostRecords};
+use crate::event::{Event, Position, Source, UnknownEvent};
+use crate::message::Reader;
+use crate::plan::{Disposition, Plan};
+use crate::quarantine_line::QuarantineObject;
 use crate::response::Response;
-use crate::sparkplug::Sparkplug;
+use crate::sparkplug::{Room, Sparkplug};
 
 /// What the handler works with.
 #[derive(Debug)]
@@ -31,6 +35,7 @@ pub struct Deps {
     sparkplug: Sparkplug,
     stage: String,
     retention_days: Option<u32>,
+    hours: HourBound,
     decoder: RefCell<Decoder>,
 }
 
@@ -44,6 +49,7 @@ impl Deps {
         sparkplug: Sparkplug,
         config: IngestConfig,
     ) -> Self {
+        let hours = HourBound::of(&config.settings.time);
         let decoder = RefCell::new(Decoder::new(config.settings, Default::default()));
         Self {
             readings,
@@ -53,22 +59,17 @@ impl Deps {
             sparkplug,
             stage: config.stage,
             retention_days: config.retention_days,
+            hours,
             decoder,
         }
     }
 
     /// The counts that go out of an invocation.
-    fn report(&self, source: Source, counts: &Counts, readings: usize, invocation: &Invocation) {
+    fn report(&self, source: Source, received: usize, counts: &Counts, invocation: &Invocation) {
         let mut dimensions = self.dimensions();
         dimensions.push(("Source", source.as_str().to_owned()));
-        let line = MetricLine::new(dimensions)
-            .count("Received", counts.received)
-            .count("Stored", counts.stored)
-            .count("Quarantined", counts.quarantined)
-            .count("HandedBack", counts.handed_back)
-            .count("Readings", readings)
-            .property("request_id", &invocation.request_id);
-        emit(&line);
+        let line = counts.write(received, MetricLine::new(dimensions));
+        emit(&line.property("request_id", &invocation.request_id));
     }
 
     /// A count of what is rare, which has no source: of `0` nothing is said.
@@ -89,6 +90,9 @@ pub enum HandlerError {
     /// The event is none that can be taken apart: Lambda keeps it for the on-failure destination.
     #[error(transparent)]
     UnknownEvent(#[from] UnknownEvent),
+    /// Records of the event are missing among those that were read or planned.
+    #[error(transparent)]
+    LostRecords(#[from] LostRecords),
     /// Without the profiles it is not known what messages mean: the source is to bring them again.
     #[error("the profiles could not be read; the event comes again")]
     ProfilesNotRead(#[source] CloudError),
@@ -101,63 +105,126 @@ impl ReportedError for HandlerError {
     fn error_type(&self) -> &'static str {
         match self {
             Self::UnknownEvent(_) => "Tidegate.UnknownEvent",
+            Self::LostRecords(_) => "Tidegate.LostRecords",
             Self::ProfilesNotRead(_) => "Tidegate.ProfilesNotRead",
             Self::NotStored => "Tidegate.NotStored",
         }
     }
 }
 
-/// Decodes and stores one event's messages.
+/// Decodes and stores one event's messages, a chunk at a time.
 ///
 /// # Errors
-/// If the event is of no known shape, the profiles cannot be read, or the one message of a direct invocation could not be
-/// stored.
+/// If the event is of no known shape, records of it get lost, the profiles cannot be read, or the one message of a
+/// direct invocation could not be stored.
 pub async fn handle(event: &str, invocation: &Invocation, deps: &Deps) -> Result<Response, HandlerError> {
-    let event = Event::parse(event)?;
+    let time_left = time_left(invocation.deadline);
+    let Event { source, records, received } = Event::parse(event, &invocation.request_id)?;
+    LostRecords::check(received, records.len())?;
     let current = deps.profiles.current(invocation.deadline).await.map_err(HandlerError::ProfilesNotRead)?;
     deps.report_any("BrokenProfiles", current.broken);
     deps.decoder.borrow_mut().set_profiles(current.profiles);
-    let settled = deps.sparkplug.settle(&event, &deps.decoder, invocation).await;
-    deps.report_any("RebirthRequests", settled.requests);
-    let plan =
-        Plan::new(event.records, settled.outcomes, &mut deps.decoder.borrow_mut(), deps.retention_days);
-    let Plan { items, updates, objects, fates, readings } = plan;
-    let ((failed_devices, mut errors), (failed_days, object_errors)) = tokio::join!(
-        store(items, updates, deps, invocation.deadline),
-        quarantine(objects, deps, invocation.deadline)
-    );
-    errors.extend(object_errors.into_iter().chain(settled.errors));
-    let has_failed = |fate: &Fate| match fate {
-        Fate::Stored(devices) => devices.iter().any(|device| failed_devices.contains(device)),
-        Fate::Quarantined(day) => failed_days.contains(day),
-        Fate::HandedBack => true,
-    };
-    let counts = Counts::of(fates.iter().map(|(_, fate)| (fate, has_failed(fate))));
-    deps.report(event.source, &counts, readings, invocation);
-    for error in &errors {
+    let mut pending = Pending::new(source, records);
+    let mut done = Outcome::default();
+    while !pending.is_empty() && time_left() != TimeLeft::None {
+        let plan = plan(&mut pending, &time_left, deps, invocation, &mut done.errors).await;
+        done.carry_out(plan, deps, invocation.deadline).await;
+    }
+    pending.into_positions().for_each(|position| done.add(position, &Disposition::HandedBack, Done::Yes));
+    deps.report(source, received, &done.counts, invocation);
+    for error in &done.errors {
         tracing::warn!(request_id = invocation.request_id, error = chain(error), "a request to AWS failed");
     }
-    if event.source == Source::Rule && counts.handed_back > 0 {
+    LostRecords::check(received, done.counts.dispositions())?;
+    if source == Source::Rule && !done.counts.are_all_done() {
         return Err(HandlerError::NotStored);
     }
-    let failed = fates.iter().filter(|(_, fate)| has_failed(fate)).map(|(position, _)| position);
-    Ok(Response::hand_back(failed))
+    Ok(Response::hand_back(done.handed_back.iter()))
+}
+
+/// Tells how much time is left for planning. The last quarter of the invocation is kept for the writes of the last
+/// chunk; an event that takes a quarter to read is one to begin with its cheapest messages.
+fn time_left(deadline: Deadline) -> impl Fn() -> TimeLeft {
+    let whole = deadline.remaining();
+    move || match deadline.remaining() {
+        left if left <= whole / 4 => TimeLeft::None,
+        left if left <= whole / 4 * 3 => TimeLeft::Short,
+        _ => TimeLeft::Ample,
+    }
+}
+
+/// Plans the next chunk.
+async fn plan<'a>(
+    pending: &mut Pending<'a>,
+    time_left: impl Fn() -> TimeLeft,
+    deps: &Deps,
+    invocation: &Invocation,
+    errors: &mut Vec<CloudError>,
+) -> Plan<'a> {
+    let room = Room::new(MAX_READINGS, deps.hours);
+    let nodes = deps.sparkplug.read(pending, &room, &deps.decoder, invocation).await;
+    deps.report_any("RebirthRequests", nodes.requests);
+    errors.extend(nodes.errors);
+    let mut decoder = deps.decoder.borrow_mut();
+    let limits = Limits { readings: MAX_READINGS, time_left };
+    pending.plan(nodes.messages, &mut Reader::new(&mut decoder, deps.hours), &limits, deps.retention_days)
+}
+
+/// What has been done of an event.
+#[derive(Debug, Default)]
+struct Outcome<'a> {
+    counts: Counts,
+    handed_back: Vec<Position<'a>>,
+    errors: Vec<CloudError>,
+}
+
+impl<'a> Outcome<'a> {
+    async fn carry_out(&mut self, plan: Plan<'a>, deps: &Deps, deadline: Deadline) {
+        let Plan { items, updates, objects, dispositions, replaced } = plan;
+        let planned: usize = items.iter().map(|item| item.readings).sum();
+        let (stored, (failed_days, errors)) =
+            tokio::join!(store(items, updates, deps, deadline), quarantine(objects, deps, deadline));
+        self.errors.extend(stored.errors.into_iter().chain(errors));
+        self.counts.readings += planned - stored.readings_left;
+        self.counts.replaced.equal += replaced.equal;
+        self.counts.replaced.different += replaced.different;
+        for (position, disposition) in dispositions {
+            let is_done = match &disposition {
+                Disposition::Stored(devices) => devices.iter().all(|device| !stored.failed.contains(device)),
+                Disposition::Quarantined(day) => !failed_days.contains(day),
+                Disposition::Ignored | Disposition::HandedBack => true,
+            };
+            self.add(position, &disposition, if is_done { Done::Yes } else { Done::No });
+        }
+    }
+
+    fn add(&mut self, position: Position<'a>, disposition: &Disposition, done: Done) {
+        self.counts.add(disposition, done);
+        if done == Done::No || *disposition == Disposition::HandedBack {
+            self.handed_back.push(position);
+        }
+    }
+}
+
+/// What could not be stored.
+struct NotStored {
+    /// Devices whose items or state are not written.
+    failed: HashSet<DeviceId>,
+    /// Readings in items that are not written.
+    readings_left: usize,
+    errors: Vec<CloudError>,
 }
 
 /// Writes the items, then the present state of every device whose items are all written: what the
-/// devices table shows can always be found among the readings. Returns the devices that failed.
-async fn store(
-    items: Vec<SpanItem>,
-    mut updates: Vec<Latest>,
-    deps: &Deps,
-    deadline: Deadline,
-) -> (HashSet<DeviceId>, Vec<CloudError>) {
+/// devices table shows can always be found among the readings.
+async fn store(items: Vec<SpanItem>, mut updates: Vec<Latest>, deps: &Deps, deadline: Deadline) -> NotStored {
     let written = deps.readings.put(items, deadline).await;
+    let readings_left = written.left.iter().map(|item| item.readings).sum();
     let mut failed: HashSet<DeviceId> = written.left.into_iter().map(|item| item.device).collect();
     updates.retain(|update| !failed.contains(&update.device));
     let updated = deps.devices.update(updates, deadline).await;
     failed.extend(updated.left);
-    (failed, written.error.into_iter().chain(updated.error).collect())
+    NotStored { failed, readings_left, errors: written.error.into_iter().chain(updated.error).collect() }
 }
 
 /// Writes the objects; returns the days of those that failed.
@@ -175,30 +242,4 @@ async fn quarantine(
         }
     }
     (failed, errors)
-}
-
-/// Messages by what became of them: `received = stored + quarantined + handed_back`.
-#[derive(Debug, PartialEq, Eq)]
-struct Counts {
-    received: usize,
-    stored: usize,
-    quarantined: usize,
-    handed_back: usize,
-}
-
-impl Counts {
-    /// From each message's fate and whether it failed.
-    fn of<'a>(fates: impl Iterator<Item = (&'a Fate, bool)>) -> Self {
-        let mut counts = Self { received: 0, stored: 0, quarantined: 0, handed_back: 0 };
-        for (fate, has_failed) in fates {
-            counts.received += 1;
-            *match fate {
-                _ if has_failed => &mut counts.handed_back,
-                Fate::Stored(_) => &mut counts.stored,
-                Fate::Quarantined(_) => &mut counts.quarantined,
-                Fate::HandedBack => &mut counts.handed_back,
-            } += 1;
-        }
-        counts
-    }
 }

@@ -4,14 +4,24 @@
 //! flows one way:
 //!
 //! ```text
-//! event text ─Event::parse─► records ─Plan::new─► plan ─handle─► DynamoDB, S3, the trigger's answer
+//! event text ─Event::parse─► records ─Pending::plan─► plan ─handle─► DynamoDB, S3, the trigger's answer
+//!                               ▲                       │
+//!                               └── of a large event ◄──┘
 //! ```
 //!
-//! A message is stored whole, or quarantined whole, or handed back for another try; never two of
-//! these, never none.
+//! A message is stored whole, or quarantined whole, or ignored because its profile ignores all of it, or redelivered;
+//! never two of these, never none.
 
+pub mod chunk;
+mod count;
+mod counted;
 pub mod event;
 pub mod handler;
+pub mod message;
 pub mod plan;
+pub mod quarantine_line;
 pub mod response;
 pub mod sparkplug;
+
+#[cfg(test)]
+mod tests;

@@ -1,22 +1,16 @@
-//! What is to be done with an event: pure, so that nearly everything is tested here.
+//! What is to be done with a part of an event: pure, so that nearly everything is tested here.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fmt::Write as _;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use cloud::quarantine;
-use serde::Serialize;
-use sha2::{Digest, Sha256};
-use telemetry::{Decoder, DeviceId, Envelope, Latest, Micros, Reading, SpanItem, latest, pack};
+use telemetry::{Carrier, DeviceId, Latest, Micros, Packed, Reading, Replaced, SpanItem, latest};
 
-use crate::event::{Position, Record, Unreadable};
+use crate::event::Position;
+use crate::message::{Message, Origin};
+use crate::quarantine_line::{Days, QuarantineObject};
 
-/// How many readings room is made for at first: most devices send a few metrics at a time.
-const READINGS_PER_MESSAGE: usize = 4;
-
-/// The plan for one event. Holds what is to be written and no more: texts and readings are let go
-/// while it is made, so that a full event is in memory only once.
-#[derive(Debug)]
+/// The plan for a part of an event, nearly always for all of it. Holds what is to be written and no more.
+#[derive(Debug, Default)]
 pub struct Plan<'a> {
     /// What is to be written to the readings table.
     pub items: Vec<SpanItem>,
@@ -24,124 +18,181 @@ pub struct Plan<'a> {
     pub updates: Vec<Latest>,
     /// What is to be written to the quarantine, one object for each day.
     pub objects: Vec<QuarantineObject>,
-    /// Each record's place in its source and what it waits for, in the event's order.
-    pub fates: Vec<(Position<'a>, Fate)>,
-    /// Readings decoded.
-    pub readings: usize,
+    /// Each record's place in its source and what it waits for.
+    pub dispositions: Vec<(Position<'a>, Disposition)>,
+    /// Readings that others of the same identity have replaced.
+    pub replaced: Replaced,
 }
 
 /// What has to succeed for a record to be done with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fate {
+pub enum Disposition {
     /// The items and the states of its devices are written: of one, or of those that a gateway speaks for.
     Stored(Vec<DeviceId>),
     /// The object of this day is written.
     Quarantined(String),
-    /// Nothing can: it is to come again.
+    /// Nothing: its profile ignores all of it.
+    Ignored,
+    /// Nothing can: it is to be redelivered.
     HandedBack,
 }
 
-/// Messages kept whole: one line of JSON for each.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QuarantineObject {
-    /// The messages' day, as `2026-11-23`; `unknown` where no time is known.
-    pub day: String,
-    /// `quarantine/day={day}/{digest of the lines}.jsonl`.
-    pub key: String,
-    /// The lines.
-    pub lines: String,
+/// Messages that have been read, and their readings.
+#[derive(Debug, Default)]
+pub(crate) struct Draft {
+    readings: Vec<Reading>,
+    messages: Vec<Entry>,
+    /// Readings, of which long texts count as several.
+    weight: usize,
 }
 
-/// What a message has become.
 #[derive(Debug)]
-pub enum Outcome {
-    /// Readings, and the profile that they were read by.
-    Read(Vec<Reading>, Option<Arc<str>>),
-    /// A line of the quarantine.
-    Quarantined(Quarantined),
-    /// Nothing: it is to come again.
-    HandedBack,
+struct Entry {
+    /// The record's place in the event.
+    place: usize,
+    message: Message,
+    /// Where its readings begin; they end where those of the next begin.
+    first: usize,
 }
 
-/// A message kept whole.
-#[derive(Debug)]
-pub struct Quarantined {
-    /// The partition.
-    day: String,
-    line: Line,
+/// How far a draft had come.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mark {
+    readings: usize,
+    messages: usize,
+    weight: usize,
 }
 
-impl<'a> Plan<'a> {
-    /// Decodes every record of an event but those whose `outcomes`, by their places, are known. Readings are to be kept
-    /// for `retention_days` after they arrived; `None`: for ever.
-    pub fn new(
-        records: Vec<Record<'a>>,
-        mut outcomes: BTreeMap<usize, Outcome>,
-        decoder: &mut Decoder,
-        retention_days: Option<u32>,
-    ) -> Self {
-        let mut readings = Vec::with_capacity(READINGS_PER_MESSAGE * records.len());
-        let mut days = Days::default();
-        let mut fates = Vec::with_capacity(records.len());
-        let mut profiles = ProfileOfDevice::new();
-        for (place, record) in records.into_iter().enumerate() {
-            let before = readings.len();
-            let decoded = match outcomes.remove(&place) {
-                None => decode(&record, decoder, &mut readings),
-                Some(Outcome::Read(known, profile)) => {
-                    readings.extend(known);
-                    Ok(profile)
-                }
-                Some(Outcome::Quarantined(quarantined)) => Err(quarantined),
-                Some(Outcome::HandedBack) => {
-                    fates.push((record.position, Fate::HandedBack));
-                    continue;
-                }
-            };
-            let fate = match decoded {
-                Ok(profile) => {
-                    let devices = devices_of(&readings[before..]);
-                    if let Some(profile) = profile {
-                        note_profile(&mut profiles, &devices, readings[before..].first(), &profile);
-                    }
-                    Fate::Stored(devices)
-                }
-                Err(Quarantined { day, line }) => Fate::Quarantined(days.add(day, line)),
-            };
-            fates.push((record.position, fate));
+impl Draft {
+    /// Bytes of text that weigh as much as a reading. A text is in memory once, and in an item's JSON in up to six times
+    /// its length.
+    const TEXT_BYTES: usize = 256;
+
+    /// Room for the readings of so many messages: most devices send a few metrics at a time.
+    pub(crate) fn with_room_for(messages: usize) -> Self {
+        const READINGS_PER_MESSAGE: usize = 4;
+        Self {
+            readings: Vec::with_capacity(READINGS_PER_MESSAGE * messages),
+            messages: Vec::with_capacity(messages),
+            weight: 0,
         }
-        let decoded = readings.len();
-        let spans = pack(readings);
+    }
+
+    /// Adds the record at `place`, which `read` makes a message of, and appends its readings.
+    pub(crate) fn add(&mut self, place: usize, read: impl FnOnce(&mut Vec<Reading>) -> Message) {
+        let first = self.readings.len();
+        let message = read(&mut self.readings);
+        self.messages.push(Entry { place, message, first });
+        self.weight += self.readings[first..].iter().map(weight).sum::<usize>();
+    }
+
+    /// Readings, of which long texts count as several.
+    pub(crate) fn weight(&self) -> usize {
+        self.weight
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
+    pub(crate) fn mark(&self) -> Mark {
+        Mark { readings: self.readings.len(), messages: self.messages.len(), weight: self.weight }
+    }
+
+    /// Forgets what was added since.
+    pub(crate) fn rewind(&mut self, mark: Mark) {
+        self.readings.truncate(mark.readings);
+        self.messages.truncate(mark.messages);
+        self.weight = mark.weight;
+    }
+
+    /// The places of its records in the event.
+    pub(crate) fn places(&self) -> impl ExactSizeIterator<Item = usize> {
+        self.messages.iter().map(|entry| entry.place)
+    }
+
+    /// The plan. `positions` are those of the records, in the order of [`Draft::places`]; readings are to be kept for
+    /// `retention_days` after they arrived; `None`: for ever.
+    pub(crate) fn into_plan(self, positions: Vec<Position<'_>>, retention_days: Option<u32>) -> Plan<'_> {
+        let Self { readings, messages, .. } = self;
+        let mut days = Days::default();
+        let mut profiles = ProfileOfDevice::new();
+        let mut carriers = Vec::with_capacity(messages.len());
+        let mut dispositions = Vec::with_capacity(messages.len());
+        let mut entries = messages.into_iter().peekable();
+        while let Some(Entry { message, first, .. }) = entries.next() {
+            let end = entries.peek().map_or(readings.len(), |next| next.first);
+            let disposition = match message {
+                Message::Read(origin) => {
+                    let own = &readings[first..end];
+                    carriers.extend(carrier(own, &origin));
+                    stored(own, origin.profile, &mut profiles)
+                }
+                Message::Quarantined(quarantined) => Disposition::Quarantined(days.add(quarantined)),
+                Message::HandedBack => Disposition::HandedBack,
+            };
+            dispositions.push(disposition);
+        }
+        // A record without a position would be missing in the count, which fails the invocation.
+        let dispositions = positions.into_iter().zip(dispositions).collect();
+        let Packed { spans, replaced } = Packed::new(readings, BTreeSet::from_iter(carriers));
         let mut updates = latest(&spans);
         for update in &mut updates {
             update.profile = profiles.remove(&update.device).map(|(_, profile)| profile);
         }
         let items = spans.into_iter().map(|span| span.to_item(retention_days)).collect();
-        Self { items, updates, objects: days.into_objects(), fates, readings: decoded }
+        Plan { items, updates, objects: days.into_objects(), dispositions, replaced }
     }
+}
+
+fn weight(reading: &Reading) -> usize {
+    match &reading.value {
+        telemetry::Value::Text(text) => 1 + text.len() / Draft::TEXT_BYTES,
+        _ => 1,
+    }
+}
+
+/// Where a message is counted: with its first reading. So a gateway's message counts once.
+fn carrier(readings: &[Reading], origin: &Origin) -> Option<Carrier> {
+    let first = readings.iter().min_by_key(|reading| reading.instant())?;
+    Some(Carrier {
+        device: first.device.clone(),
+        instant: first.instant(),
+        revision: first.revision,
+        delivery: origin.delivery,
+        bytes: origin.bytes,
+    })
+}
+
+fn stored(readings: &[Reading], profile: Option<Arc<str>>, profiles: &mut ProfileOfDevice) -> Disposition {
+    let devices = devices_of(readings);
+    let Some(first) = readings.first() else { return Disposition::Ignored };
+    if let Some(profile) = profile {
+        record_profile(profiles, &devices, first.received, &profile);
+    }
+    Disposition::Stored(devices)
 }
 
 /// The profile that the last message of a device was read by, and when that arrived.
 type ProfileOfDevice = HashMap<DeviceId, (Micros, Arc<str>)>;
 
 /// Whatever the order of the batch, the same profile counts: of messages of one moment, the last by name.
-fn note_profile(
+fn record_profile(
     profiles: &mut ProfileOfDevice,
     devices: &[DeviceId],
-    reading: Option<&Reading>,
+    received: Micros,
     profile: &Arc<str>,
 ) {
-    let Some(reading) = reading else { return };
-    let noted = (reading.received, Arc::clone(profile));
+    let of_message = (received, Arc::clone(profile));
     for device in devices {
-        let known = profiles.entry(device.clone()).or_insert_with(|| noted.clone());
-        if *known < noted {
-            known.clone_from(&noted);
+        let known = profiles.entry(device.clone()).or_insert_with(|| of_message.clone());
+        if *known < of_message {
+            known.clone_from(&of_message);
         }
     }
 }
 
-/// The devices of one message's readings. What a profile leaves out of a message makes none, and waits for nothing.
+/// The devices of one message's readings.
 fn devices_of(readings: &[Reading]) -> Vec<DeviceId> {
     let mut devices: Vec<_> =
         readings.chunk_by(|a, b| a.device == b.device).map(|same| same[0].device.clone()).collect();
@@ -152,143 +203,14 @@ fn devices_of(readings: &[Reading]) -> Vec<DeviceId> {
     devices
 }
 
-/// Appends the readings of one record, and returns the profile they were read by; or how it goes to quarantine.
-fn decode(
-    record: &Record<'_>,
-    decoder: &mut Decoder,
-    readings: &mut Vec<Reading>,
-) -> Result<Option<Arc<str>>, Quarantined> {
-    let text = match &record.envelope {
-        Ok(text) => text,
-        Err(unreadable) => return Err(unreadable_record(unreadable, record)),
-    };
-    let envelope = Envelope::parse(text).map_err(|reject| {
-        let line = QuarantineLine {
-            reason: &reject.to_string(),
-            code: reject.code(),
-            record: Some(base64_simd::STANDARD.encode_to_string(text.as_bytes())),
-            ..QuarantineLine::default()
-        };
-        line.finish(record.arrived.at(), text)
-    })?;
-    decode_envelope(&envelope, text, decoder, readings)
-}
-
-/// As [`decode`], of a record whose envelope has been read from `text`.
-pub(crate) fn decode_envelope(
-    envelope: &Envelope<'_>,
-    text: &str,
-    decoder: &mut Decoder,
-    readings: &mut Vec<Reading>,
-) -> Result<Option<Arc<str>>, Quarantined> {
-    decoder.decode(envelope, readings).map(|decoded| decoded.profile).map_err(|reject| {
-        let line = QuarantineLine {
-            reason: &reject.to_string(),
-            code: reject.code(),
-            topic: Some(&envelope.topic),
-            client: envelope.client.as_deref(),
-            principal: envelope.principal.as_deref(),
-            received: Some(envelope.received.to_string()),
-            trace: envelope.trace.as_deref(),
-            payload: Some(&envelope.payload),
-            ..QuarantineLine::default()
-        };
-        line.finish(Some(envelope.received), text)
-    })
-}
-
-fn unreadable_record(unreadable: &Unreadable, record: &Record<'_>) -> Quarantined {
-    let line = QuarantineLine {
-        reason: unreadable.reason,
-        code: "record",
-        record: Some(unreadable.record.clone()),
-        ..QuarantineLine::default()
-    };
-    // Records that hold nothing are told apart by where they stand.
-    line.finish(record.arrived.at(), &format!("{:?} {}", record.position, unreadable.record))
-}
-
-/// The partition. Never today's date: the same message again has to come to the same place.
-fn day_of(at: Option<Micros>) -> String {
-    at.map_or_else(|| "unknown".to_owned(), Micros::day)
-}
-
-/// One quarantined message, as its line has it. Where the envelope could be read, its fields and
-/// the payload (base64, as published) are here; else the whole record, in base64.
-#[derive(Default, Serialize)]
-struct QuarantineLine<'a> {
-    id: String,
-    reason: &'a str,
-    code: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    topic: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    principal: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    received: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    trace: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    payload: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    record: Option<String>,
-}
-
-#[derive(Debug)]
-struct Line {
-    id: String,
-    json: String,
-}
-
-impl QuarantineLine<'_> {
-    /// The line of a message that arrived at this time. The id is a digest of the record, so that a message which comes
-    /// twice is known to be one.
-    fn finish(mut self, at: Option<Micros>, record: &str) -> Quarantined {
-        self.id = hex_digest(record.as_bytes());
-        #[expect(clippy::expect_used, reason = "a map with text keys, written to memory: nothing can fail")]
-        let json = serde_json::to_string(&self).expect("a line is JSON");
-        Quarantined { day: day_of(at), line: Line { id: self.id, json } }
-    }
-}
-
-/// 128 bits of SHA-256, as 32 hex digits.
-fn hex_digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)[..16].iter().fold(String::with_capacity(32), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
-}
-
-/// Lines by day and id: in whatever order they came, and however often, they make the same object.
-#[derive(Default)]
-struct Days(BTreeMap<String, BTreeMap<String, String>>);
-
-impl Days {
-    fn add(&mut self, day: String, line: Line) -> String {
-        self.0.entry(day.clone()).or_default().insert(line.id, line.json);
-        day
-    }
-
-    fn into_objects(self) -> Vec<QuarantineObject> {
-        let object = |(day, lines): (String, BTreeMap<String, String>)| {
-            let mut text = String::new();
-            for line in lines.into_values() {
-                text.push_str(&line);
-                text.push('\n');
-            }
-            let key = quarantine::key(&day, &hex_digest(text.as_bytes()));
-            QuarantineObject { day, key, lines: text }
-        };
-        self.0.into_iter().map(object).collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use telemetry::{Decoder, HourBound, TimePolicy};
+
     use super::*;
+    use crate::chunk::{Limits, Pending, ReadBefore, TimeLeft};
     use crate::event::Event;
+    use crate::message::Reader;
 
     fn envelope(device: &str, received: i64, payload: &str) -> String {
         let payload = base64_simd::STANDARD.encode_to_string(payload);
@@ -303,11 +225,24 @@ mod tests {
     }
 
     /// The plan for an SQS event, as what is written and what becomes of each record.
-    fn plan(bodies: &[String]) -> (Vec<SpanItem>, Vec<QuarantineObject>, Vec<Fate>) {
+    fn plan(bodies: &[String]) -> (Vec<SpanItem>, Vec<QuarantineObject>, Vec<Disposition>) {
         let text = sqs(bodies);
-        let records = Event::parse(&text).unwrap().records;
-        let plan = Plan::new(records, BTreeMap::new(), &mut Decoder::default(), None);
-        (plan.items, plan.objects, plan.fates.into_iter().map(|(_, fate)| fate).collect())
+        let event = Event::parse(&text, "request-1").unwrap();
+        let mut decoder = Decoder::default();
+        let limits = Limits { readings: 1_000, time_left: || TimeLeft::Ample };
+        let mut pending = Pending::new(event.source, event.records);
+        let plan = pending.plan(
+            ReadBefore::default(),
+            &mut Reader::new(&mut decoder, HourBound::of(&TimePolicy::default())),
+            &limits,
+            None,
+        );
+        assert!(pending.is_empty());
+        (
+            plan.items,
+            plan.objects,
+            plan.dispositions.into_iter().map(|(_, disposition)| disposition).collect(),
+        )
     }
 
     const RECEIVED: i64 = 1_795_417_200_250;
@@ -321,11 +256,11 @@ mod tests {
             "no envelope".to_owned(),
             envelope("b", RECEIVED, r#"{"x": 2, "y": 3}"#),
         ];
-        let (items, objects, fates) = plan(&bodies);
-        let device = |name: &str| Fate::Stored(vec![DeviceId::from_stored(format!("site/{name}"))]);
-        let quarantined = |day: &str| Fate::Quarantined(day.to_owned());
+        let (items, objects, dispositions) = plan(&bodies);
+        let device = |name: &str| Disposition::Stored(vec![DeviceId::from_stored(format!("site/{name}"))]);
+        let quarantined = |day: &str| Disposition::Quarantined(day.to_owned());
         let (yesterday, today) = (quarantined("2026-11-22"), quarantined("2026-11-23"));
-        assert_eq!(fates, [device("a"), today.clone(), yesterday, today, device("b")]);
+        assert_eq!(dispositions, [device("a"), today.clone(), yesterday, today, device("b")]);
         assert_eq!(items.len(), 2);
         let lines = |object: &QuarantineObject| (object.day.clone(), object.lines.lines().count());
         assert_eq!(

@@ -48,9 +48,9 @@ impl Response {
         let mut offsets: BTreeMap<&str, i64> = BTreeMap::new();
         for position in failed {
             match position {
-                Position::Rule => {}
+                Position::Rule(_) => {}
                 Position::Sqs(id) => messages.push(id.to_string()),
-                Position::Kinesis(number) => {
+                Position::Kinesis { sequence_number: number, .. } => {
                     sequence_number = Some(sequence_number.map_or(number, |lowest| lower(lowest, number)));
                 }
                 Position::Kafka(partition, offset) => {
@@ -82,19 +82,17 @@ mod tests {
             let response = serde_json::to_value(Response::hand_back(failed.iter())).unwrap();
             assert_eq!(response, serde_json::json!({"batchItemFailures": expected}));
         };
+        let kinesis =
+            |number: &'static str| Position::Kinesis { sequence_number: number.into(), event_id: None };
         let kafka = |partition: &'static str, offset| Position::Kafka(partition.into(), offset);
         check(&[], serde_json::json!([]));
-        check(&[Position::Rule], serde_json::json!([]));
+        check(&[Position::Rule("request-1")], serde_json::json!([]));
         check(
             &[Position::Sqs("b".into()), Position::Sqs("a".into())],
             serde_json::json!([{"itemIdentifier": "b"}, {"itemIdentifier": "a"}]),
         );
         check(
-            &[
-                Position::Kinesis("100".into()),
-                Position::Kinesis("99".into()),
-                Position::Kinesis("101".into()),
-            ],
+            &[kinesis("100"), kinesis("99"), kinesis("101")],
             serde_json::json!([{"itemIdentifier": "99"}]),
         );
         check(

@@ -5,7 +5,7 @@
 //! on top of that. Where a birth may be under way in another process, as births come in bursts, they wait a little for it.
 //! Where a process dies in between, the messages come again, are known to be late, and become the same.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -18,11 +18,11 @@ use cloud::readings::MAX_IN_FLIGHT;
 use cloud::sparkplug::StoredNodes;
 use futures_util::stream::{self, StreamExt as _};
 use telemetry::sparkplug::{Header, NAMESPACE, Node, NodeId, ask_for_birth};
-use telemetry::{Decoder, Envelope};
+use telemetry::{Decoder, Envelope, HourBound, Reading};
 use tokio::time::sleep;
 
-use crate::event::{Event, Record};
-use crate::plan::{Outcome, decode_envelope};
+use crate::chunk::{Pending, ReadBefore};
+use crate::message::{Message, Reader, envelope};
 
 /// How long messages wait for a birth that another process may be about to store, and how often they look.
 const WAIT_FOR_BIRTH: Duration = Duration::from_secs(2);
@@ -35,11 +35,11 @@ pub struct Sparkplug {
     broker: Broker,
 }
 
-/// What became of an event's Sparkplug messages.
+/// What became of Sparkplug messages.
 #[derive(Debug, Default)]
-pub struct Settled {
-    /// By the place of its record in the event.
-    pub outcomes: BTreeMap<usize, Outcome>,
+pub struct NodesRead {
+    /// The messages.
+    pub messages: ReadBefore,
     /// How many nodes were asked for their births.
     pub requests: usize,
     /// Why messages are handed back: what is known of their nodes could not be read or stored.
@@ -47,12 +47,15 @@ pub struct Settled {
 }
 
 /// A message and the place of its record in the event.
-struct Message<'e> {
+struct NodeMessage<'e> {
     place: usize,
     text: &'e str,
     envelope: Envelope<'e>,
     header: Option<Header>,
 }
+
+/// What a message has become, by the place of its record in the event.
+type Read = (usize, (Message, Vec<Reading>));
 
 impl Sparkplug {
     /// Nodes as `nodes` keeps them, which are asked for births through `broker`.
@@ -60,47 +63,57 @@ impl Sparkplug {
         Self { nodes, broker }
     }
 
-    /// Decodes the Sparkplug messages of an event, and stores what they say of their nodes. Where that fails until the
-    /// deadline, the node's messages are handed back, and nobody else's.
-    pub async fn settle(
+    /// Reads the Sparkplug messages among those that are pending, and stores what they say of their nodes. Where that
+    /// fails until the deadline, the node's messages are handed back, and nobody else's. Messages for which there is no
+    /// room any more are read with a later chunk, as if they had come in a later batch.
+    pub async fn read(
         &self,
-        event: &Event<'_>,
+        pending: &Pending<'_>,
+        room: &Room,
         decoder: &RefCell<Decoder>,
         invocation: &Invocation,
-    ) -> Settled {
-        let nodes = by_node(&event.records);
-        let mut settled = Settled::default();
-        let patience = if event.source.may_reorder() { WAIT_FOR_BIRTH } else { Duration::ZERO };
+    ) -> NodesRead {
+        let nodes = by_node(pending);
+        let mut read = NodesRead::default();
+        let patience = if pending.source().may_reorder() { WAIT_FOR_BIRTH } else { Duration::ZERO };
         let works = nodes.into_iter().map(async |(id, messages)| {
             let places: Vec<usize> = messages.iter().map(|message| message.place).collect();
-            (places, self.settle_node(&id, messages, patience, decoder, invocation).await)
+            (places, self.read_node(&id, messages, patience, room, decoder, invocation).await)
         });
         let mut works = stream::iter(works).buffer_unordered(MAX_IN_FLIGHT);
         while let Some((places, work)) = works.next().await {
             match work {
-                Ok((outcomes, is_asked)) => {
-                    settled.outcomes.extend(outcomes);
-                    settled.requests += usize::from(is_asked);
+                Ok((messages, is_asked)) => {
+                    read.messages.messages.extend(messages);
+                    read.requests += usize::from(is_asked);
                 }
                 Err(error) => {
-                    settled.outcomes.extend(places.into_iter().map(|place| (place, Outcome::HandedBack)));
-                    settled.errors.push(error);
+                    let handed_back = |place| (place, (Message::HandedBack, Vec::new()));
+                    read.messages.messages.extend(places.iter().copied().map(handed_back));
+                    read.errors.push(error);
                 }
             }
+            let known = &read.messages.messages;
+            let later = places.into_iter().filter(|place| !known.contains_key(place));
+            read.messages.later.extend(later);
         }
         decoder.borrow_mut().nodes().forget_if_many();
-        settled
+        read
     }
 
     /// Returns what became of a node's messages, and whether it was asked for its births.
-    async fn settle_node(
+    async fn read_node(
         &self,
         id: &NodeId,
-        mut messages: Vec<Message<'_>>,
+        mut messages: Vec<NodeMessage<'_>>,
         patience: Duration,
+        room: &Room,
         decoder: &RefCell<Decoder>,
         invocation: &Invocation,
-    ) -> Result<(Vec<(usize, Outcome)>, bool), CloudError> {
+    ) -> Result<(Vec<Read>, bool), CloudError> {
+        if room.is_full() {
+            return Ok((Vec::new(), false));
+        }
         let mut is_fresh = false;
         if !decoder.borrow_mut().nodes().knows(id) {
             self.load(id, decoder, invocation).await?;
@@ -109,8 +122,11 @@ impl Sparkplug {
         messages.sort_by_key(|message| message.envelope.received);
         let patience = invocation.deadline.sooner(patience);
         let mut was_asked = false;
+        let mut taken = 0;
         loop {
-            let outcomes = decode(id, &mut messages, &mut decoder.borrow_mut());
+            room.release(std::mem::take(&mut taken));
+            let read = read_in_order(id, &mut messages, room, &mut decoder.borrow_mut());
+            taken = readings_of(&read);
             let (lacks_birth, is_changed) =
                 with_node(id, decoder, |node| (node.lacks_birth(), node.is_changed()));
             // What is remembered may be behind what others have stored; what changes it finds that out when it is stored.
@@ -135,7 +151,7 @@ impl Sparkplug {
                     if was_asked {
                         self.ask(id, invocation).await;
                     }
-                    return Ok((outcomes, was_asked));
+                    return Ok((read, was_asked));
                 }
                 Ok(Stored::Overtaken) => {
                     self.load(id, decoder, invocation).await?;
@@ -188,39 +204,76 @@ fn with_node<T>(id: &NodeId, decoder: &RefCell<Decoder>, say: impl FnOnce(&mut N
     }
 }
 
-/// The event's messages that are of nodes, by node.
-fn by_node<'e>(records: &'e [Record<'_>]) -> BTreeMap<NodeId, Vec<Message<'e>>> {
-    let mut nodes: BTreeMap<NodeId, Vec<Message<'e>>> = BTreeMap::new();
-    for (place, record) in records.iter().enumerate() {
+/// The pending messages that are of nodes, by node.
+fn by_node<'e>(pending: &'e Pending<'_>) -> BTreeMap<NodeId, Vec<NodeMessage<'e>>> {
+    let mut nodes: BTreeMap<NodeId, Vec<NodeMessage<'e>>> = BTreeMap::new();
+    for (place, record) in pending.records() {
         // Most events have none, and reading each envelope twice would cost them.
         let Ok(text) = record.envelope.as_ref() else { continue };
         if !text.contains(NAMESPACE) {
             continue;
         }
-        let Ok(envelope) = Envelope::parse(text) else { continue };
+        let Ok(envelope) = envelope(text, &record.position) else { continue };
         let Some(id) = NodeId::of_topic(&envelope.topic) else { continue };
         let mut bytes = Vec::new();
         let header =
             envelope.decode_payload(&mut bytes).ok().and_then(|()| Header::read(&envelope.topic, &bytes));
-        nodes.entry(id).or_default().push(Message { place, text, envelope, header });
+        nodes.entry(id).or_default().push(NodeMessage { place, text, envelope, header });
     }
     nodes
 }
 
-/// Decodes messages that are in the order of their arrival.
-fn decode(id: &NodeId, messages: &mut [Message<'_>], decoder: &mut Decoder) -> Vec<(usize, Outcome)> {
-    let mut outcomes = Vec::with_capacity(messages.len());
+/// Room for readings that the nodes of one chunk share, and the bound on the hours of a message.
+#[derive(Debug)]
+pub struct Room {
+    readings: usize,
+    taken: Cell<usize>,
+    hours: HourBound,
+}
+
+impl Room {
+    /// Room for so many readings, of messages with times in as many hours each as `hours` says.
+    pub fn new(readings: usize, hours: HourBound) -> Self {
+        Self { readings, taken: Cell::new(0), hours }
+    }
+
+    fn is_full(&self) -> bool {
+        self.taken.get() >= self.readings
+    }
+
+    fn take(&self, readings: usize) {
+        self.taken.set(self.taken.get() + readings);
+    }
+
+    fn release(&self, readings: usize) {
+        self.taken.set(self.taken.get().saturating_sub(readings));
+    }
+}
+
+fn readings_of(read: &[Read]) -> usize {
+    read.iter().map(|(_, (_, readings))| readings.len()).sum()
+}
+
+/// Reads messages that are in the order of their arrival, until the room is full; at least one.
+fn read_in_order(
+    id: &NodeId,
+    messages: &mut [NodeMessage<'_>],
+    room: &Room,
+    decoder: &mut Decoder,
+) -> Vec<Read> {
+    let mut read = Vec::with_capacity(messages.len());
     for of_one_time in messages.chunk_by_mut(|a, b| a.envelope.received == b.envelope.received) {
         decoder.nodes().sort(id, of_one_time, |message| message.header);
-        outcomes.extend(of_one_time.iter().map(|message| {
+        for message in of_one_time {
+            if room.is_full() && !read.is_empty() {
+                return read;
+            }
             let mut readings = Vec::new();
-            let decoded = decode_envelope(&message.envelope, message.text, decoder, &mut readings);
-            let outcome = match decoded {
-                Ok(profile) => Outcome::Read(readings, profile),
-                Err(quarantined) => Outcome::Quarantined(quarantined),
-            };
-            (message.place, outcome)
-        }));
+            let mut reader = Reader::new(decoder, room.hours);
+            let became = reader.read_envelope(&message.envelope, message.text, &mut readings);
+            room.take(readings.len());
+            read.push((message.place, (became, readings)));
+        }
     }
-    outcomes
+    read
 }

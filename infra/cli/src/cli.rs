@@ -262,6 +262,9 @@ struct DecodeArgs {
     /// A Sparkplug message that came before, such as the birth that says what it means; may be given several times
     #[arg(long, value_name = "TOPIC=FILE", value_parser = earlier)]
     after: Vec<(String, PathBuf)>,
+    /// How long a Sparkplug message may come after later ones of its edge node, in seconds: that of the deployment
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=3600))]
+    sparkplug_reorder_seconds: u16,
     /// The payload as published; `-` is standard input
     file: PathBuf,
 }
@@ -458,8 +461,9 @@ impl DecodeArgs {
             settings: Settings {
                 identity: IdentityRules { client_id, payload_identity: self.payload_identity },
                 time: TimePolicy { zone: self.zone, max_age_micros, outside, ..TimePolicy::default() },
-                // Whoever tries a message need not have all that came before it.
-                sparkplug: SparkplugPolicy { patience_micros: 3_600 * 1_000_000 },
+                sparkplug: SparkplugPolicy {
+                    patience_micros: i64::from(self.sparkplug_reorder_seconds) * 1_000_000,
+                },
             },
             after: self.after,
             profiles: tidegate::profiles::read(&self.profiles)?,

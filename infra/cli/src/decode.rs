@@ -1,11 +1,15 @@
 //! `tidegate decode`: what a payload would become, offline.
 
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Serialize;
-use telemetry::{Decoder, Envelope, Micros, Profile, Profiles, Reject, Settings};
+use telemetry::{
+    Decoder, DeviceId, Envelope, HourBound, Micros, Profile, Profiles, Reading, Reject, Settings, pack,
+    standing,
+};
 
 use crate::console::{note, print};
 use crate::error::{Context as _, Error, Result};
@@ -36,7 +40,7 @@ pub struct Question {
 /// # Errors
 /// If the file cannot be read.
 pub fn decode(question: Question, path: &Path) -> Result<bool> {
-    let (text, is_accepted) = render(question, &read(path)?)?;
+    let (text, is_accepted) = render(&question, &read(path)?)?;
     print(&text)?;
     Ok(is_accepted)
 }
@@ -54,19 +58,33 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     })
 }
 
-fn render(question: Question, payload: &[u8]) -> Result<(String, bool)> {
-    let topic = question.topic;
-    let client = question.client.as_deref();
-    let envelope = Envelope {
-        content_type: question.content_type.map(Into::into),
-        ..published(&topic, client, payload, question.received)
-    };
-    let mut readings = Vec::new();
-    let profiles: Arc<Profiles> = Arc::new(question.profiles.into_iter().collect());
-    if let Some(line) = which_profile(&profiles, &topic, &question.settings) {
+fn render(question: &Question, payload: &[u8]) -> Result<(String, bool)> {
+    let profiles: Arc<Profiles> = Arc::new(question.profiles.iter().cloned().collect());
+    if let Some(line) = which_profile(&profiles, &question.topic, &question.settings) {
         note(&line);
     }
-    let mut decoder = Decoder::new(question.settings, profiles);
+    match readings(question, profiles, payload)? {
+        Ok(readings) => Ok((json_lines(readings.iter().map(Line::of))?, true)),
+        Err(reject) => {
+            if reject.asks_for_birth() {
+                note("give the births before it: --after spBv1.0/{group}/NBIRTH/{node}=FILE");
+            }
+            Ok((json_lines([Rejected::new(&reject, &question.topic)])?, false))
+        }
+    }
+}
+
+/// The readings that `payload` would be stored as, in the order in which they are read back; or why there are none.
+///
+/// # Errors
+/// If the file of an earlier message cannot be read.
+pub fn readings(
+    question: &Question,
+    profiles: Arc<Profiles>,
+    payload: &[u8],
+) -> Result<std::result::Result<Vec<Reading>, Reject>> {
+    let (topic, client) = (&question.topic, question.client.as_deref());
+    let mut decoder = Decoder::new(question.settings.clone(), profiles);
     let count = i64::try_from(question.after.len()).unwrap_or(i64::MAX);
     for ((topic, file), place) in question.after.iter().zip(0..) {
         // A millisecond apart, the last of them one before the message.
@@ -76,15 +94,24 @@ fn render(question: Question, payload: &[u8]) -> Result<(String, bool)> {
             note(&format!("{}, which came before, is refused: {reject}", file.display()));
         }
     }
-    match decoder.decode(&envelope, &mut readings) {
-        Ok(_) => Ok((json_lines(readings.iter().map(Line::of))?, true)),
-        Err(reject) => {
-            if reject.asks_for_birth() {
-                note("give the births before it: --after spBv1.0/{group}/NBIRTH/{node}=FILE");
-            }
-            Ok((json_lines([Rejected::new(&reject, &topic)])?, false))
-        }
+    let envelope = Envelope {
+        content_type: question.content_type.as_deref().map(Into::into),
+        ..published(topic, client, payload, question.received)
+    };
+    let mut decoded = Vec::new();
+    let checked = decoder
+        .decode(&envelope, &mut decoded)
+        .and_then(|_| HourBound::of(&question.settings.time).check(&decoded));
+    Ok(checked.map(|()| as_stored(decoded)))
+}
+
+/// What a reader of the table gets of these readings: device by device, in the order of their times.
+fn as_stored(readings: Vec<Reading>) -> Vec<Reading> {
+    let mut devices: BTreeMap<DeviceId, Vec<Reading>> = BTreeMap::new();
+    for span in pack(readings) {
+        devices.entry(span.device().clone()).or_default().extend(span.readings());
     }
+    devices.into_values().flat_map(standing).collect()
 }
 
 fn published<'a>(topic: &'a str, client: Option<&'a str>, payload: &[u8], received: Micros) -> Envelope<'a> {
@@ -150,7 +177,7 @@ mod tests {
     #[test]
     fn readings_are_lines() {
         let (text, is_accepted) =
-            render(question("dt/plant-1/pump-7/state"), br#"{"a": 1, "b": true}"#).unwrap();
+            render(&question("dt/plant-1/pump-7/state"), br#"{"a": 1, "b": true}"#).unwrap();
         assert!(is_accepted);
         assert_eq!(
             text.lines().next().unwrap(),
@@ -161,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_refusal_is_a_line_too() {
-        let (text, is_accepted) = render(question("elsewhere"), b"{}").unwrap();
+        let (text, is_accepted) = render(&question("elsewhere"), b"{}").unwrap();
         assert!(!is_accepted);
         assert_eq!(
             text,
@@ -186,7 +213,7 @@ mod tests {
                 None => line.is_none(),
             };
             assert!(is_said, "{line:?}");
-            let (text, _) = render(question, br#"{"a": 1}"#).unwrap();
+            let (text, _) = render(&question, br#"{"a": 1}"#).unwrap();
             assert!(text.contains(metric), "{text}");
         };
         check(vec![], "\"metric\":\"a\"", None);

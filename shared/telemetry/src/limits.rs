@@ -36,6 +36,10 @@ pub const MAX_SAMPLES: usize = 10_000;
 /// a name means is worked out once in a message; 200 patterns and 10,000 names would take the time of others.
 pub const MAX_PATTERN_COMPARISONS: usize = 1_000_000;
 
+/// Most different hours that one message may have times in, whatever the age that is accepted: a year. Each hour makes
+/// a span, and an object of the lake. Below that, the accepted age is the bound.
+pub const MAX_HOURS_OF_MESSAGE: usize = 24 * 366;
+
 /// Longest time that one span covers, in microseconds: 15 minutes. A range query starts this much
 /// earlier than its range, and finds every span that reaches into it.
 pub const MAX_SPAN_MICROS: i64 = 15 * 60 * 1_000_000;

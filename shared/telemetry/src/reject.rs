@@ -179,6 +179,9 @@ pub enum Reject {
     /// A time outside of what the policy accepts, where that is to refuse.
     #[error("the payload has a time outside of the accepted range around its arrival")]
     TimeRange,
+    /// Times of so many hours that one message would become thousands of objects in the lake.
+    #[error("the payload has times in more than {0} different hours")]
+    Hours(usize),
     /// Only nulls, or nothing.
     #[error("the payload has no value")]
     NoValue,
@@ -217,6 +220,7 @@ impl Reject {
             Self::Ambiguous => "ambiguous",
             Self::TooLarge(_)
             | Self::Expansion
+            | Self::Hours(_)
             | Self::Depth
             | Self::Samples
             | Self::Names

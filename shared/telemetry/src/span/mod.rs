@@ -86,6 +86,8 @@ pub struct SpanItem {
     pub span: String,
     /// The whole item in DynamoDB's JSON, keys included.
     pub json: String,
+    /// How many readings are in it.
+    pub readings: usize,
 }
 
 /// The readings of one metric in a span, in the order of their times.
@@ -255,7 +257,7 @@ impl Span {
             let _ = write!(json, r#""messages":{{"N":"{messages}"}},"bytes":{{"N":"{bytes}"}},"#);
         }
         json.push_str(&content[1..]);
-        SpanItem { device: self.device.clone(), span, json }
+        SpanItem { device: self.device.clone(), span, json, readings: self.len() }
     }
 
     /// The item without its sort key, its expiry and its counts: what the digest is made of.
