@@ -36,7 +36,7 @@ fuzz: tools  ## run each fuzz target for a while (FUZZ_SECONDS=20)
 bench: tools  ## measure
 	@infra/local/install.sh lake
 	@cargo build --release --package ingest --package archive --package compact
-	@cargo bench --package telemetry --bench messages --bench uplinks --bench sparkplug
+	@cargo bench --package telemetry --bench messages --bench uplinks --bench sparkplug --bench hostile
 	@cargo run --release --quiet --package tests --bin whole_function
 	@cargo bench --package alert --bench evaluate
 	@cargo bench --package alert --bench anomaly

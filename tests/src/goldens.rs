@@ -16,6 +16,8 @@ struct ReadingLine<'a> {
     device: &'a str,
     metric: &'a str,
     at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seq: Option<String>,
     value: &'a Value,
     unit: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,6 +51,7 @@ pub fn render(outcome: Result<Vec<Reading>, Reject>) -> String {
                     device: reading.device.as_str(),
                     metric: &reading.metric,
                     at: reading.at.to_string(),
+                    seq: (!reading.seq.is_none()).then(|| reading.seq.to_string()),
                     value: &reading.value,
                     unit: reading.unit.as_deref(),
                     unit_sent: reading.unit.as_ref().and_then(|unit| unit.sent()),

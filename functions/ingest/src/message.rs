@@ -75,7 +75,8 @@ impl<'d> Reader<'d> {
             Ok(origin) => Message::Read(origin),
             Err(reject) => {
                 readings.truncate(before);
-                Message::Quarantined(Quarantined::message(envelope, text, &reject))
+                let member = self.decoder.refused_member();
+                Message::Quarantined(Quarantined::message(envelope, text, &reject, member))
             }
         }
     }

@@ -25,11 +25,17 @@ struct Line {
 }
 
 impl Quarantined {
-    /// A message whose envelope has been read from `text`.
-    pub(crate) fn message(envelope: &Envelope<'_>, text: &str, reject: &Reject) -> Self {
+    /// A message whose envelope has been read from `text`, and which was refused for what its `member` says.
+    pub(crate) fn message(
+        envelope: &Envelope<'_>,
+        text: &str,
+        reject: &Reject,
+        member: Option<&str>,
+    ) -> Self {
         let line = QuarantineLine {
             reason: &reject.to_string(),
             code: reject.code(),
+            member,
             topic: Some(&envelope.topic),
             client: envelope.client.as_deref(),
             principal: envelope.principal.as_deref(),
@@ -79,6 +85,9 @@ struct QuarantineLine<'a> {
     id: String,
     reason: &'a str,
     code: &'a str,
+    /// The member of the payload that is at fault, in the device's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    member: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     topic: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]

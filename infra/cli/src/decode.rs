@@ -65,11 +65,11 @@ fn render(question: &Question, payload: &[u8]) -> Result<(String, bool)> {
     }
     match readings(question, profiles, payload)? {
         Ok(readings) => Ok((json_lines(readings.iter().map(Line::of))?, true)),
-        Err(reject) => {
-            if reject.asks_for_birth() {
+        Err(refused) => {
+            if refused.reject.asks_for_birth() {
                 note("give the births before it: --after spBv1.0/{group}/NBIRTH/{node}=FILE");
             }
-            Ok((json_lines([Rejected::new(&reject, &question.topic)])?, false))
+            Ok((json_lines([Rejected::new(&refused, &question.topic)])?, false))
         }
     }
 }
@@ -82,7 +82,7 @@ pub fn readings(
     question: &Question,
     profiles: Arc<Profiles>,
     payload: &[u8],
-) -> Result<std::result::Result<Vec<Reading>, Reject>> {
+) -> Result<std::result::Result<Vec<Reading>, Refused>> {
     let (topic, client) = (&question.topic, question.client.as_deref());
     let mut decoder = Decoder::new(question.settings.clone(), profiles);
     let count = i64::try_from(question.after.len()).unwrap_or(i64::MAX);
@@ -102,7 +102,17 @@ pub fn readings(
     let checked = decoder
         .decode(&envelope, &mut decoded)
         .and_then(|_| HourBound::of(&question.settings.time).check(&decoded));
-    Ok(checked.map(|()| as_stored(decoded)))
+    let refused = |reject| Refused { reject, member: decoder.refused_member().map(str::to_owned) };
+    Ok(checked.map_err(refused).map(|()| as_stored(decoded)))
+}
+
+/// Why a message is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The reason.
+    pub reject: Reject,
+    /// The member of the payload that is at fault, as far as it is known.
+    pub member: Option<String>,
 }
 
 /// What a reader of the table gets of these readings: device by device, in the order of their times.
@@ -149,12 +159,15 @@ fn which_profile(profiles: &Profiles, topic: &str, settings: &Settings) -> Optio
 struct Rejected<'a> {
     rejected: String,
     code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    member: Option<String>,
     topic: &'a str,
 }
 
 impl<'a> Rejected<'a> {
-    fn new(reject: &Reject, topic: &'a str) -> Self {
-        Self { rejected: reject.to_string(), code: reject.code(), topic }
+    fn new(refused: &Refused, topic: &'a str) -> Self {
+        let Refused { reject, member } = refused;
+        Self { rejected: reject.to_string(), code: reject.code(), member: member.clone(), topic }
     }
 }
 

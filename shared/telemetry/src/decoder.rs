@@ -26,9 +26,6 @@ use crate::unit::Units;
 /// How many topics are remembered; then all are forgotten and learnt anew.
 const MAX_TOPICS: usize = 16 * 1024;
 
-/// Names that a message brings anew at most, nearly always: what a device sends first.
-const NEW_NAMES_OF_MOST: usize = 100;
-
 /// What follows from a topic alone: worked out when a message first comes on it.
 #[derive(Debug)]
 struct Route {
@@ -80,10 +77,6 @@ pub struct Decoder {
     expander: Expander,
     expanded: Vec<u8>,
     device: String,
-    /// How many names may be worked out for a message; `None`: all.
-    most_new_names: Option<usize>,
-    /// Whether the last message had more.
-    is_cut_short: bool,
 }
 
 impl Decoder {
@@ -119,7 +112,6 @@ impl Decoder {
         readings: &mut Vec<Reading>,
     ) -> Result<Decoded, Reject> {
         let before = readings.len();
-        self.is_cut_short = false;
         self.payload.path.clear();
         let decoded = self.append(envelope, readings);
         if decoded.is_err() {
@@ -132,28 +124,6 @@ impl Decoder {
     /// is the device's own word, and belongs into no log.
     pub fn refused_member(&self) -> Option<&str> {
         Some(&*self.payload.path).filter(|path| !path.is_empty())
-    }
-
-    /// As [`Decoder::decode`], if the message costs about as much as most do. `None` if it brings many names that are not
-    /// known yet, whose meaning would have to be worked out: then it is as if it had not been decoded, and those behind
-    /// it can be taken first.
-    ///
-    /// # Errors
-    /// As [`Decoder::decode`].
-    pub fn decode_quickly(
-        &mut self,
-        envelope: &Envelope<'_>,
-        readings: &mut Vec<Reading>,
-    ) -> Result<Option<Decoded>, Reject> {
-        let before = readings.len();
-        self.most_new_names = Some(NEW_NAMES_OF_MOST);
-        let outcome = self.decode(envelope, readings);
-        self.most_new_names = None;
-        if self.is_cut_short {
-            readings.truncate(before);
-            return Ok(None);
-        }
-        outcome.map(Some)
     }
 
     fn append(&mut self, envelope: &Envelope<'_>, readings: &mut Vec<Reading>) -> Result<Decoded, Reject> {
@@ -190,9 +160,7 @@ impl Decoder {
         if self.names.len() <= names_at {
             self.names.resize_with(names_at + 1, Names::default);
         }
-        let names = &mut self.names[names_at];
-        names.limit_work(self.most_new_names);
-        let mut context = Context { names, profile, clock: &clock };
+        let mut context = Context { names: &mut self.names[names_at], profile, clock: &clock };
         let outcome = match &route.sparkplug {
             Some(sender) => {
                 let policy = &self.settings.sparkplug;
@@ -200,7 +168,6 @@ impl Decoder {
             }
             None => format.decode(bytes, &mut context, &mut self.payload),
         };
-        self.is_cut_short = context.names.is_cut_short();
         outcome?;
 
         let (devices, id) = (&mut self.devices, &mut self.device);
@@ -215,10 +182,8 @@ impl Decoder {
             (None, None) => return Err(Reject::NoDeviceId),
         };
         let message = Message { clock: &clock, profile, revision };
-        self.units.begin_message(self.most_new_names);
         let normalised =
             normalise(&mut self.payload.samples, &message, &mut self.units, &device, device_of, readings);
-        self.is_cut_short |= self.units.is_cut_short();
         normalised.map_err(|(reject, member)| {
             self.payload.path.clear();
             self.payload.path.push_str(&member);

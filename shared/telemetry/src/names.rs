@@ -159,9 +159,6 @@ pub(crate) struct Names {
     distinct: usize,
     /// How many it may bring.
     most: usize,
-    /// Names whose meaning had to be worked out for it, and how many may.
-    worked_out: usize,
-    most_worked_out: usize,
     /// What stands for the names of a message that has brought too many.
     nameless: Option<Rc<Name>>,
 }
@@ -174,8 +171,6 @@ impl Default for Names {
             message: 0,
             distinct: 0,
             most: usize::MAX,
-            worked_out: 0,
-            most_worked_out: usize::MAX,
             nameless: None,
         }
     }
@@ -192,7 +187,7 @@ impl Names {
     /// Begins a message, whose names are compared with the patterns of `profile`, and counted from here.
     pub(crate) fn begin_message(&mut self, profile: Option<&Profile>) {
         self.message += 1;
-        (self.distinct, self.worked_out) = (0, 0);
+        self.distinct = 0;
         let patterns = profile.map_or(0, Profile::patterns);
         self.most = MAX_PATTERN_COMPARISONS.checked_div(patterns).unwrap_or(usize::MAX);
         if self.by_text.len() > MAX_NAMES {
@@ -208,16 +203,6 @@ impl Names {
         self.distinct > self.most
     }
 
-    /// Lets a message have so many names worked out at most, until something else is said.
-    pub(crate) fn limit_work(&mut self, most: Option<usize>) {
-        self.most_worked_out = most.unwrap_or(usize::MAX);
-    }
-
-    /// Whether more would have had to be worked out than were allowed: what was decoded is then of no use.
-    pub(crate) fn is_cut_short(&self) -> bool {
-        self.worked_out > self.most_worked_out
-    }
-
     /// What is known of the name `sent`, under `profile`. How many different names a message has brought is counted
     /// whether they were known or not: what becomes of it does not depend on the messages before it.
     pub(crate) fn get(&mut self, sent: &str, profile: Option<&Profile>) -> Rc<Name> {
@@ -229,8 +214,7 @@ impl Names {
             return Rc::clone(&known.name);
         }
         self.distinct += 1;
-        self.worked_out += 1;
-        if self.has_too_many() || self.is_cut_short() {
+        if self.has_too_many() {
             let nameless = self.nameless.get_or_insert_with(|| Rc::new(describe("?", None)));
             return Rc::clone(nameless);
         }

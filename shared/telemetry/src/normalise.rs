@@ -69,9 +69,6 @@ pub(crate) fn normalise(
             return Err(refuse(Reject::LongUnit));
         }
         measure(reading, name, unit, message.profile, units);
-        if units.is_cut_short() {
-            break;
-        }
     }
     let outcome = tell_apart(readings, first, samples, records);
     samples.clear();

@@ -93,10 +93,6 @@ impl KnownUnit {
 pub(crate) struct Units {
     /// What is known of a text, by dialect.
     known: [HashMap<Box<str>, Entry, RandomState>; 2],
-    /// How many texts of this message were looked up that had not been met, or not beside that quantity.
-    looked_up: usize,
-    /// How many may be.
-    most_looked_up: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -110,16 +106,6 @@ struct Entry {
 }
 
 impl Units {
-    /// Begins a message, of which so many texts may be looked up that had not been met; `None`: all.
-    pub(crate) fn begin_message(&mut self, most: Option<usize>) {
-        (self.looked_up, self.most_looked_up) = (0, most);
-    }
-
-    /// Whether more would have had to be looked up than were allowed.
-    pub(crate) fn is_cut_short(&self) -> bool {
-        self.most_looked_up.is_some_and(|most| self.looked_up > most)
-    }
-
     /// What is known of `text`, beside a value that measures `quantity`: `%` is relative humidity of one that does.
     pub(crate) fn get(
         &mut self,
@@ -130,16 +116,15 @@ impl Units {
         let [senml, written] = &mut self.known;
         let known = if dialect == Dialect::Senml { senml } else { written };
         if let Some(entry) = known.get_mut(text) {
-            return entry.beside(text, dialect, quantity, &mut self.looked_up);
+            return entry.beside(text, dialect, quantity);
         }
-        self.looked_up += 1;
         if known.len() == MAX_UNITS {
             known.clear();
         }
         let Meant { found, is_contextual, .. } = spelling::find(text, dialect, None);
         let plain = Arc::new(KnownUnit::new(text, found));
         let mut entry = Entry { plain, is_contextual, in_context: Vec::new() };
-        let unit = entry.beside(text, dialect, quantity, &mut self.looked_up);
+        let unit = entry.beside(text, dialect, quantity);
         known.insert(text.into(), entry);
         unit
     }
@@ -151,13 +136,11 @@ impl Entry {
         text: &str,
         dialect: Dialect,
         quantity: Option<&'static Quantity>,
-        looked_up: &mut usize,
     ) -> Arc<KnownUnit> {
         let Some(quantity) = quantity.filter(|_| self.is_contextual) else { return Arc::clone(&self.plain) };
         if let Some((_, unit)) = self.in_context.iter().find(|(of, _)| *of == quantity) {
             return Arc::clone(unit);
         }
-        *looked_up += 1;
         let unit = Arc::new(KnownUnit::new(text, spelling::find(text, dialect, Some(quantity)).found));
         if self.in_context.len() < MAX_QUANTITIES {
             self.in_context.push((quantity, Arc::clone(&unit)));

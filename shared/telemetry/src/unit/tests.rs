@@ -362,19 +362,6 @@ fn signs_powers_and_words_of_devices() {
     becomes(1.0, "μg/m³", "1 ug/m3");
 }
 
-#[test]
-fn only_texts_that_were_not_met_are_counted() {
-    let mut units = Units::default();
-    let speed = quantity_of_name("speed");
-    for _ in 0..3 {
-        units.get("kt", Dialect::Written, speed);
-        units.get("kt", Dialect::Written, None);
-        units.get("furlongs", Dialect::Written, None);
-        units.get("kt", Dialect::Senml, None);
-    }
-    assert_eq!(units.looked_up, 4, "kt twice, alone and of a speed, furlongs, and SenML's kt");
-}
-
 /// The cases beside the repository are a sample of kinds; these are their sizes in this suite's own words.
 #[test]
 fn a_name_says_the_unit_that_is_meant() {
