@@ -162,7 +162,10 @@ async fn plan<'a>(
     errors: &mut Vec<CloudError>,
 ) -> Plan<'a> {
     let room = Room::new(MAX_READINGS, deps.hours);
-    let nodes = deps.sparkplug.read(pending, &room, &deps.decoder, invocation).await;
+    // What is known of a node may not be had until the end: the others' messages need time, too.
+    let deadline = invocation.deadline.sooner(invocation.deadline.remaining() / 2);
+    let of_nodes = Invocation { deadline, ..invocation.clone() };
+    let nodes = deps.sparkplug.read(pending, &room, &deps.decoder, &of_nodes).await;
     deps.report_any("RebirthRequests", nodes.requests);
     errors.extend(nodes.errors);
     let mut decoder = deps.decoder.borrow_mut();

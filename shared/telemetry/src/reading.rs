@@ -73,9 +73,19 @@ impl Value {
     /// too many digits, else the nearest double. `None` for what a DynamoDB number cannot hold.
     pub(crate) fn from_digits(digits: &str) -> Option<Self> {
         match digits.parse::<i128>() {
-            Ok(integer) if integer.unsigned_abs() < MAX_INTEGER => Some(Self::Integer(integer)),
+            Ok(integer) if integer.unsigned_abs() < MAX_INTEGER => Some(Self::from_integer(integer)),
             _ => Self::from_f64(digits.parse().ok().filter(|number: &f64| number.is_finite())?),
         }
+    }
+
+    /// The canonical value of an integer. One of more than 64 bits that is a float's shortest decimal is that float:
+    /// DynamoDB does not tell `1E+20` from `100000000000000000000`.
+    pub fn from_integer(integer: i128) -> Self {
+        let is_of_64_bits = (i64::MIN.into()..=u64::MAX.into()).contains(&integer);
+        #[expect(clippy::cast_precision_loss, reason = "what is lost is looked for on the next line")]
+        let float = integer as f64;
+        let is_shortest = !is_of_64_bits && float.to_string().parse() == Ok(integer);
+        if is_shortest { Self::Float(float) } else { Self::Integer(integer) }
     }
 
     /// As [`Value::from_f64`], for numbers of formats that have more of them: NaN and the infinities are the texts

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use telemetry::{DeviceId, Micros, Reading, Value};
+use telemetry::{DeviceId, Micros, Reading, Seq, Value};
 
 use super::plan::{Expected, Record, SEQ, Script};
 
@@ -165,35 +165,42 @@ impl<'a, T> ByContent<'a, T> {
     }
 }
 
+/// What a record's readings share: their time, and what tells it apart.
+type Instant = (Micros, Seq);
+
 /// A device's readings, by what tells them apart.
 struct Found<'a> {
-    values: HashMap<(Micros, &'a str), &'a Value>,
-    /// For each message, the times of its records, in order.
-    times: HashMap<i128, Vec<Micros>>,
+    values: HashMap<(Instant, &'a str), &'a Value>,
+    /// For each message, the instants of its records, in order.
+    instants: HashMap<i128, Vec<Instant>>,
 }
 
 impl<'a> Found<'a> {
     fn new(readings: &'a [Reading]) -> Self {
         let mut values = HashMap::new();
-        let mut times: HashMap<i128, Vec<Micros>> = HashMap::new();
+        let mut instants: HashMap<i128, Vec<Instant>> = HashMap::new();
         for reading in readings {
-            values.insert((reading.at, &*reading.metric), &reading.value);
+            values.insert((reading.instant(), &*reading.metric), &reading.value);
             if let (SEQ, Value::Integer(seq)) = (&*reading.metric, &reading.value) {
-                times.entry(*seq).or_default().push(reading.at);
+                instants.entry(*seq).or_default().push(reading.instant());
             }
         }
-        times.values_mut().for_each(|times| times.sort_unstable());
-        Self { values, times }
+        instants.values_mut().for_each(|instants| instants.sort_unstable());
+        Self { values, instants }
     }
 
     fn has_all(&self, seq: i64, records: &[Record]) -> bool {
-        let Some(times) = self.times.get(&seq.into()) else { return false };
-        let mut arrivals = times.iter();
+        let Some(instants) = self.instants.get(&seq.into()) else { return false };
+        let mut arrivals = instants.iter();
         records.iter().all(|record| {
-            let at = record.at.as_ref().or_else(|| arrivals.next());
-            let has =
-                |at: Micros, (metric, value): &(&str, Value)| self.values.get(&(at, *metric)) == Some(&value);
-            at.is_some_and(|at| record.values.iter().all(|value| has(*at, value)))
+            let instant = match record.at {
+                Some(at) => instants.iter().find(|(known, _)| *known == at),
+                None => arrivals.next(),
+            };
+            let has = |instant: Instant, (metric, value): &(&str, Value)| {
+                self.values.get(&(instant, *metric)) == Some(&value)
+            };
+            instant.is_some_and(|instant| record.values.iter().all(|value| has(*instant, value)))
         })
     }
 }

@@ -73,7 +73,7 @@ impl Conversion {
             _ if is_identity => return Some(value.clone()),
             Value::Float(sent) => *sent,
             Value::Integer(sent) if self.whole_factor().is_some_and(|factor| fits(*sent, factor)) => {
-                return self.whole_factor().map(|factor| Value::Integer(sent * factor));
+                return self.whole_factor().map(|factor| Value::from_integer(sent * factor));
             }
             #[expect(
                 clippy::cast_precision_loss,

@@ -39,7 +39,7 @@ impl Number {
     pub(super) fn value(self) -> Option<(Value, Quality)> {
         match self {
             Self::Integer(number) if number.unsigned_abs() < MAX_INTEGER => {
-                Some((Value::Integer(number), Quality::Good))
+                Some((Value::from_integer(number), Quality::Good))
             }
             _ => Value::from_any_f64(self.to_f64()),
         }

@@ -385,7 +385,7 @@ impl<'de> Visitor<'de> for Node<'_, '_, '_> {
     }
 
     fn visit_i128<E: Error>(self, number: i128) -> Result<(), E> {
-        self.shape.push_sample(Value::Integer(number), Quality::Good)
+        self.shape.push_sample(Value::from_integer(number), Quality::Good)
     }
 
     fn visit_f32<E: Error>(self, number: f32) -> Result<(), E> {
