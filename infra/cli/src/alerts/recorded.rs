@@ -8,7 +8,7 @@ use std::io::{BufRead, Read as _};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use telemetry::attribute::Attribute;
-use telemetry::{DeviceId, Micros, Quality, Reading, TimeSource, Value};
+use telemetry::{DeviceId, Micros, Quality, Reading, Seq, TimeSource, Value};
 
 use crate::error::{Context as _, Error, Result};
 use crate::query::CSV_HEADER;
@@ -61,7 +61,7 @@ impl<R: BufRead> Recorded<R> {
                 Shape::Csv => from_csv(text),
             };
             let mut reading = reading.map_err(|problem| self.bad(first_line, &problem))?;
-            // A microsecond apart: of two with one time and metric the lower one stands.
+            // A microsecond apart: of two of one identity the lower one replaces the other.
             self.received = reading.at.max(self.received.plus(1));
             reading.received = self.received;
             return Ok(Some(reading));
@@ -111,6 +111,7 @@ struct Members<'a> {
     device: &'a str,
     metric: &'a str,
     at: &'a str,
+    seq: Option<&'a str>,
     value: Option<Value>,
     unit: Option<&'a str>,
     time_source: Option<&'a str>,
@@ -124,6 +125,7 @@ impl Members<'_> {
         let at = Micros::from_rfc3339(self.at)
             .ok_or_else(|| wrong("at", "a time such as 2026-11-23T07:00:00Z"))?;
         let source = self.time_source.map_or(Some(TimeSource::Device), TimeSource::from_word);
+        let seq = self.seq.map_or(Some(Seq::default()), |seq| seq.parse().ok().map(Seq));
         let quality = self.quality.map_or(Some(Quality::Good), Quality::from_word);
         if !is_device {
             return Err(wrong("device", "a device such as plant-1/pump-7"));
@@ -139,8 +141,8 @@ impl Members<'_> {
             value: self.value.ok_or_else(|| wrong("value", "a value that a reading can have"))?,
             unit: self.unit.map(Into::into),
             quality: quality.ok_or_else(|| wrong("quality", "good, uncertain or bad"))?,
-            seq: telemetry::Seq::default(),
-            revision: telemetry::Micros::default(),
+            seq: seq.ok_or_else(|| wrong("seq", "a number in decimal"))?,
+            revision: Micros::default(),
             time_source: source.ok_or_else(|| wrong("time_source", "device, format, broker or arrival"))?,
             correction: None,
         })
@@ -155,6 +157,9 @@ fn from_json(text: &str) -> Result<Reading, String> {
         at: String,
         #[serde(borrow)]
         value: &'a RawValue,
+        /// Decimal.
+        #[serde(default)]
+        seq: Option<String>,
         #[serde(default)]
         unit: Option<String>,
         #[serde(default)]
@@ -170,6 +175,7 @@ fn from_json(text: &str) -> Result<Reading, String> {
         device: &line.device,
         metric: &line.metric,
         at: &line.at,
+        seq: line.seq.as_deref(),
         value: value_of_json(line.value.get()),
         unit: line.unit.as_deref(),
         time_source: line.time_source.as_deref(),
@@ -204,6 +210,7 @@ fn from_csv(record: &str) -> Result<Reading, String> {
         device,
         metric,
         at,
+        seq: None,
         value: Some(value_of_csv(value)),
         unit: Some(unit.as_str()).filter(|unit| !unit.is_empty()),
         time_source: Some(time_source),
@@ -285,6 +292,17 @@ mod tests {
         let base = found[0].at;
         let received: Vec<i64> = found.iter().map(|reading| reading.received.0 - base.0).collect();
         assert_eq!(received, [0, 10_000_000, 10_000_001, 20_000_000]);
+    }
+
+    #[test]
+    fn lines_of_one_time_are_told_apart_by_seq() {
+        let line = |seq: &str| {
+            format!(r#"{{"device":"a/b","metric":"t","at":"2026-11-23T07:00:00Z","value":1,"seq":{seq}}}"#)
+        };
+        let found = read(&line(r#""4611686018427387903""#)).unwrap();
+        assert_eq!(found[0].seq, Seq(4_611_686_018_427_387_903));
+        let error = read(&line(r#""secret""#)).unwrap_err().to_string();
+        assert_eq!(error, "f:1: `seq` is not a number in decimal");
     }
 
     #[test]
