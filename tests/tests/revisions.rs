@@ -158,15 +158,20 @@ async fn operators_who_put_a_profile_at_one_time_each_get_a_revision() {
     let aws = with_config();
     let table = profiles(&aws).await;
     aws.fail_next(Operation::PutItem, Fault::Throttle, 2);
-    let puts = (0..8).map(|number| {
-        let table = table.clone();
-        tokio::spawn(async move {
-            let updated = table.put(&version(number), Micros(1_000), deadline()).await.unwrap();
-            (updated, number)
+    let operators = tokio::task::LocalSet::new();
+    let _entered = operators.enter();
+    let puts: Vec<_> = (0..8)
+        .map(|number| {
+            let table = table.clone();
+            tokio::task::spawn_local(async move {
+                let updated = table.put(&version(number), Micros(1_000), deadline()).await.unwrap();
+                (updated, number)
+            })
         })
-    });
+        .collect();
+    operators.await;
     let mut revisions = BTreeSet::new();
-    for put in puts.collect::<Vec<_>>() {
+    for put in puts {
         revisions.insert(put.await.unwrap());
     }
     let distinct: BTreeSet<Micros> = revisions.iter().map(|(updated, _)| *updated).collect();

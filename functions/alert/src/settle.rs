@@ -422,3 +422,35 @@ pub(crate) fn sum(a: Tally, b: Tally) -> Tally {
         corrections: a.corrections + b.corrections,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use telemetry::{Quality, Seq, Value};
+
+    use super::*;
+
+    #[test]
+    fn what_was_measured_at_one_instant_is_in_one_chunk() {
+        let sample = |at: i64, seq: u64, metric: usize| Sample {
+            at: Micros(at),
+            seq: Seq(seq),
+            received: Micros(at),
+            revision: Micros::default(),
+            metric,
+            value: Value::Integer(1),
+            unit: None,
+            quality: Quality::Good,
+        };
+        // Instants of three metrics: 64 is no multiple of it.
+        let samples: Vec<Sample> = (0..100)
+            .flat_map(|row| {
+                (0..3).map(move |metric| sample(i64::from(row / 2), u64::from(row % 2 == 1), metric))
+            })
+            .collect();
+        let chunks = chunks(samples.clone());
+        assert_eq!(chunks.iter().map(Vec::len).collect::<Vec<_>>(), [66, 66, 66, 66, 36]);
+        let instant = |sample: Option<&Sample>| sample.map(Sample::instant);
+        assert!(chunks.windows(2).all(|pair| instant(pair[0].last()) != instant(pair[1].first())));
+        assert_eq!(chunks.concat(), samples);
+    }
+}

@@ -481,7 +481,8 @@ mod tests {
                     let (at, tie) = (number("at"), self.tie);
                     let at = if tie == 0 || at == 0 { since } else { json!({"N": at.to_string()}) };
                     let next = |of: &str, which: usize| json!({"N": (number(of) + i64::from(tie == which)).to_string()});
-                    let (seq, received, revision) = (next("seq", 1), next("received", 2), next("revision", 3));
+                    let (seq, received, revision) =
+                        (next("seq", 1), next("received", 2), next("revision", 3));
                     latest["M"][name] = json!({"M": {
                         "value": {"N": value.to_string()}, "at": at, "seq": seq, "received": received, "revision": revision
                     }});

@@ -506,7 +506,8 @@ mod tests {
                 let at = SEVEN + round * 1_000_000 + number % 2;
                 let seq = json!({"N": (number % 3).to_string()});
                 let text = "\u{1}".repeat(usize::try_from(round).unwrap());
-                item["latest"]["M"][name] = json!({"M": {"value": {"S": text}, "at": {"N": at.to_string()}, "seq": seq}});
+                item["latest"]["M"][name] =
+                    json!({"M": {"value": {"S": text}, "at": {"N": at.to_string()}, "seq": seq}});
             }
             let state = state(&item);
             for _ in 0..3 {
