@@ -618,7 +618,12 @@ fn what_the_rule_does_not_evaluate_is_as_if_nothing_had_come() {
     story.takes(&[(0.0, LOW)]);
     assert_eq!(told(&story.ticks(30.0).new), ["20 normal>active"]);
     assert!(story.track.take(&story.rule, vec![bad(nth(0, 40.0, LOW))], LATENESS).is_quiet());
-    // The silence goes on to stand when all is evaluated again.
+    // The silence goes on to stand when all is evaluated again: another value of the sample before it, and what is
+    // read back.
+    let lower = later(nth(0, 0.0, LOW - 1));
+    assert!(story.track.take(&story.rule, vec![lower], LATENESS).is_quiet());
+    story.stored();
+    assert_eq!(story.history(), ["20 normal>active"]);
     let outcome =
         story.track.take(&story.rule, vec![bad(nth(0, 35.0, LOW)), bad(nth(1, 25.0, LOW))], LATENESS);
     assert!(outcome.is_quiet());
