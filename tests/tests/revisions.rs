@@ -63,6 +63,19 @@ async fn of_readings_of_one_time_the_same_one_is_shown_whoever_writes_last() {
 }
 
 #[tokio::test]
+async fn the_first_message_is_the_first_whoever_writes_last() {
+    let of = |at: i64, received: i64| {
+        let payload = json!({"ts": RECEIVED + at, "x": at}).to_string();
+        envelope("plant/pump-1", RECEIVED + received * 1_000, payload.as_bytes())
+    };
+    // All of the second batch is newer than the first, and one of its messages was received before it.
+    let (one, two) = (sqs(&[of(1, 10)]), sqs(&[of(2, 5), of(3, 15)]));
+    let state = state_after(&one, &two).await;
+    assert_eq!(state.first_seen.0 / 1_000, RECEIVED + 5_000);
+    assert_eq!(state_after(&two, &one).await, state);
+}
+
+#[tokio::test]
 async fn what_an_older_profile_made_of_a_message_never_replaces_what_a_newer_one_made_of_it() {
     let profile = |scale: u32| {
         let toml =
