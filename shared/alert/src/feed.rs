@@ -1,6 +1,8 @@
 //! What of a device's readings a rule gets to see.
 
-use telemetry::{Micros, Quality, Reading, RunReading, Span, Unit, Value};
+use std::cmp::Reverse;
+
+use telemetry::{Micros, Quality, Reading, RunReading, Seq, Span, Unit, Value};
 
 use crate::rule::Rule;
 use crate::sample::{Sample, keep_standing};
@@ -25,6 +27,7 @@ impl Feed {
     pub fn new<'a>(rule: &Rule, spans: impl IntoIterator<Item = &'a Span>, lateness: i64) -> Self {
         let mut feed = Self::default();
         let mut has_excluded = false;
+        let mut signs = Vec::new();
         for span in spans {
             for run in span.runs() {
                 for (place, metric) in rule.metrics.iter().enumerate() {
@@ -33,11 +36,14 @@ impl Feed {
                             has_excluded |= feed.add_run(rule, place, run.readings(), lateness);
                         }
                         // For who asks for silence, any reading is a sign of life.
-                        None => feed.add_signs(place, run.readings(), lateness),
+                        None => signs.extend(run.readings().map(|reading| sign(&reading, lateness))),
                         Some(_) => {}
                     }
                 }
             }
+        }
+        if let Some(place) = rule.metrics.iter().position(Option::is_none) {
+            feed.add_signs(place, signs);
         }
         keep_standing(&mut feed.samples);
         if has_excluded {
@@ -82,23 +88,32 @@ impl Feed {
         has_excluded
     }
 
-    fn add_signs<'a>(&mut self, place: usize, readings: impl Iterator<Item = RunReading<'a>>, lateness: i64) {
-        for reading in readings {
-            // A clock that runs ahead is no silence.
-            let at = if is_ahead(&reading, lateness) { reading.received } else { reading.at };
-            self.samples.push(Sample {
-                at,
-                // In one step with what else was measured then.
-                seq: reading.seq,
-                received: reading.received,
-                revision: Micros::default(),
-                metric: place,
-                value: Value::Boolean(true),
-                unit: None,
-                quality: Quality::Good,
-            });
-        }
+    /// Adds a sign of life for each instant. A rule has at most one place
+    /// without a metric.
+    fn add_signs(&mut self, place: usize, mut signs: Vec<Sign>) {
+        signs.sort_unstable();
+        signs.dedup_by_key(|(at, seq, _)| (*at, *seq));
+        self.samples.extend(signs.into_iter().map(|(at, seq, Reverse(received))| Sample {
+            at,
+            seq,
+            received,
+            revision: Micros::default(),
+            metric: place,
+            value: Value::Boolean(true),
+            unit: None,
+            quality: Quality::Good,
+        }));
     }
+}
+
+/// That something came: its instant, so that it is in one step with what else was measured then, and when it was
+/// received; the last of those of one instant sorts first.
+type Sign = (Micros, Seq, Reverse<Micros>);
+
+fn sign(reading: &RunReading<'_>, lateness: i64) -> Sign {
+    // A clock that runs ahead is no silence.
+    let at = if is_ahead(reading, lateness) { reading.received } else { reading.at };
+    (at, reading.seq, Reverse(reading.received))
 }
 
 /// The newest of readings by their own time and `seq`, of those whose time lies at most `lateness` (µs) ahead of their arrival.
