@@ -118,9 +118,9 @@ pub(crate) mod instants {
         let mut list = serializer.serialize_seq(Some(instants.len()))?;
         for (at, seq) in instants {
             if seq.is_none() {
-                list.serialize_element(&at.0)?
+                list.serialize_element(&at.0)?;
             } else {
-                list.serialize_element(&(at.0, seq.0))?
+                list.serialize_element(&(at.0, seq.0))?;
             }
         }
         list.end()
