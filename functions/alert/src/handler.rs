@@ -263,7 +263,7 @@ fn stays_calm(
     for rule in rules.iter().filter(|rule| rule.matches(device)) {
         let lateness = deps.config.lateness_micros;
         let feed = Feed::new(rule, group.spans.iter().copied(), lateness);
-        counts.samples += feed.samples.len();
+        counts.samples += feed.samples.len() - feed.excluded;
         counts.other_unit += feed.other_unit;
         counts.ahead += feed.ahead;
         needs_more |= !is_known && rule.history_micros().is_some() && !feed.samples.is_empty();

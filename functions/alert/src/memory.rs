@@ -12,7 +12,7 @@ use telemetry::DeviceId;
 
 /// Most devices that are remembered.
 const MAX_DEVICES: usize = 20_000;
-/// Most samples that are remembered of them all; each takes some 80 bytes, and the text if it is one.
+/// Most samples that are remembered of them all; each takes some 100 bytes, and the text if it is one.
 const MAX_SAMPLES: usize = 1_000_000;
 
 /// Calm devices.

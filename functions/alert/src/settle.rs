@@ -17,7 +17,7 @@ use telemetry::{DeviceId, Latest, Micros, Reading, Span, pack};
 use crate::event::{Action, Command};
 use crate::handler::Deps;
 
-/// Samples that are judged before it is looked whether the outbox is full.
+/// Samples that are judged before it is looked whether the outbox is full, and those of the same instant.
 const CHUNK: usize = 64;
 /// Readings older than this before the oldest that has come are not read again, in microseconds: 30 minutes.
 const MAX_LOOK_BACK_MICROS: i64 = 30 * 60 * 1_000_000;
@@ -209,14 +209,31 @@ fn judge_steps(
     let lateness = deps.config.lateness_micros;
     let mut steps = Vec::new();
     for rule in rules {
-        let cutoff = alerts.track(&rule.name).map_or(Micros(i64::MIN), |track| track.cutoff());
+        let track = alerts.track(&rule.name);
+        let is_settled = |sample: &Sample| track.is_some_and(|track| track.is_settled(sample));
         let late = Feed::new(rule, come.iter().copied(), lateness).samples.into_iter();
-        let late = late.filter(|sample| sample.at <= cutoff);
+        let late = late.filter(is_settled);
         let all = Feed::new(rule, come.iter().copied().chain(stored), lateness).samples.into_iter();
-        let samples: Vec<Sample> = late.chain(all.filter(|sample| sample.at > cutoff)).collect();
-        steps.extend(samples.chunks(CHUNK).map(|chunk| Step::Judge(Arc::clone(rule), chunk.to_vec())));
+        let samples: Vec<Sample> = late.chain(all.filter(|sample| !is_settled(sample))).collect();
+        steps.extend(chunks(samples).into_iter().map(|chunk| Step::Judge(Arc::clone(rule), chunk)));
     }
     steps
+}
+
+/// Samples in chunks. What was measured at one instant stays together, or the first half of it would be evaluated, and
+/// published, as if it were all.
+fn chunks(samples: Vec<Sample>) -> Vec<Vec<Sample>> {
+    let mut chunks: Vec<Vec<Sample>> = Vec::new();
+    for sample in samples {
+        let has_room = |chunk: &&mut Vec<Sample>| {
+            chunk.len() < CHUNK || chunk.last().is_some_and(|last| last.instant() == sample.instant())
+        };
+        match chunks.last_mut().filter(has_room) {
+            Some(chunk) => chunk.push(sample),
+            None => chunks.push(vec![sample]),
+        }
+    }
+    chunks
 }
 
 /// All stored readings that may have a say in what these spans bring: what is decided is decided on the whole truth,
@@ -403,5 +420,37 @@ pub(crate) fn sum(a: Tally, b: Tally) -> Tally {
         late: a.late + b.late,
         transitions: a.transitions + b.transitions,
         corrections: a.corrections + b.corrections,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use telemetry::{Quality, Seq, Value};
+
+    use super::*;
+
+    #[test]
+    fn what_was_measured_at_one_instant_is_in_one_chunk() {
+        let sample = |at: i64, seq: u64, metric: usize| Sample {
+            at: Micros(at),
+            seq: Seq(seq),
+            received: Micros(at),
+            revision: Micros::default(),
+            metric,
+            value: Value::Integer(1),
+            unit: None,
+            quality: Quality::Good,
+        };
+        // Instants of three metrics: 64 is no multiple of it.
+        let samples: Vec<Sample> = (0..100)
+            .flat_map(|row| {
+                (0..3).map(move |metric| sample(i64::from(row / 2), u64::from(row % 2 == 1), metric))
+            })
+            .collect();
+        let chunks = chunks(samples.clone());
+        assert_eq!(chunks.iter().map(Vec::len).collect::<Vec<_>>(), [66, 66, 66, 66, 36]);
+        let instant = |sample: Option<&Sample>| sample.map(Sample::instant);
+        assert!(chunks.windows(2).all(|pair| instant(pair[0].last()) != instant(pair[1].first())));
+        assert_eq!(chunks.concat(), samples);
     }
 }

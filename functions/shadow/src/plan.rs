@@ -412,6 +412,8 @@ mod tests {
     struct World {
         random: u64,
         now: Micros,
+        /// How the last reading came to be newer.
+        tie: usize,
         item: Json,
         stream: Vec<String>,
         read: usize,
@@ -426,6 +428,7 @@ mod tests {
             Self {
                 random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
                 now: SEVEN,
+                tie: 0,
                 item: json!({"device": {"S": "s/a"}, "latest": {"M": {}}}),
                 stream: Vec::new(),
                 read: 0,
@@ -460,6 +463,7 @@ mod tests {
         /// Somebody else writes the item.
         fn change(&mut self) {
             let (what, value) = (self.below(5), self.below(2));
+            self.tie = self.below(4);
             let since = json!({"N": self.now.0.to_string()});
             match what {
                 0 => self.set("presence", json!({"M": {"online": {"BOOL": value == 0}}})),
@@ -471,7 +475,17 @@ mod tests {
                 _ => {
                     let name = ["a", "b", "c"][what - 2];
                     let mut latest = self.item["latest"].clone();
-                    latest["M"][name] = json!({"M": {"value": {"N": value.to_string()}, "at": since}});
+                    let known = &latest["M"][name]["M"];
+                    let number = |of: &str| known[of]["N"].as_str().map_or(0, |n| n.parse::<i64>().unwrap());
+                    // Newer by its time, or replaced by one of the same time: by `seq`, arrival or revision.
+                    let (at, tie) = (number("at"), self.tie);
+                    let at = if tie == 0 || at == 0 { since } else { json!({"N": at.to_string()}) };
+                    let next = |of: &str, which: usize| json!({"N": (number(of) + i64::from(tie == which)).to_string()});
+                    let (seq, received, revision) =
+                        (next("seq", 1), next("received", 2), next("revision", 3));
+                    latest["M"][name] = json!({"M": {
+                        "value": {"N": value.to_string()}, "at": at, "seq": seq, "received": received, "revision": revision
+                    }});
                     self.set("latest", latest);
                 }
             }

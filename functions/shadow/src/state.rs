@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 use telemetry::attribute::{Attribute, Item};
-use telemetry::{DeviceId, Metric, Micros, Quality, Value};
+use telemetry::{DeviceId, Metric, Micros, Quality, Seq, Value};
 
 /// A device, as its item has it.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,6 +51,8 @@ pub struct DeviceState {
 pub struct Latest {
     /// When it was measured.
     pub at: Micros,
+    /// What tells it apart from others of this time.
+    pub seq: Seq,
     /// What was measured.
     pub measured: Measured,
 }
@@ -139,10 +141,19 @@ impl DeviceState {
 }
 
 impl Latest {
+    /// Its place in time, by which the newest is known.
+    pub fn instant(&self) -> (Micros, Seq) {
+        (self.at, self.seq)
+    }
+
     fn from_attribute(stored: &Attribute) -> Option<Self> {
         let stored = stored.as_m()?;
         Some(Self {
             at: Micros(stored.get("at")?.as_i64()?),
+            seq: match stored.get("seq") {
+                Some(seq) => Seq(seq.as_i64()?.try_into().ok()?),
+                None => Seq::default(),
+            },
             measured: Measured::from_members(stored, "value", "unit", "quality")?,
         })
     }
@@ -310,7 +321,8 @@ mod tests {
             "device": {"S": "plant-1/pump-7"}, "rev": {"N": "3"}, "tags": {"SS": ["x"]},
             "latest": {"M": {
                 "temperature": {"M": {"value": {"N": "22.5"}, "at": {"N": "1795417200250000"}, "received": {"N": "1"}, "source": {"S": "device"}, "unit": {"S": "Cel"}, "quality": {"S": "uncertain"}}},
-                "ok": {"M": {"value": {"BOOL": true}, "at": {"N": "1795417200250000"}}},
+                "ok": {"M": {"value": {"BOOL": true}, "at": {"N": "1795417200250000"}, "seq": {"N": "4611686018427387903"}, "revision": {"N": "5"}}},
+                "oddest": {"M": {"value": {"BOOL": true}, "at": {"N": "1795417200250000"}, "seq": {"N": "-1"}}},
                 "odd": {"M": {"value": {"SS": ["x"]}, "at": {"N": "1795417200250000"}}},
                 "odder": {"S": "x"}}},
             "presence": {"M": {"online": {"BOOL": true}, "since": {"N": "1795417200250000"}, "session": {"S": "s"}, "version": {"N": "2"}}},
@@ -318,10 +330,11 @@ mod tests {
         let state = DeviceState::from_item(&read_item(item).unwrap()).unwrap();
         assert_eq!(state.device.as_str(), "plant-1/pump-7");
         let expected = [
-            ("ok".into(), measured(Value::Boolean(true), None, Quality::Good)),
-            ("temperature".into(), measured(Value::Float(22.5), Some("Cel"), Quality::Uncertain)),
+            ("ok", (1 << 62) - 1, measured(Value::Boolean(true), None, Quality::Good)),
+            ("temperature", 0, measured(Value::Float(22.5), Some("Cel"), Quality::Uncertain)),
         ];
-        let expected = expected.map(|(name, measured): (Metric, _)| (name, Latest { at: AT, measured }));
+        let expected = expected
+            .map(|(name, seq, measured)| (Metric::from(name), Latest { at: AT, seq: Seq(seq), measured }));
         assert_eq!(state.metrics, BTreeMap::from(expected));
         assert_eq!(state.connection, Some(Connection { online: true, since: Some(AT) }));
         assert_eq!(

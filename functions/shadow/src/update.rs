@@ -14,8 +14,12 @@
 //! is none.
 //!
 //! **Size.** The reported state as it will stand keeps below [`MAX_REPORTED_BYTES`]. Connection and alert always stay.
-//! Metrics that have been silent longest (the smallest `at`, of these the first by name) are left out until the
-//! rest fits, and removed from the shadow where it shows them.
+//! Metrics that have been silent longest (the smallest `at` and `seq`, of these the first by name) are left out until
+//! the rest fits, and removed from the shadow where it shows them.
+//!
+//! **Order.** What is told is the item as it stands, read strongly consistent, one update after the other. In the item
+//! a reading is replaced by a newer one alone ([`telemetry::Latest::merge`]), so that a shadow never goes back to an
+//! older one: not even to one of the same time, of which `seq`, arrival and revision say which is the newer.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -201,7 +205,7 @@ impl<'a> Showing<'a> {
     /// Those of a state that find room, from the newest on.
     fn new(state: &'a DeviceState, shown: &'a Shown, deadbands: Deadbands<'_>, room: usize) -> Self {
         let mut newest_first: Vec<(&Metric, &Latest)> = state.metrics.iter().collect();
-        newest_first.sort_unstable_by(|a, b| (b.1.at, b.0).cmp(&(a.1.at, a.0)));
+        newest_first.sort_unstable_by(|a, b| (b.1.instant(), b.0).cmp(&(a.1.instant(), a.0)));
         let mut showing = Self { names: BTreeSet::new(), changed: Vec::new() };
         let mut left = room;
         for (name, latest) in newest_first {
@@ -500,8 +504,10 @@ mod tests {
                 let name =
                     format!("metric \" \u{e9} {:02} {number:02}", if round % 3 == 0 { 0 } else { round });
                 let at = SEVEN + round * 1_000_000 + number % 2;
+                let seq = json!({"N": (number % 3).to_string()});
                 let text = "\u{1}".repeat(usize::try_from(round).unwrap());
-                item["latest"]["M"][name] = json!({"M": {"value": {"S": text}, "at": {"N": at.to_string()}}});
+                item["latest"]["M"][name] =
+                    json!({"M": {"value": {"S": text}, "at": {"N": at.to_string()}, "seq": seq}});
             }
             let state = state(&item);
             for _ in 0..3 {
@@ -522,8 +528,9 @@ mod tests {
             );
             assert_eq!(shadow["connection"]["online"], true);
             let oldest = state.metrics.iter().filter(|(name, _)| there.contains_key(&***name));
-            let oldest = oldest.map(|(name, latest)| (latest.at, name)).min().unwrap();
-            let is_newer = state.metrics.iter().filter(|(name, latest)| (latest.at, *name) >= oldest).count();
+            let oldest = oldest.map(|(name, latest)| (latest.instant(), name)).min().unwrap();
+            let is_newer =
+                state.metrics.iter().filter(|(name, latest)| (latest.instant(), *name) >= oldest).count();
             assert_eq!(is_newer, there.len(), "those that are missing are older than those that are there");
             if round > 3 {
                 let left_out = Update::new(&state, &Shown::default(), ONE_PERCENT).left_out;

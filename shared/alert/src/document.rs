@@ -87,6 +87,10 @@ pub struct Answer {
 pub struct Measured {
     /// RFC 3339.
     pub at: String,
+    /// What tells it apart from others of this time, in decimal; left out where it is 0. A text, because a JSON number
+    /// would lose its last digits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seq: Option<String>,
     /// What was measured; left out where any sign of life was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<Value>,
@@ -141,6 +145,7 @@ fn answer(rule: &Rule, evidence: &Evidence) -> Option<Answer> {
     let leaf = rule.leaves.get(evidence.leaf)?;
     let measured = |seen: &Seen| Measured {
         at: seen.at.to_string(),
+        seq: (!seen.seq.is_none()).then(|| seen.seq.to_string()),
         value: leaf.metric.is_some().then(|| seen.value.clone()),
         unit: seen.unit.as_deref().map(str::to_owned),
     };
@@ -160,9 +165,12 @@ fn is_none(count: &usize) -> bool {
 
 /// The id of a transition: what happened, to whom, when.
 pub(crate) fn transition_id(device: &DeviceId, rule: &Rule, transition: &Transition) -> String {
-    let Transition { at, from, to, cause, since, .. } = transition;
-    let (at, since) = (at.0.to_string(), since.0.to_string());
-    id(device, &rule.name, &[&rule.digest, &at, from.as_str(), to.as_str(), cause.as_str(), &since])
+    let Transition { at, seq, from, to, cause, since, .. } = transition;
+    let (at, since, seq) = (at.0.to_string(), since.0.to_string(), seq.to_string());
+    let what = [&*rule.digest, &at, from.as_str(), to.as_str(), cause.as_str(), &since, &seq];
+    // Without `seq` it is the id that version 0.1 gave it.
+    let parts = if transition.seq.is_none() { &what[..what.len() - 1] } else { &what[..] };
+    id(device, &rule.name, parts)
 }
 
 /// The id of something that happened to an alert.

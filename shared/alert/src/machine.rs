@@ -8,13 +8,14 @@
 //!                                        acknowledged   latched ◄── with `latch`, instead of cleared
 //! ```
 //!
-//! A step is one point in time: all samples of it are taken in, then the condition is looked at once. So
-//! metrics that were measured together are judged together, in whatever order they came.
+//! A step is one instant, that is a time and a `seq`: all its samples are taken in, then the condition is evaluated
+//! once. So metrics that were measured together are evaluated together, in whatever order they came. Instants of one
+//! time follow each other by `seq`; no time passes between them.
 
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
-use telemetry::Micros;
+use telemetry::{Micros, Seq};
 
 use crate::anomaly::Estimator;
 use crate::condition::{Input, Question, number};
@@ -28,6 +29,9 @@ const MAX_RATE_POINTS: i64 = 64;
 
 /// Points that are left of them where a device's item grows too large.
 const FEW_RATE_POINTS: usize = 8;
+
+/// A place in time: readings of one time follow each other by `seq`.
+pub(crate) type Instant = (Micros, Seq);
 
 /// Where an alert stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -102,6 +106,9 @@ pub struct Transition {
     /// When, in the readings' own time.
     #[serde(with = "stored::micros")]
     pub at: Micros,
+    /// Tells apart what happened at one time: that of the readings that decided.
+    #[serde(default, skip_serializing_if = "Seq::is_none", with = "stored::seq")]
+    pub seq: Seq,
     /// Where it came from.
     pub from: Phase,
     /// Where it went to.
@@ -119,8 +126,8 @@ pub struct Transition {
 
 impl Transition {
     /// What makes it this transition and no other: the readings that decided may come to be known better.
-    pub(crate) fn identity(&self) -> (Micros, Phase, Phase, Cause, Micros, bool) {
-        (self.at, self.from, self.to, self.cause, self.since, self.told)
+    pub(crate) fn identity(&self) -> (Instant, Phase, Phase, Cause, Micros, bool) {
+        ((self.at, self.seq), self.from, self.to, self.cause, self.since, self.told)
     }
 
     /// Whether nobody would want to know of it: something began to hold, or has ceased to before it was an alert.
@@ -309,20 +316,29 @@ impl Machine {
             && self.leaves.iter().all(|leaf| leaf.memory.is_none())
     }
 
-    /// Takes in the samples of one point in time, and looks at the condition.
-    pub(crate) fn step(&mut self, rule: &Rule, at: Micros, samples: &[Sample], out: &mut Vec<Transition>) {
+    /// Takes in the samples of one instant, and evaluates the condition. Where the rule evaluates none of them, it is
+    /// as if nothing had come.
+    pub(crate) fn step(&mut self, rule: &Rule, samples: &[Sample], out: &mut Vec<Transition>) {
+        let Some(instant) = samples.first().map(Sample::instant) else { return };
         if rule.is_about_silence {
-            self.advance(rule, at, out);
+            if !samples.iter().any(|sample| rule.evaluates(sample)) {
+                return;
+            }
+            self.advance(rule, instant.0, out);
         }
-        for sample in samples {
+        let mut has_taken = false;
+        for sample in samples.iter().filter(|sample| sample.quality <= rule.quality) {
             for &leaf in rule.leaves_of(sample.metric) {
                 if rule.leaves[leaf].accepts(sample.unit.as_deref()) {
                     self.leaves[leaf].take(&rule.leaves[leaf].question, sample);
+                    has_taken = true;
                 }
             }
         }
-        self.settle(rule, at, out);
-        self.look(rule, at, out);
+        if has_taken {
+            self.settle(rule, instant, out);
+            self.look(rule, instant, out);
+        }
     }
 
     /// Lets time pass until just before `to`, in which silence may begin to hold, and go on for long enough.
@@ -349,12 +365,16 @@ impl Machine {
                 state.holds = true;
                 state.turned.clone_from(&state.last);
             }
-            self.look(rule, at, out);
+            // It begins after what was measured at that time.
+            let at_that_time = self.leaves.iter().filter_map(|state| state.last.as_ref());
+            let at_that_time = at_that_time.filter(|seen| seen.at == at).map(|seen| seen.seq);
+            let seq = at_that_time.max().unwrap_or_default();
+            self.look(rule, (at, seq), out);
         }
     }
 
     /// Somebody says that he knows. Nothing happens where nothing stands that he could know.
-    pub(crate) fn acknowledge(&mut self, rule: &Rule, at: Micros, out: &mut Vec<Transition>) {
+    pub(crate) fn acknowledge(&mut self, rule: &Rule, at: Instant, out: &mut Vec<Transition>) {
         match self.phase {
             Phase::Active => self.go(rule, Phase::Acknowledged, Cause::Acknowledged, at, out),
             Phase::Latched => self.go(rule, Phase::Cleared, Cause::Acknowledged, at, out),
@@ -362,49 +382,52 @@ impl Machine {
         }
     }
 
-    /// Looks at the condition, and goes where it leads.
-    fn look(&mut self, rule: &Rule, at: Micros, out: &mut Vec<Transition>) {
+    /// Evaluates the condition, and goes where it leads.
+    fn look(&mut self, rule: &Rule, instant: Instant, out: &mut Vec<Transition>) {
+        let at = instant.0;
         let holds = rule.condition.evaluate(&|leaf| self.leaves[leaf].holds);
         match (self.phase, holds) {
             (Phase::Normal | Phase::Cleared, true) => {
                 if rule.holds_for.is_zero() {
                     self.raised = at;
-                    self.flip(rule, Phase::Active, at, out);
+                    self.flip(rule, Phase::Active, instant, out);
                 } else {
-                    self.go(rule, Phase::Pending, Cause::Condition, at, out);
+                    self.go(rule, Phase::Pending, Cause::Condition, instant, out);
                 }
             }
             (Phase::Pending, true) if at.0.saturating_sub(self.since.0) >= rule.holds_for.0 => {
                 self.raised = at;
-                self.flip(rule, Phase::Active, at, out);
+                self.flip(rule, Phase::Active, instant, out);
             }
-            (Phase::Pending, false) => self.go(rule, Phase::Normal, Cause::Condition, at, out),
+            (Phase::Pending, false) => self.go(rule, Phase::Normal, Cause::Condition, instant, out),
             (Phase::Active | Phase::Acknowledged, true) => {
                 self.clearing = None;
-                self.repeat(rule, at, out);
+                self.repeat(rule, instant, out);
             }
             (Phase::Active | Phase::Acknowledged, false) => {
                 let clearing = *self.clearing.get_or_insert(at);
                 if at.0.saturating_sub(clearing.0) >= rule.clear_after.0 {
                     let is_latched = rule.latch && self.phase == Phase::Active;
-                    self.flip(rule, if is_latched { Phase::Latched } else { Phase::Cleared }, at, out);
+                    self.flip(rule, if is_latched { Phase::Latched } else { Phase::Cleared }, instant, out);
                 }
             }
-            (Phase::Latched, true) => self.flip(rule, Phase::Active, at, out),
+            (Phase::Latched, true) => self.flip(rule, Phase::Active, instant, out),
             (Phase::Latched | Phase::Normal | Phase::Cleared, false) | (Phase::Pending, true) => {}
         }
     }
 
-    fn repeat(&mut self, rule: &Rule, at: Micros, out: &mut Vec<Transition>) {
+    fn repeat(&mut self, rule: &Rule, instant: Instant, out: &mut Vec<Transition>) {
+        let at = instant.0;
         let is_due = rule.repeat.is_some_and(|repeat| at.0.saturating_sub(self.told.0) >= repeat.0);
         if is_due && self.phase == Phase::Active && !self.unstable {
             self.told = at;
-            out.push(self.transition(rule, self.phase, Cause::Repeat, at, true));
+            out.push(self.transition(rule, self.phase, Cause::Repeat, instant, true));
         }
     }
 
     /// Raises or clears, and damps what flaps.
-    fn flip(&mut self, rule: &Rule, to: Phase, at: Micros, out: &mut Vec<Transition>) {
+    fn flip(&mut self, rule: &Rule, to: Phase, instant: Instant, out: &mut Vec<Transition>) {
+        let at = instant.0;
         self.flips.push_back(at);
         while self.flips.len() > rule.flapping.transitions + 1 {
             self.flips.pop_front();
@@ -417,27 +440,29 @@ impl Machine {
         } else {
             Cause::Condition
         };
-        self.go(rule, to, cause, at, out);
+        self.go(rule, to, cause, instant, out);
     }
 
     /// Ends the damping of an alert that has not changed for long enough.
-    fn settle(&mut self, rule: &Rule, at: Micros, out: &mut Vec<Transition>) {
+    fn settle(&mut self, rule: &Rule, instant: Instant, out: &mut Vec<Transition>) {
+        let at = instant.0;
         let last = self.flips.back().copied().unwrap_or(Micros(i64::MIN));
         if self.unstable && at.0.saturating_sub(last.0) >= rule.flapping.within.0 {
             self.unstable = false;
             self.told = at;
-            out.push(self.transition(rule, self.phase, Cause::Stable, at, true));
+            out.push(self.transition(rule, self.phase, Cause::Stable, instant, true));
         }
         if at.0.saturating_sub(last.0) >= rule.flapping.within.0 {
             self.flips.clear();
         }
     }
 
-    fn go(&mut self, rule: &Rule, to: Phase, cause: Cause, at: Micros, out: &mut Vec<Transition>) {
+    fn go(&mut self, rule: &Rule, to: Phase, cause: Cause, instant: Instant, out: &mut Vec<Transition>) {
+        let at = instant.0;
         let from = std::mem::replace(&mut self.phase, to);
         self.since = at;
         self.clearing = None;
-        let mut transition = self.transition(rule, from, cause, at, false);
+        let mut transition = self.transition(rule, from, cause, instant, false);
         transition.told = !transition.is_quiet()
             && (!self.unstable || cause == Cause::Unstable || cause == Cause::Acknowledged);
         if transition.told {
@@ -449,7 +474,7 @@ impl Machine {
         out.push(transition);
     }
 
-    fn transition(&self, rule: &Rule, from: Phase, cause: Cause, at: Micros, told: bool) -> Transition {
+    fn transition(&self, rule: &Rule, from: Phase, cause: Cause, instant: Instant, told: bool) -> Transition {
         let is_known = |(leaf, state): (usize, &LeafState)| {
             state.last.as_ref().map(|last| Evidence {
                 leaf,
@@ -461,7 +486,8 @@ impl Machine {
         };
         debug_assert_eq!(self.leaves.len(), rule.leaves.len());
         let evidence = self.leaves.iter().enumerate().filter_map(is_known).collect();
-        Transition { at, from, to: self.phase, cause, since: self.raised, told, evidence }
+        let (at, seq) = instant;
+        Transition { at, seq, from, to: self.phase, cause, since: self.raised, told, evidence }
     }
 }
 

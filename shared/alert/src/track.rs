@@ -13,11 +13,11 @@
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize, Serializer};
-use telemetry::Micros;
+use telemetry::{Micros, Seq};
 
-use crate::machine::{Machine, Phase, Transition};
+use crate::machine::{Instant, Machine, Phase, Transition};
 use crate::rule::Rule;
-use crate::sample::Sample;
+use crate::sample::{Sample, keep_standing};
 use crate::stored;
 
 /// Most samples that are kept to be judged again. A device that sends more within the lateness has less of it.
@@ -36,13 +36,16 @@ pub struct Track {
     /// Of the rule that it was made for.
     rule: String,
     base: Machine,
-    /// Samples at or before it are too late.
+    /// Samples of before it are too late.
     #[serde(with = "stored::micros")]
     cutoff: Micros,
+    /// Of the samples of the cutoff's own time, up to which `seq` they are too late; left out where all are.
+    #[serde(default = "whole_time", skip_serializing_if = "is_whole_time", with = "stored::seq")]
+    cutoff_seq: Seq,
     window: Vec<Sample>,
     /// When somebody acknowledged, in event time, after the base.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    acknowledged: Vec<i64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "stored::instants")]
+    acknowledged: Vec<Instant>,
     /// Until when nothing else is known to have come.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tick: Option<i64>,
@@ -95,6 +98,7 @@ impl Track {
             head: Some(base.clone()),
             base,
             cutoff,
+            cutoff_seq: whole_time(),
             window: Vec::new(),
             acknowledged: Vec::new(),
             tick: None,
@@ -146,6 +150,20 @@ impl Track {
     /// The time up to which all is settled.
     pub fn cutoff(&self) -> Micros {
         self.cutoff
+    }
+
+    /// Whether a sample comes too late to be evaluated.
+    pub fn is_settled(&self, sample: &Sample) -> bool {
+        sample.instant() <= self.cutoff_instant()
+    }
+
+    fn cutoff_instant(&self) -> Instant {
+        (self.cutoff, self.cutoff_seq)
+    }
+
+    /// Moves the cutoff forward, never back.
+    fn settle_up_to(&mut self, instant: Instant) {
+        (self.cutoff, self.cutoff_seq) = self.cutoff_instant().max(instant);
     }
 
     /// The time of the newest sample.
@@ -201,6 +219,11 @@ impl Track {
         self.window.len()
     }
 
+    /// The instant of the newest sample.
+    fn newest_instant(&self) -> Instant {
+        self.window.last().map_or(self.cutoff_instant(), Sample::instant)
+    }
+
     /// The newest time that is known of.
     fn head_at(&self) -> Micros {
         self.newest().max(Micros(self.tick.unwrap_or(i64::MIN)))
@@ -209,17 +232,14 @@ impl Track {
     /// Judges samples, in whatever order they come. The same again change nothing.
     pub fn take(&mut self, rule: &Rule, mut samples: Vec<Sample>, lateness: i64) -> Outcome {
         let given = samples.len();
-        samples.retain(|sample| sample.at > self.cutoff);
+        samples.retain(|sample| !self.is_settled(sample));
         let late = given - samples.len();
         self.late = self.late.saturating_add(late as u64);
-        if !samples.is_sorted_by(|a, b| a.identity() < b.identity()) {
-            // The one that stands sorts first within its identity.
-            samples.sort_by(|a, b| a.identity().cmp(&b.identity()).then_with(|| b.standing_cmp(a)));
-            samples.dedup_by(|next, kept| next.identity() == kept.identity());
-        }
+        keep_standing(&mut samples);
         let Some(first) = samples.first() else { return Outcome { late, ..Outcome::default() } };
-        let mut outcome =
-            if first.at > self.head_at() { self.append(rule, samples) } else { self.merge(rule, samples) };
+        let is_newer =
+            first.instant() > self.newest_instant() && self.tick.is_none_or(|tick| first.at.0 > tick);
+        let mut outcome = if is_newer { self.append(rule, samples) } else { self.merge(rule, samples) };
         outcome.late = late;
         self.settle(rule, lateness);
         outcome
@@ -229,10 +249,13 @@ impl Track {
     fn append(&mut self, rule: &Rule, samples: Vec<Sample>) -> Outcome {
         let head = self.head.get_or_insert_with(|| self.base.clone());
         let mut new = Vec::new();
-        for step in samples.chunk_by(|a, b| a.at == b.at) {
-            head.step(rule, step[0].at, step, &mut new);
+        for step in samples.chunk_by(|a, b| a.instant() == b.instant()) {
+            head.step(rule, step, &mut new);
         }
-        self.tick = None;
+        // What the rule does not evaluate makes no step that would say again what was said of silence.
+        if self.tick.is_some() && samples.iter().any(|sample| rule.evaluates(sample)) {
+            self.tick = None;
+        }
         self.window.extend(samples);
         self.recent.extend(new.iter().cloned());
         Outcome { new, ..Outcome::default() }
@@ -240,28 +263,34 @@ impl Track {
 
     /// Samples of which some lie before others that are known.
     fn merge(&mut self, rule: &Rule, samples: Vec<Sample>) -> Outcome {
-        let mut has_changed = false;
+        let (mut has_changed, mut has_come) = (false, false);
         for sample in samples {
             let place = self.window.partition_point(|known| known.identity() < sample.identity());
             match self.window.get_mut(place) {
                 Some(known) if known.identity() == sample.identity() => {
-                    if sample.supersedes(known) {
-                        has_changed |= known.value != sample.value || known.unit != sample.unit;
-                        *known = sample;
+                    if !sample.replaces(known) {
+                        continue;
                     }
+                    let (was_evaluated, is_evaluated) = (rule.evaluates(known), rule.evaluates(&sample));
+                    let is_other = !known.says_the_same_as(&sample);
+                    has_changed |= is_other && (was_evaluated || is_evaluated);
+                    has_come |= is_evaluated && !was_evaluated;
+                    *known = sample;
                 }
                 _ => {
+                    has_come |= rule.evaluates(&sample);
                     self.window.insert(place, sample);
-                    has_changed = true;
-                    // It has come: what was said of silence is out of date, and will be said again if it is so.
-                    self.tick = None;
                 }
             }
         }
-        if has_changed { self.judge_again(rule) } else { Outcome::default() }
+        if has_come {
+            // What was said of silence is out of date, and will be said again if it is so.
+            self.tick = None;
+        }
+        if has_changed || has_come { self.evaluate_again(rule) } else { Outcome::default() }
     }
 
-    fn judge_again(&mut self, rule: &Rule) -> Outcome {
+    fn evaluate_again(&mut self, rule: &Rule) -> Outcome {
         let (head, transitions) = self.replay(rule);
         let missing_in = |list: &[Transition], transition: &&Transition| {
             !list.iter().any(|other| other.identity() == transition.identity())
@@ -302,10 +331,12 @@ impl Track {
             return None;
         }
         // What was known, not what the clock says: a device's time may lie anywhere.
-        let at = self.head_at();
+        let newest = self.newest_instant();
+        let newest = if newest.1 == whole_time() { (newest.0, Seq::default()) } else { newest };
+        let at = self.tick.map_or(newest, |tick| newest.max((Micros(tick), Seq::default())));
         let mut new = Vec::new();
         self.head.get_or_insert_with(|| self.base.clone()).acknowledge(rule, at, &mut new);
-        self.acknowledged.push(at.0);
+        self.acknowledged.push(at);
         self.recent.extend(new.iter().cloned());
         Some(Outcome { new, ..Outcome::default() })
     }
@@ -313,11 +344,11 @@ impl Track {
     /// Moves the cutoff to `lateness` before the newest sample.
     fn settle(&mut self, rule: &Rule, lateness: i64) {
         let Some(newest) = self.window.last() else { return };
-        self.cutoff = self.cutoff.max(newest.at.plus(-lateness));
+        self.settle_up_to((newest.at.plus(-lateness), whole_time()));
         if self.window.len() > MAX_WINDOW + FOLD {
-            self.cutoff = self.cutoff.max(self.window[self.window.len() - MAX_WINDOW - 1].at);
+            self.settle_up_to(self.window[self.window.len() - MAX_WINDOW - 1].instant());
         }
-        if self.window.get(FOLD - 1).is_some_and(|sample| sample.at <= self.cutoff) {
+        if self.window.get(FOLD - 1).is_some_and(|sample| self.is_settled(sample)) {
             self.fold(rule, usize::MAX);
         }
     }
@@ -326,10 +357,11 @@ impl Track {
     /// judged again.
     pub fn fold(&mut self, rule: &Rule, keep: usize) {
         if let Some(last) = self.window.len().checked_sub(keep.saturating_add(1)) {
-            self.cutoff = self.cutoff.max(self.window[last].at);
+            self.settle_up_to(self.window[last].instant());
         }
-        let settled = self.window.partition_point(|sample| sample.at <= self.cutoff);
-        let acknowledged = self.acknowledged.partition_point(|at| *at <= self.cutoff.0);
+        let settled = self.window.partition_point(|sample| self.is_settled(sample));
+        let cutoff = self.cutoff_instant();
+        let acknowledged = self.acknowledged.partition_point(|at| *at <= cutoff);
         let mut transitions = Vec::new();
         run(
             &mut self.base,
@@ -356,24 +388,34 @@ fn outline<S: Serializer>(head: &Option<Machine>, serializer: S) -> Result<S::Ok
     head.as_ref().map(Machine::outline).serialize(serializer)
 }
 
+/// The `seq` of a cutoff that all samples of its time are too late for.
+fn whole_time() -> Seq {
+    Seq(u64::MAX)
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_whole_time(seq: &Seq) -> bool {
+    *seq == whole_time()
+}
+
 /// Lets a machine see samples and acknowledgements in their order.
 fn run(
     machine: &mut Machine,
     rule: &Rule,
     samples: &[Sample],
-    acknowledged: &[i64],
+    acknowledged: &[Instant],
     out: &mut Vec<Transition>,
 ) {
-    let mut acknowledged = acknowledged.iter().copied().map(Micros).peekable();
-    for step in samples.chunk_by(|a, b| a.at == b.at) {
-        while let Some(at) = acknowledged.next_if(|at| *at < step[0].at) {
-            machine.advance(rule, at, out);
+    let mut acknowledged = acknowledged.iter().copied().peekable();
+    for step in samples.chunk_by(|a, b| a.instant() == b.instant()) {
+        while let Some(at) = acknowledged.next_if(|at| *at < step[0].instant()) {
+            machine.advance(rule, at.0, out);
             machine.acknowledge(rule, at, out);
         }
-        machine.step(rule, step[0].at, step, out);
+        machine.step(rule, step, out);
     }
     for at in acknowledged {
-        machine.advance(rule, at, out);
+        machine.advance(rule, at.0, out);
         machine.acknowledge(rule, at, out);
     }
 }

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use alert::{Feed, Phase, Question, Rule, Sample, Track};
-use telemetry::{DeviceId, Micros, Quality, Reading, Span, TimeSource, Value, pack};
+use telemetry::{DeviceId, Micros, Quality, Reading, Seq, Span, TimeSource, Value, pack};
 
 const SECOND: i64 = 1_000_000;
 const LATENESS: i64 = 120 * SECOND;
@@ -27,7 +27,16 @@ fn number(value: f64) -> Value {
 
 fn sample(micros: i64, value: Value) -> Sample {
     let at = Micros(START + micros);
-    Sample { at, received: at, metric: 0, value, unit: None }
+    Sample {
+        at,
+        seq: Seq::default(),
+        received: at,
+        revision: Micros::default(),
+        metric: 0,
+        value,
+        unit: None,
+        quality: Quality::Good,
+    }
 }
 
 /// Whether the condition holds after each of the values, which come a second apart.
@@ -280,11 +289,13 @@ fn reading(metric: &str, second: i64, value: f64) -> Reading {
     }
 }
 
-/// Seconds of the samples that a rule sees of readings, how many have another unit, and how many lie ahead.
+/// Seconds of the samples that a rule evaluates of readings, how many have another unit, and how many lie ahead.
 fn seen(rule: &Rule, readings: Vec<Reading>) -> (Vec<i64>, usize, usize) {
     let spans: Vec<Span> = pack(readings);
     let feed = Feed::new(rule, &spans, LATENESS);
-    let seconds = feed.samples.iter().map(|sample| (sample.at.0 - START) / SECOND).collect();
+    let evaluated = feed.samples.iter().filter(|sample| rule.evaluates(sample));
+    let seconds: Vec<i64> = evaluated.map(|sample| (sample.at.0 - START) / SECOND).collect();
+    assert_eq!(seconds.len() + feed.excluded, feed.samples.len());
     (seconds, feed.other_unit, feed.ahead)
 }
 
@@ -371,8 +382,36 @@ fn a_feed_is_in_order_and_has_a_sign_of_life_once() {
     assert_eq!(life.samples.len(), 4);
     let two = rule(r#"all = [{ metric = "b", above = 1 }, { metric = "a", above = 1 }]"#);
     let samples = Feed::new(&two, spans.iter().rev(), LATENESS).samples;
-    assert_eq!(samples.len(), 16);
-    assert!(samples.is_sorted_by_key(|sample| (sample.at, sample.metric)));
+    assert_eq!(samples.len(), 8, "each identity once");
+    assert!(samples.is_sorted_by_key(|sample| (sample.at, sample.seq, sample.metric)));
+}
+
+#[test]
+fn of_one_identity_the_feed_has_the_one_that_replaces_the_others() {
+    let rule = rule(r#"metric = "a", above = 50, unit = "Cel""#);
+    let check = |replaced: Reading, replaces: Reading, excluded: usize| {
+        for readings in [[&replaced, &replaces], [&replaces, &replaced]] {
+            // Each in a span of its own, as two messages bring them.
+            let spans: Vec<Span> =
+                readings.into_iter().flat_map(|reading| pack(vec![reading.clone()])).collect();
+            let feed = Feed::new(&rule, &spans, LATENESS);
+            let [sample] = &feed.samples[..] else { panic!("{:?}", feed.samples) };
+            assert_eq!((&sample.value, sample.received), (&replaces.value, replaces.received));
+            assert_eq!(feed.excluded, excluded);
+        }
+    };
+    let good = || Reading { unit: Some("Cel".into()), ..reading("a", 0, 60.0) };
+    let later = |reading: Reading| Reading { received: reading.received.plus(1), ..reading };
+    check(good(), later(Reading { value: number(10.0), ..good() }), 0);
+    check(good(), Reading { revision: Micros(1), value: number(10.0), ..good() }, 0);
+    check(good(), Reading { value: number(70.0), ..good() }, 0);
+    // One that the rule does not evaluate, too.
+    check(good(), later(Reading { quality: Quality::Bad, ..good() }), 1);
+    check(good(), later(Reading { unit: Some("bar".into()), ..good() }), 1);
+    check(later(Reading { unit: Some("bar".into()), ..good() }), later(later(good())), 0);
+    // Readings of another `seq` are others.
+    let both = [good(), Reading { seq: Seq(1), ..good() }];
+    assert_eq!(Feed::new(&rule, &pack(both.to_vec()), LATENESS).samples.len(), 2);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use alert::{Cause, MAX_HISTORY, MAX_WINDOW, Outcome, Phase, Rule, Sample, Track, Transition};
 use proptest::prelude::*;
-use telemetry::{Micros, Value};
+use telemetry::{Micros, Quality, Seq, Value};
 
 const SECOND: i64 = 1_000_000;
 const LATENESS: i64 = 120 * SECOND;
@@ -19,7 +19,16 @@ const LOW: i64 = 45;
 
 fn sample(micros: i64, value: i64) -> Sample {
     let at = Micros(START + micros);
-    Sample { at, received: at, metric: 0, value: Value::Integer(value.into()), unit: None }
+    Sample {
+        at,
+        seq: Seq::default(),
+        received: at,
+        revision: Micros::default(),
+        metric: 0,
+        value: Value::Integer(value.into()),
+        unit: None,
+        quality: Quality::Good,
+    }
 }
 
 /// One rule on one device, told in seconds.
@@ -509,6 +518,185 @@ fn what_is_kept_has_a_bound() {
     // What does not fit any more is late, and counted.
     let outcome = story.takes(&[(1.0, HIGH)]);
     assert_eq!(outcome.late, 1);
+}
+
+/// A sample of one time and another `seq`.
+fn nth(seq: u64, second: f64, value: i64) -> Sample {
+    Sample { seq: Seq(seq), ..sample(micros(second), value) }
+}
+
+fn bad(sample: Sample) -> Sample {
+    Sample { quality: Quality::Bad, ..sample }
+}
+
+fn later(sample: Sample) -> Sample {
+    Sample { received: sample.received.plus(1), ..sample }
+}
+
+#[test]
+fn samples_of_one_time_are_evaluated_in_the_order_of_seq() {
+    let samples = [nth(0, 10.0, HIGH), nth(1, 10.0, LOW), nth(2, 10.0, HIGH), nth(3, 10.0, LOW)];
+    let expected = ["10 normal>active", "10 active>cleared", "10 cleared>active", "10 active>cleared"];
+    let mut identities: Vec<_> = Vec::new();
+    for turn in 0..samples.len() {
+        let mut story = Story::new(LEVEL);
+        let mut turned = samples.to_vec();
+        turned.rotate_left(turn);
+        for sample in turned {
+            story.track.take(&story.rule, vec![sample], LATENESS);
+            story.stored();
+        }
+        assert_eq!(story.history(), expected, "from {turn} on");
+        identities = story.track.history().map(|transition| transition.seq.0).collect();
+    }
+    assert_eq!(identities, [0, 1, 2, 3]);
+    // The second clear is another than the first: a value that is corrected takes back that one alone.
+    let mut story = Story::new(LEVEL);
+    story.track.take(&story.rule, samples.to_vec(), LATENESS);
+    let outcome = story.track.take(&story.rule, vec![later(nth(3, 10.0, HIGH))], LATENESS);
+    let instants = |transitions: &[Transition]| transitions.iter().map(|t| t.seq.0).collect::<Vec<_>>();
+    assert_eq!((instants(&outcome.new), instants(&outcome.withdrawn)), (vec![], vec![3]));
+}
+
+#[test]
+fn between_samples_of_one_time_no_time_passes() {
+    let mut story = Story::new(&format!("for = \"10s\"\nclear_after = \"5s\"\n{LEVEL}"));
+    let mut takes = |samples: Vec<Sample>| told(&story.track.take(&story.rule, samples, LATENESS).new);
+    assert_eq!(takes(vec![nth(0, 0.0, HIGH), nth(1, 0.0, HIGH)]), ["(0 normal>pending)"]);
+    assert_eq!(
+        takes(vec![nth(0, 10.0, LOW), nth(1, 10.0, HIGH), nth(2, 10.0, HIGH)]),
+        ["(10 pending>normal)", "(10 normal>pending)"]
+    );
+    assert_eq!(takes(vec![nth(0, 20.0, HIGH)]), ["20 pending>active"]);
+    assert!(takes(vec![nth(1, 20.0, LOW), nth(2, 20.0, LOW)]).is_empty());
+    assert_eq!(takes(vec![nth(7, 25.0, LOW)]), ["25 active>cleared"]);
+    // A rate needs time between its two ends.
+    let mut story =
+        Story::new(r#"condition = { metric = "a", rate = { per = "1s", over = "10s" }, above = 1 }"#);
+    let all = (0..9).map(|seq| nth(seq, 0.0, i64::try_from(seq).unwrap() * 100)).collect();
+    assert!(story.track.take(&story.rule, all, LATENESS).is_quiet());
+    let outcome = story.track.take(&story.rule, vec![nth(4, 5.0, 5), nth(5, 5.0, 6)], LATENESS);
+    assert_eq!(told(&outcome.new), ["5 normal>active"], "6 in 5 seconds, from the first of that time");
+    assert_eq!(outcome.new[0].seq, Seq(5));
+}
+
+#[test]
+fn what_the_rule_does_not_evaluate_removes_what_it_replaces() {
+    let unit = r#"condition = { metric = "a", above = 50, clear = 45, unit = "Cel" }"#;
+    let bar = |sample: Sample| Sample { unit: Some("bar".into()), ..sample };
+    let check = |text: &str, excluded: Sample| {
+        let mut story = Story::new(text);
+        assert_eq!(story.lives(&[(0.0, LOW), (10.0, HIGH)]), ["10 normal>active"]);
+        let outcome = story.track.take(&story.rule, vec![excluded.clone()], LATENESS);
+        assert_eq!((told(&outcome.new), told(&outcome.withdrawn)), (vec![], vec!["10 normal>active".into()]));
+        story.stored();
+        // What was replaced comes once more.
+        assert!(story.takes(&[(10.0, HIGH)]).is_quiet());
+        assert!(story.history().is_empty());
+        // It came first.
+        let mut story = Story::new(text);
+        story.track.take(&story.rule, vec![excluded], LATENESS);
+        assert!(story.lives(&[(0.0, LOW), (10.0, HIGH)]).is_empty());
+    };
+    check(LEVEL, later(bad(nth(0, 10.0, HIGH))));
+    check(LEVEL, Sample { revision: Micros(1), ..bad(nth(0, 10.0, LOW)) });
+    check(unit, later(bar(nth(0, 10.0, HIGH))));
+    // Of all else alike, the good one replaces the bad one.
+    let mut story = Story::new(LEVEL);
+    story.track.take(&story.rule, vec![bad(nth(0, 10.0, HIGH))], LATENESS);
+    assert_eq!(story.lives(&[(10.0, HIGH)]), ["10 normal>active"]);
+}
+
+#[test]
+fn what_the_rule_does_not_evaluate_is_as_if_nothing_had_come() {
+    // It neither lets a pending alert mature nor ends a silence.
+    let mut story = Story::new(&format!("for = \"10s\"\n{LEVEL}"));
+    story.takes(&[(0.0, HIGH)]);
+    assert!(story.track.take(&story.rule, vec![bad(nth(0, 15.0, HIGH))], LATENESS).is_quiet());
+    assert_eq!(story.track.phase(), Phase::Pending);
+    let mut story = Story::new("condition = { metric = \"a\", silent = \"20s\" }");
+    story.takes(&[(0.0, LOW)]);
+    assert_eq!(told(&story.ticks(30.0).new), ["20 normal>active"]);
+    assert!(story.track.take(&story.rule, vec![bad(nth(0, 40.0, LOW))], LATENESS).is_quiet());
+    // The silence goes on to stand when all is evaluated again: another value of the sample before it, and what is
+    // read back.
+    let lower = later(nth(0, 0.0, LOW - 1));
+    assert!(story.track.take(&story.rule, vec![lower], LATENESS).is_quiet());
+    story.stored();
+    assert_eq!(story.history(), ["20 normal>active"]);
+    let outcome =
+        story.track.take(&story.rule, vec![bad(nth(0, 35.0, LOW)), bad(nth(1, 25.0, LOW))], LATENESS);
+    assert!(outcome.is_quiet());
+    assert_eq!(told(&story.takes(&[(10.0, LOW)]).withdrawn), ["20 normal>active"]);
+    assert_eq!(told(&story.ticks(50.0).new), ["30 normal>active"]);
+}
+
+#[test]
+fn what_is_acknowledged_is_what_was_known() {
+    let mut story = Story::new(LEVEL);
+    story.track.take(&story.rule, vec![nth(3, 10.0, HIGH)], LATENESS);
+    assert_eq!(story.acknowledged(), Some(vec!["10 active>acknowledged acknowledged".into()]));
+    story.stored();
+    // An alert that is raised later in the same microsecond is another, which nobody knows of.
+    let outcome = story.track.take(&story.rule, vec![nth(4, 10.0, LOW), nth(5, 10.0, HIGH)], LATENESS);
+    assert_eq!(told(&outcome.new), ["10 acknowledged>cleared", "10 cleared>active"]);
+    // One before it is replayed before it.
+    story.track.take(&story.rule, vec![nth(2, 10.0, HIGH)], LATENESS);
+    story.stored();
+    assert_eq!(
+        story.history(),
+        [
+            "10 normal>active",
+            "10 active>acknowledged acknowledged",
+            "10 acknowledged>cleared",
+            "10 cleared>active"
+        ]
+    );
+}
+
+#[test]
+fn more_samples_of_one_time_than_are_kept_are_all_evaluated() {
+    let mut story = Story::new(&format!("flapping = {{ transitions = 64, within = \"1s\" }}\n{LEVEL}"));
+    let samples: Vec<Sample> =
+        (0..2_000).map(|seq| nth(seq, 10.0, if seq % 2 == 0 { HIGH } else { LOW })).collect();
+    let mut transitions = 0;
+    for chunk in samples.chunks(64) {
+        let outcome = story.track.take(&story.rule, chunk.to_vec(), LATENESS);
+        assert_eq!((outcome.late, outcome.withdrawn.len()), (0, 0));
+        transitions += outcome.new.len();
+        story.stored();
+        assert!(story.track.weight() <= MAX_WINDOW + 64);
+    }
+    assert_eq!(transitions, 2_000);
+    // The first of that time are settled, and late when they come again.
+    assert_eq!(
+        story.track.take(&story.rule, vec![nth(5, 10.0, LOW), nth(1_999, 10.0, LOW)], LATENESS).late,
+        1
+    );
+}
+
+/// As version 0.1 stored it, whose samples have neither `seq` nor revision.
+#[test]
+fn a_track_of_version_0_1_reads_back() {
+    let rule = rule(&format!("for = \"30s\"\n{LEVEL}"));
+    let (cutoff, at) = (START, START + 10 * SECOND);
+    let machine = format!(
+        r#"{{"phase":"pending","since":{at},"raised":0,"told":0,"leaves":[{{"holds":true,"last":{{"at":{at},"value":{{"N":"51"}},"unit":"Cel"}}}}]}}"#
+    );
+    let transition = format!(
+        r#"{{"at":{at},"from":"normal","to":"pending","cause":"condition","since":{at},"told":false,"evidence":[]}}"#
+    );
+    let window = format!(r#"[{{"t":{at},"r":{at},"m":0,"v":{{"N":"51"}},"u":"Cel"}}]"#);
+    let stored = format!(
+        r#"{{"rule":"{}","base":{},"cutoff":{cutoff},"window":{window},"acknowledged":[{at}],"history":[{transition}],"late":2}}"#,
+        rule.digest,
+        machine.replace("pending", "normal").replace("true", "false")
+    );
+    let mut track = serde_json::from_str::<Track>(&stored).unwrap().ready(&rule);
+    assert_eq!((track.phase(), track.cutoff(), track.late()), (Phase::Pending, Micros(cutoff), 2));
+    // All of the cutoff's own time is settled.
+    assert_eq!(track.take(&rule, vec![nth(u64::MAX / 4, 0.0, HIGH)], LATENESS).late, 1);
+    assert_eq!(told(&track.take(&rule, vec![nth(0, 40.0, HIGH)], LATENESS).new), ["40 pending>active"]);
 }
 
 fn values() -> impl Strategy<Value = Vec<(i64, i64)>> {

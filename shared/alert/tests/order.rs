@@ -1,10 +1,14 @@
-//! What an alert comes to depends on the readings, not on how they arrive.
+//! What an alert comes to depends on the readings, not on how they arrive. Samples tie on purpose: several of one time
+//! with another `seq`, several of one identity that differ in when they were received, in their revision, in their value,
+//! in their quality, or in nothing.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::cmp::Reverse;
+
 use alert::{Phase, Rule, Sample, Track, Transition};
 use proptest::prelude::*;
-use telemetry::{Micros, Value};
+use telemetry::{Micros, Quality, Seq, Unit, Value};
 
 const SECOND: i64 = 1_000_000;
 const LATENESS: i64 = 120 * SECOND;
@@ -12,7 +16,7 @@ const LATENESS: i64 = 120 * SECOND;
 const START: i64 = 1_795_417_200_000_000;
 
 /// Rules of all kinds, that differ in what they remember.
-const RULES: [&str; 6] = [
+const RULES: [&str; 7] = [
     r#"condition = { metric = "a", above = 50, clear = 45 }"#,
     r#"for = "20s"
        clear_after = "15s"
@@ -26,21 +30,83 @@ const RULES: [&str; 6] = [
     r#"condition = { any = [{ metric = "a", rate = { per = "1m", over = "30s" }, above = 30, clear = 10 }, { metric = "b", silent = "25s" }] }"#,
     r#"for = "5s"
        condition = { silent = "20s" }"#,
+    r#"clear_after = "3s"
+       condition = { metric = "a", above = 50, clear = 45, unit = "Cel" }"#,
 ];
 
 fn rule(text: &str) -> Rule {
     Rule::from_toml(&format!("name = \"r\"\nseverity = \"warning\"\nmessage = \"m\"\n{text}")).unwrap()
 }
 
-fn sample(rule: &Rule, second: i64, metric: usize, value: i64) -> Sample {
-    let at = Micros(START + second * SECOND);
-    Sample {
-        at,
-        received: at.plus(SECOND),
-        metric: metric % rule.metrics.len(),
-        value: Value::Integer(value.into()),
-        unit: None,
+/// A sample, told in small numbers so that many are alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Told {
+    second: i64,
+    seq: u64,
+    metric: usize,
+    /// Seconds from its time to its arrival.
+    delay: i64,
+    revision: i64,
+    value: i64,
+    /// 0: in no unit. 1: in Cel. 2: in Cel, and sent in another. 3: in another that no rule asks for.
+    unit: u8,
+    is_bad: bool,
+}
+
+impl Told {
+    fn sample(self, rule: &Rule) -> Sample {
+        let at = Micros(START + self.second * SECOND);
+        Sample {
+            at,
+            seq: Seq(self.seq),
+            received: at.plus(self.delay * SECOND),
+            revision: Micros(self.revision),
+            metric: self.metric % rule.metrics.len(),
+            value: Value::Integer(self.value.into()),
+            unit: match self.unit {
+                0 => None,
+                1 => Some("Cel".into()),
+                2 => Some(Unit::new("Cel", Some("degF"))),
+                _ => Some("bar".into()),
+            },
+            quality: if self.is_bad { Quality::Bad } else { Quality::Good },
+        }
     }
+}
+
+/// The samples that are left when each identity is there once, written down once more and not taken from the crate.
+fn standing(samples: &[Sample]) -> Vec<Sample> {
+    let precedence = |sample: &Sample| {
+        let Value::Integer(value) = sample.value else { panic!("all are integers") };
+        let unit = sample.unit.as_deref().unwrap_or_default().to_owned();
+        let sent = sample.unit.as_ref().and_then(|unit| unit.sent()).unwrap_or_default().to_owned();
+        (sample.received, sample.revision, value, unit, sent, Reverse(sample.quality))
+    };
+    let mut standing: Vec<Sample> = Vec::new();
+    for sample in samples {
+        let is_same = |known: &&mut Sample| {
+            (known.at, known.seq, known.metric) == (sample.at, sample.seq, sample.metric)
+        };
+        match standing.iter_mut().find(is_same) {
+            Some(known) if precedence(known) < precedence(sample) => known.clone_from(sample),
+            Some(_) => {}
+            None => standing.push(sample.clone()),
+        }
+    }
+    standing.sort_by_key(|sample| (sample.at, sample.seq, sample.metric));
+    standing
+}
+
+/// Those of them that the rule takes.
+fn evaluated(rule: &Rule, samples: &[Sample]) -> Vec<Sample> {
+    let wanted = rule.leaves.iter().find_map(|leaf| leaf.unit.clone());
+    let has_unit = |sample: &Sample| match (&wanted, &sample.unit) {
+        (Some(wanted), Some(unit)) => **wanted == *unit.as_str(),
+        _ => true,
+    };
+    let mut samples = standing(samples);
+    samples.retain(|sample| sample.quality <= rule.quality && has_unit(sample));
+    samples
 }
 
 /// All that can be said of a track once its window has passed.
@@ -58,14 +124,41 @@ fn in_order(rule: &Rule, samples: &[Sample]) -> Track {
 }
 
 prop_compose! {
-    /// Samples of distinct identities, a few seconds apart.
-    fn samples()(steps in prop::collection::vec((1_i64..12, 0_usize..2, 0_i64..70), 1..60)) -> Vec<(i64, usize, i64)> {
+    fn told()(
+        seq in 0_u64..3,
+        metric in 0_usize..2,
+        delay in 0_i64..2,
+        revision in 0_i64..2,
+        value in prop_oneof![0_i64..70, Just(44_i64), Just(51)],
+        unit in prop_oneof![6 => Just(0_u8), 3 => Just(1), 2 => Just(2), 2 => Just(3)],
+        is_bad in prop::bool::weighted(0.15),
+    ) -> Told {
+        Told { second: 0, seq, metric, delay, revision, value, unit, is_bad }
+    }
+}
+
+prop_compose! {
+    /// Samples a few seconds apart, many of one time, some of one identity, some of them twice.
+    fn samples()(steps in prop::collection::vec((0_i64..12, told(), 0_u8..12), 1..60)) -> Vec<Told> {
+        let mut samples: Vec<Told> = Vec::new();
         let mut second = 0;
-        steps.into_iter().map(|(gap, metric, value)| {
-            // Some of one time.
-            second += if gap < 3 { 0 } else { gap };
-            (second, metric, value)
-        }).collect()
+        for (gap, mut told, twin) in steps {
+            second += if gap < 5 { 0 } else { gap };
+            told.second = second;
+            samples.push(told);
+            // The same again, or with one thing that is not the same.
+            let another = match twin {
+                0 => told,
+                1 => Told { value: 69 - told.value, ..told },
+                2 => Told { revision: 1 - told.revision, value: 69 - told.value, ..told },
+                3 => Told { delay: 1 - told.delay, value: 69 - told.value, ..told },
+                4 => Told { is_bad: !told.is_bad, ..told },
+                5 => Told { is_bad: !told.is_bad, revision: 1 - told.revision, ..told },
+                _ => continue,
+            };
+            samples.push(another);
+        }
+        samples
     }
 }
 
@@ -82,8 +175,9 @@ fn shuffled(samples: &[Sample], delays: &[i64]) -> Vec<Sample> {
 }
 
 /// What makes a transition this one.
-fn key(transition: &Transition) -> (Micros, Phase, Phase, &'static str, Micros) {
-    (transition.at, transition.from, transition.to, transition.cause.as_str(), transition.since)
+fn key(transition: &Transition) -> ((Micros, Seq), Phase, Phase, &'static str, Micros) {
+    let instant = (transition.at, transition.seq);
+    (instant, transition.from, transition.to, transition.cause.as_str(), transition.since)
 }
 
 proptest! {
@@ -96,12 +190,9 @@ proptest! {
         stores in any::<bool>(),
     ) {
         let rule = rule(RULES[which]);
-        let mut samples: Vec<Sample> =
-            steps.iter().map(|(second, metric, value)| sample(&rule, *second, *metric, *value)).collect();
-        // One reading for each identity: which of two stands is another question.
-        samples.sort_by_key(|sample| (sample.at, sample.metric));
-        samples.dedup_by_key(|sample| (sample.at, sample.metric));
-        let expected = settled(in_order(&rule, &samples), &rule);
+        let samples: Vec<Sample> = steps.iter().map(|told| told.sample(&rule)).collect();
+        // What is replaced, and what the rule does not take, is as if it had never come.
+        let expected = settled(in_order(&rule, &evaluated(&rule, &samples)), &rule);
 
         let mut arriving = shuffled(&samples, &delays);
         let (mut track, mut batch) = (Track::new(&rule), 0);
@@ -129,8 +220,7 @@ proptest! {
         which in 0..RULES.len(),
     ) {
         let rule = rule(RULES[which]);
-        let samples: Vec<Sample> =
-            steps.iter().map(|(second, metric, value)| sample(&rule, *second, *metric, *value)).collect();
+        let samples: Vec<Sample> = steps.iter().map(|told| told.sample(&rule)).collect();
         let mut track = Track::new(&rule);
         let mut known: Vec<Transition> = Vec::new();
         for sample in shuffled(&samples, &delays) {
@@ -155,15 +245,15 @@ proptest! {
     #[test]
     fn no_transition_without_evidence(steps in samples(), which in 0..RULES.len()) {
         let rule = rule(RULES[which]);
-        let samples: Vec<Sample> =
-            steps.iter().map(|(second, metric, value)| sample(&rule, *second, *metric, *value)).collect();
+        let samples: Vec<Sample> = steps.iter().map(|told| told.sample(&rule)).collect();
         let track = in_order(&rule, &samples);
+        let evaluated = evaluated(&rule, &samples);
         for transition in track.history() {
             prop_assert!(!transition.evidence.is_empty(), "{transition:?}");
             for evidence in &transition.evidence {
                 for seen in evidence.last.iter().chain(&evidence.turned) {
-                    let is_a_reading = samples.iter().any(|sample| {
-                        sample.at == seen.at && sample.value == seen.value && seen.at <= transition.at
+                    let is_a_reading = evaluated.iter().any(|sample| {
+                        sample.instant() == (seen.at, seen.seq) && sample.value == seen.value && seen.at <= transition.at
                     });
                     prop_assert!(is_a_reading, "{seen:?} of {transition:?}");
                 }
@@ -182,9 +272,9 @@ proptest! {
         let rule = rule(&text);
         let mut track = Track::new(&rule);
         for (second, noise) in (0..).zip(&noise) {
-            let at = Micros(START + second * SECOND);
             let value = Value::Float(level - band * center + band * noise);
-            track.take(&rule, vec![Sample { at, received: at, metric: 0, value, unit: None }], LATENESS);
+            let told = Told { second, seq: 0, metric: 0, delay: 0, revision: 0, value: 0, unit: 0, is_bad: false };
+            track.take(&rule, vec![Sample { value, ..told.sample(&rule) }], LATENESS);
         }
         prop_assert!(track.history().count() <= 1, "{:?}", track.history().collect::<Vec<_>>());
     }

@@ -1,9 +1,11 @@
 //! The devices table: the latest values, written 25 devices to a request.
 //!
 //! Most devices send in order, so most updates take the fast way: one conditional `UPDATE` that
-//! holds if everything in it is newer than anything stored. Where the condition fails, DynamoDB
-//! returns the item in the same answer; what is newer is merged into it, and the merged state
-//! written on condition that nobody wrote in between. New devices are inserted.
+//! holds if everything in it is newer than anything stored. A tie is not newer: which of two
+//! readings of one time replaces the other is decided by [`Latest::merge`] alone, and not by who
+//! writes last. Where the condition fails, DynamoDB returns the item in the same answer; what is
+//! newer is merged into it, and the merged state written on condition that nobody wrote in between.
+//! New devices are inserted.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -223,8 +225,11 @@ impl Update {
         if latest.profile.is_some() {
             text.push_str("profile = ?, ");
         }
+        // Each comparison leaves ties to the merge: of time (another `seq`, arrival or revision counts then), of the
+        // last message (the profile counts), and an arrival before the first that is known.
         text.push_str(
-            "last_at = ?, last_seen = ?, rev = rev + 1 WHERE device = ? AND last_at < ? AND last_seen <= ?",
+            "last_at = ?, last_seen = ?, rev = rev + 1 \
+             WHERE device = ? AND last_at < ? AND last_seen < ? AND first_seen <= ?",
         );
         if text.chars().count() > MAX_STATEMENT_CHARS {
             return None;
@@ -237,6 +242,7 @@ impl Update {
             Parameter::S(latest.device.as_str()),
             Parameter::N(latest.oldest().0),
             Parameter::N(latest.last_seen.0),
+            Parameter::N(latest.first_seen.0),
         ]);
         Some(Statement::new(&text, &parameters))
     }

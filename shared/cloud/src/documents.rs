@@ -8,7 +8,7 @@
 //! | `kind` | S, partition key | `alert-rule` or `profile` |
 //! | `name` | S, sort key | the document's name |
 //! | `document` | S | it as JSON, checked when it was written |
-//! | `updated` | N | when it was written, µs since 1970 |
+//! | `updated` | N | when it was written, µs since 1970; at least 1 more than that of the document that it replaced. Of a profile this is the revision: it decides which of two readings of one identity replaces the other, so no two documents of one name have the same, whatever the operators' clocks say |
 
 use std::collections::HashMap;
 use std::fmt;
@@ -19,8 +19,12 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use telemetry::Micros;
 
+use crate::conditional::{Stored, conditional};
 use crate::error::Error;
 use crate::retry::{Deadline, until};
+
+/// Tries against other operators who store the same document.
+const MAX_TRIES: usize = 20;
 
 /// A kind of document.
 pub trait Document: Sized {
@@ -131,20 +135,59 @@ impl<T: Document> Documents<T> {
         Ok(loaded)
     }
 
-    /// Stores a document in place of what has its name.
+    /// Stores a document in place of what has its name. Returns its `updated`: `now`, or where the stored document has
+    /// that or a later time, 1 µs more than that. Of writers at one time each stores a revision of its own, the last one
+    /// the greatest.
     ///
     /// # Errors
     /// If DynamoDB refuses, or the time is over.
-    pub async fn put(&self, document: &T, now: Micros, deadline: Deadline) -> Result<(), Error> {
-        until("PutItem", deadline, async || {
+    pub async fn put(&self, document: &T, now: Micros, deadline: Deadline) -> Result<Micros, Error> {
+        let mut updated = now;
+        for _ in 0..MAX_TRIES {
+            if self.put_newer(document, updated, deadline).await? == Stored::Done {
+                return Ok(updated);
+            }
+            // The stored document is as new or newer: this one is to be newer still.
+            if let Some((stored, stored_updated)) = self.stored(document.name(), deadline).await? {
+                if stored_updated == updated && stored == document.to_json() {
+                    // A write whose answer was lost: it is there.
+                    return Ok(updated);
+                }
+                updated = now.max(stored_updated.plus(1));
+            }
+        }
+        Err(Error::overtaken("PutItem"))
+    }
+
+    /// Stores a document on condition that what has its name is older.
+    async fn put_newer(&self, document: &T, updated: Micros, deadline: Deadline) -> Result<Stored, Error> {
+        let outcome = until("PutItem", deadline, async || {
             let put = self.client.put_item().table_name(&self.table);
             let put = put.item("kind", AttributeValue::S(T::KIND.to_owned()));
             let put = put.item("name", AttributeValue::S(document.name().to_owned()));
             let put = put.item("document", AttributeValue::S(document.to_json().to_owned()));
-            let put = put.item("updated", AttributeValue::N(now.0.to_string()));
+            let put = put.item("updated", AttributeValue::N(updated.0.to_string()));
+            let put = put.condition_expression("attribute_not_exists(#updated) OR #updated < :updated");
+            let put = put.expression_attribute_names("#updated", "updated");
+            let put = put.expression_attribute_values(":updated", AttributeValue::N(updated.0.to_string()));
             Box::pin(put.send()).await.map(drop).map_err(|error| Error::from_sdk("PutItem", error))
-        })
-        .await
+        });
+        conditional(outcome.await)
+    }
+
+    /// A stored document, and when it was written.
+    async fn stored(&self, name: &str, deadline: Deadline) -> Result<Option<(String, Micros)>, Error> {
+        let output = until("GetItem", deadline, async || {
+            let get = self.client.get_item().table_name(&self.table).consistent_read(true);
+            let get = get.key("kind", AttributeValue::S(T::KIND.to_owned()));
+            let get = get.key("name", AttributeValue::S(name.to_owned()));
+            Box::pin(get.send()).await.map_err(|error| Error::from_sdk("GetItem", error))
+        });
+        let Some(item) = output.await?.item else { return Ok(None) };
+        let updated = item.get("updated").and_then(|value| value.as_n().ok()?.parse().ok());
+        let updated = updated.ok_or_else(|| Error::of_item("GetItem", "`updated` is no time"))?;
+        let document = item.get("document").and_then(|value| value.as_s().ok().cloned());
+        Ok(Some((document.unwrap_or_default(), Micros(updated))))
     }
 
     /// Removes a document; returns whether there was one.

@@ -38,7 +38,8 @@ pub type ByMetric = BTreeMap<Metric, Reading>;
 pub struct Latest {
     /// The device.
     pub device: DeviceId,
-    /// The newest reading of each metric, by its own time; of one time, the one received later.
+    /// The newest reading of each metric, by its own time and `seq`; of one identity, the one of the greater
+    /// [`Precedence`](crate::Precedence).
     pub metrics: ByMetric,
     /// When the broker received the first message from this device.
     pub first_seen: Micros,

@@ -121,7 +121,7 @@ impl Test<'_> {
         self.take_lines(Recorded::new(BufReader::new(file), name), device)
     }
 
-    /// What stands together and was measured at one time came together.
+    /// What stands together and was measured at one instant came together.
     fn take_lines(&mut self, recorded: Recorded<impl BufRead>, device: Option<&DeviceId>) -> Result<()> {
         let mut arrival: Vec<Reading> = Vec::new();
         for reading in recorded {
@@ -129,8 +129,9 @@ impl Test<'_> {
             if device.is_some_and(|device| *device != reading.device) {
                 continue;
             }
-            let is_one =
-                arrival.last().is_none_or(|last| (last.at, &last.device) == (reading.at, &reading.device));
+            let is_one = arrival
+                .last()
+                .is_none_or(|last| (last.instant(), &last.device) == (reading.instant(), &reading.device));
             if !is_one || arrival.len() >= MAX_ARRIVAL {
                 self.take(std::mem::take(&mut arrival))?;
             }
@@ -190,7 +191,7 @@ impl Test<'_> {
 
 /// Stored readings in the order of their arrival, message by message.
 fn arrivals(mut readings: Vec<Reading>) -> Vec<Vec<Reading>> {
-    readings.sort_by_key(|reading| (reading.received, reading.at));
+    readings.sort_by_key(|reading| (reading.received, reading.instant()));
     readings.chunk_by(|a, b| a.received == b.received).map(<[Reading]>::to_vec).collect()
 }
 
@@ -263,10 +264,14 @@ impl<'a> Replay<'a> {
         let is_in_time = |reading: &&Reading| reading.at <= reading.received.plus(self.lateness);
         let newest = arrival.iter().filter(is_in_time).map(|reading| reading.at).max();
         let feed = Feed::new(self.rule, &pack(arrival), self.lateness);
-        let other_kind = feed.samples.iter().filter(|sample| !is_judged(self.rule, sample)).count();
         let new = || Played { track: Track::new(self.rule), newest: Micros(i64::MIN) };
         let played = self.devices.entry(device.clone()).or_insert_with(new);
-        let samples = feed.samples.len();
+        let evaluated = feed.samples.iter().filter(|sample| self.rule.evaluates(sample));
+        let (fitting, other_kind): (Vec<_>, Vec<_>) =
+            evaluated.partition(|sample| is_judged(self.rule, sample));
+        let in_time = fitting.iter().filter(|sample| !played.track.is_settled(sample));
+        self.counts.judged += in_time.count();
+        self.counts.other_kind += other_kind.len();
         let judged = played.track.take(self.rule, feed.samples, self.lateness);
         // Whatever the device sends shows that its clock goes on, and that the rule's metric is silent.
         played.newest = played.newest.max(newest.unwrap_or(played.newest));
@@ -274,8 +279,6 @@ impl<'a> Replay<'a> {
         self.counts.other_unit += feed.other_unit;
         self.counts.ahead += feed.ahead;
         self.counts.late += judged.late;
-        self.counts.other_kind += other_kind;
-        self.counts.judged += samples.saturating_sub(judged.late + other_kind);
         let step = |is_taken_back| {
             let device = device.clone();
             move |transition| Step { device: device.clone(), transition, is_taken_back }
@@ -353,6 +356,9 @@ struct Closing<'a> {
 #[derive(Serialize)]
 struct Line {
     at: String,
+    /// Decimal, where it is not 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seq: Option<String>,
     device: String,
     from: &'static str,
     to: &'static str,
@@ -376,6 +382,7 @@ impl Line {
         let last = decisive.and_then(|(_, evidence)| evidence.last.as_ref());
         Self {
             at: transition.at.to_string(),
+            seq: (!transition.seq.is_none()).then(|| transition.seq.to_string()),
             device: device.to_string(),
             from: transition.from.as_str(),
             to: transition.to.as_str(),
@@ -400,7 +407,7 @@ fn step_table(rule: &Rule, steps: &[Step]) -> String {
         let decisive = words::decisive(rule, transition);
         let threshold = decisive.map(|(leaf, _)| leaf.threshold());
         table.push([
-            transition.at.to_string(),
+            words::instant(transition.at, transition.seq),
             device.to_string(),
             transition.from.as_str().to_owned(),
             "→".to_owned(),
@@ -551,6 +558,26 @@ mod tests {
         };
         let readings = [message(0, 0, 0), message(2, 2, 1), message(0, 0, 2), message(3, 0, 3)].concat();
         assert_eq!(steps(&mut replay, readings), [(3, "active", false)]);
+    }
+
+    #[test]
+    fn readings_of_one_time_are_told_apart() {
+        let rule = rule("condition = { metric = \"t\", above = 50, clear = 45 }");
+        let mut replay = Replay::new(&rule, 60 * SECOND);
+        let nth = |seq: u64, value: i128| Reading { seq: telemetry::Seq(seq), ..number(value, 1) };
+        // Received in one millisecond, in no order.
+        let arrivals =
+            arrivals(vec![nth(9, 40), nth(4, 60), Reading { received: Micros(0), ..number(0, 0) }]);
+        let steps: Vec<Step> =
+            arrivals.into_iter().flat_map(|arrival| replay.take(arrival).unwrap()).collect();
+        assert_eq!(
+            step_table(&rule, &steps),
+            "at                            device  from       to       cause      metric  value  threshold  told\n\
+             2026-11-23T07:00:01Z (seq 4)  a/b     normal  →  active   condition  t          60  above 50   told\n\
+             2026-11-23T07:00:01Z (seq 9)  a/b     active  →  cleared  condition  t          40  above 50   told\n"
+        );
+        let line = serde_json::to_value(Line::of(&rule, &steps[1])).unwrap();
+        assert_eq!((&line["seq"], &line["evidence"][0]["readings"][0]["seq"]), (&"9".into(), &"9".into()));
     }
 
     #[test]

@@ -116,7 +116,7 @@ fn transition_table(transitions: &[&Transition], rule: Option<&Rule>) -> String 
         let decisive = rule.and_then(|rule| words::decisive(rule, transition));
         let threshold = decisive.map(|(leaf, _)| leaf.threshold());
         table.push([
-            transition.at.to_string(),
+            words::instant(transition.at, transition.seq),
             transition.from.as_str().to_owned(),
             "→".to_owned(),
             transition.to.as_str().to_owned(),
@@ -211,7 +211,7 @@ fn latest_of(rule: &Rule, latest: Option<&Latest>, now: Micros) -> String {
     let Some(latest) = latest else { return "the device has not been heard".to_owned() };
     let mut readings = Vec::new();
     for metric in &rule.metrics {
-        let newest = || latest.metrics.values().max_by_key(|reading| reading.at);
+        let newest = || alert::newest(latest.metrics.values(), i64::MAX);
         let reading = metric.as_ref().map_or_else(newest, |metric| latest.metrics.get(metric));
         readings.push(match (reading, metric) {
             (Some(reading), _) => {
@@ -226,9 +226,10 @@ fn latest_of(rule: &Rule, latest: Option<&Latest>, now: Micros) -> String {
 
 /// One step, and what each question of the rule had for an answer.
 fn step(text: &mut String, rule: &Rule, transition: &Transition) {
-    let Transition { at, from, to, .. } = transition;
+    let Transition { at, seq, from, to, .. } = transition;
+    let instant = words::instant(*at, *seq);
     let (cause, telling) = (words::cause(transition), words::telling(transition));
-    let _ = writeln!(text, "\n  {at}  {} → {}, {cause}; {telling}", from.as_str(), to.as_str());
+    let _ = writeln!(text, "\n  {instant}  {} → {}, {cause}; {telling}", from.as_str(), to.as_str());
     if transition.evidence.is_empty() {
         text.push_str("      by the rule as it was before it was changed\n");
     }
@@ -245,8 +246,10 @@ fn step(text: &mut String, rule: &Rule, transition: &Transition) {
 
 /// The readings that a question was answered by.
 fn readings(evidence: &Evidence) -> String {
-    let seen =
-        |seen: &Seen| format!("{} at {}", words::with_unit(&seen.value, seen.unit.as_deref()), seen.at);
+    let seen = |seen: &Seen| {
+        let value = words::with_unit(&seen.value, seen.unit.as_deref());
+        format!("{value} at {}", words::instant(seen.at, seen.seq))
+    };
     let last = evidence.last.as_ref().map_or_else(|| "no reading".to_owned(), seen);
     let number = evidence.number.map_or(String::new(), |number| format!("{number:.3}, from "));
     let turned =

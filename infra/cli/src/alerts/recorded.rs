@@ -318,6 +318,17 @@ mod tests {
     }
 
     #[test]
+    fn lines_of_one_time_are_told_apart_by_seq() {
+        let line = |seq: &str| {
+            format!(r#"{{"device":"a/b","metric":"t","at":"2026-11-23T07:00:00Z","value":1,"seq":{seq}}}"#)
+        };
+        let found = read(&line(r#""4611686018427387903""#)).unwrap();
+        assert_eq!(found[0].seq, Seq(4_611_686_018_427_387_903));
+        let error = read(&line(r#""secret""#)).unwrap_err().to_string();
+        assert_eq!(error, "f:1: `seq` is not a number in decimal");
+    }
+
+    #[test]
     fn what_is_no_reading_is_named_by_its_line_and_not_quoted() {
         let good = r#"{"device":"a/b","metric":"t","at":"2026-11-23T07:00:00Z","value":1}"#;
         let check = |lines: &[&str], expected: &str| {

@@ -3,7 +3,7 @@
 use alert::{Cause, Condition, Evidence, Input, Leaf, Phase, Question, Rule, Test, Transition};
 use jiff::SignedDuration;
 use serde::Deserialize;
-use telemetry::{Micros, Value};
+use telemetry::{Micros, Seq, Value};
 
 use crate::table::printable;
 
@@ -159,6 +159,11 @@ pub(super) fn telling(transition: &Transition) -> &'static str {
         (false, true) => "not told",
         (false, false) => "damped",
     }
+}
+
+/// A time, and what tells apart others of the same time where there is anything.
+pub(super) fn instant(at: Micros, seq: Seq) -> String {
+    if seq.is_none() { at.to_string() } else { format!("{at} (seq {seq})") }
 }
 
 /// A time that may be none yet.

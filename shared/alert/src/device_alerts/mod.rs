@@ -8,7 +8,7 @@ mod item;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use telemetry::{DeviceId, Micros};
+use telemetry::{DeviceId, Micros, Seq};
 
 use crate::document::{self, Document, SHELVED, id, transition_id};
 use crate::machine::{Machine, Phase, Transition};
@@ -510,7 +510,16 @@ impl DeviceAlerts {
 
 fn nothing_happened(at: Micros) -> Transition {
     let (from, to) = (Phase::Normal, Phase::Normal);
-    Transition { at, from, to, cause: crate::Cause::Condition, since: at, told: false, evidence: Vec::new() }
+    Transition {
+        at,
+        seq: Seq::default(),
+        from,
+        to,
+        cause: crate::Cause::Condition,
+        since: at,
+        told: false,
+        evidence: Vec::new(),
+    }
 }
 
 /// A name from outside, bounded and without control characters.

@@ -28,6 +28,7 @@ use sha2::{Digest, Sha256};
 use telemetry::{DeviceId, DevicePattern, Length, Metric, Quality};
 
 use crate::condition::{Condition, Input, Leaf, Question};
+use crate::sample::Sample;
 use written_condition::{ConditionFields, read_condition};
 
 /// Longest name of a rule, in bytes. It is a level of the topic that its alerts are published on.
@@ -219,6 +220,13 @@ impl Rule {
             }
         }
         Arc::new(rule)
+    }
+
+    /// Whether it evaluates a sample: one that it does not is kept only because it may replace one that it does.
+    pub fn evaluates(&self, sample: &Sample) -> bool {
+        let unit = sample.unit.as_deref();
+        sample.quality <= self.quality
+            && self.leaves_of(sample.metric).iter().any(|leaf| self.leaves[*leaf].accepts(unit))
     }
 
     /// The leaves that ask for a metric, which is named by its place in [`Rule::metrics`].

@@ -8,7 +8,7 @@ mod told;
 use std::sync::Arc;
 
 use alert::{DeviceAlerts, Outgoing, Rule, RuleSet, Sample};
-use telemetry::{DeviceId, Micros, Value};
+use telemetry::{DeviceId, Micros, Quality, Seq, Value};
 
 pub(crate) const SECOND: i64 = 1_000_000;
 pub(crate) const HOUR: i64 = 3_600 * SECOND;
@@ -35,7 +35,16 @@ pub(crate) fn at(second: i64) -> Micros {
 pub(crate) fn sample(second: i64, value: i64) -> Sample {
     let at = at(second);
     let value = Value::Integer(value.into());
-    Sample { at, received: at, metric: 0, value, unit: Some("Cel".into()) }
+    Sample {
+        at,
+        seq: Seq::default(),
+        received: at,
+        revision: Micros::default(),
+        metric: 0,
+        value,
+        unit: Some("Cel".into()),
+        quality: Quality::Good,
+    }
 }
 
 /// One device, told in seconds; the clock says what the readings say unless it is set.

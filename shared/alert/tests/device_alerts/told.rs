@@ -3,7 +3,7 @@
 use alert::{MAX_SHELF_MICROS, Refusal, RuleSet, Sample};
 use serde_json::json;
 use telemetry::attribute::Attribute;
-use telemetry::{DeviceId, Micros, Value};
+use telemetry::{DeviceId, Micros, Seq, Value};
 
 use crate::{HOUR, LEVEL, Story, at, rule, sample, without_id, words};
 
@@ -377,6 +377,38 @@ fn a_changed_rule_is_told_by_its_own_words() {
     story.alerts.unshelve(&story.rule("r"), at(2)).unwrap();
     assert_eq!(words(&story.documents()), ["active unshelved"]);
     assert_eq!(words(&story.takes(&[(10, 9)])), ["cleared condition"]);
+}
+
+#[test]
+fn what_happens_at_one_time_is_published_once_each() {
+    let nth = |seq: u64, value: i64| Sample { seq: Seq(seq), ..sample(0, value) };
+    let samples = [nth(0, 60), nth(1, 40), nth(2, 60), nth(3, 40), nth(4, 60)];
+    let text = format!("flapping = {{ transitions = 64, within = \"1s\" }}\n{LEVEL}");
+    let ids = |documents: &[serde_json::Value]| -> Vec<String> {
+        documents.iter().map(|document| document["id"].as_str().unwrap().to_owned()).collect()
+    };
+    let mut story = Story::of(&text);
+    let documents = story.judges("r", samples.to_vec());
+    assert_eq!(
+        words(&documents),
+        ["active", "cleared", "active", "cleared", "active"].map(|state| format!("{state} condition"))
+    );
+    let told = ids(&documents);
+    assert_eq!(told.iter().collect::<std::collections::BTreeSet<_>>().len(), 5, "{told:?}");
+    assert_eq!(documents[0]["evidence"][0]["readings"][0].get("seq"), None);
+    assert_eq!(documents[4]["evidence"][0]["readings"][0]["seq"], "4");
+    story.stored();
+    assert!(story.judges("r", samples.to_vec()).is_empty(), "delivered again");
+    // One by one it is the same, id by id.
+    let mut one_by_one = Story::of(&text);
+    let documents: Vec<_> =
+        samples.iter().flat_map(|sample| one_by_one.judges("r", vec![sample.clone()])).collect();
+    assert_eq!(ids(&documents), told);
+    // What a profile makes of the message today replaces one of them, and that one alone is corrected.
+    let documents = story.judges("r", vec![Sample { revision: Micros(1), ..nth(4, 40) }]);
+    assert_eq!(words(&documents), ["cleared correction"]);
+    assert_eq!(documents[0]["corrects"], json!([told[4]]));
+    assert_eq!(story.state(), Some("cleared"));
 }
 
 #[test]
