@@ -325,7 +325,7 @@ mod tests {
         let found = read(&line(r#""4611686018427387903""#)).unwrap();
         assert_eq!(found[0].seq, Seq(4_611_686_018_427_387_903));
         let error = read(&line(r#""secret""#)).unwrap_err().to_string();
-        assert_eq!(error, "f:1: `seq` is not a number in decimal");
+        assert_eq!(error, "f:1: `seq` is not the digits of an integer of 62 bits");
     }
 
     #[test]
