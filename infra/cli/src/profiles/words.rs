@@ -112,6 +112,8 @@ struct Time {
     zone: Option<String>,
     unit: Option<String>,
     bits: Option<u32>,
+    /// Only beside `same_time = "keep"`.
+    resolution: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -146,11 +148,18 @@ impl Names {
 
 impl Time {
     fn words(&self) -> Option<String> {
-        let field = self.field.words().map(|field| format!("stand in {field}"));
+        let field = match self.field.0.as_slice() {
+            [] => None,
+            [one] => Some(format!("stand in {one}")),
+            several => Some(format!("stand in the first of {} that has one", several.join(", "))),
+        };
         let unit = self.unit.as_ref().map(|unit| format!("count {unit}"));
         let bits = self.bits.filter(|bits| *bits == 32).map(|_| "run over after 32 bits".to_owned());
         let zone = self.zone.as_ref().map(|zone| format!("are of {zone} where they say no zone"));
-        let said: Vec<String> = [field, unit, bits, zone].into_iter().flatten().collect();
+        let kept = self.resolution.as_ref().map(|resolution| {
+            format!("are {resolution} apart, and samples of one such time from different messages are all kept")
+        });
+        let said: Vec<String> = [field, unit, bits, zone, kept].into_iter().flatten().collect();
         (!said.is_empty()).then(|| format!("its times {}", said.join(", ")))
     }
 }
@@ -186,6 +195,13 @@ mod tests {
             &[
                 "reads messages on dt/#",
                 "its times stand in when, count s, run over after 32 bits, are of UTC where they say no zone",
+            ],
+        );
+        check(
+            "topics = \"dt/#\"\ntime = { field = [\"Epoch\", \"Time\"], resolution = \"1s\", same_time = \"keep\" }",
+            &[
+                "reads messages on dt/#",
+                "its times stand in the first of Epoch, Time that has one, are 1s apart, and samples of one such time from different messages are all kept",
             ],
         );
         check(
