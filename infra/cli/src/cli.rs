@@ -309,7 +309,7 @@ impl Cli {
             Command::Profile(command) => return command.run().await,
             Command::Decode(args) => {
                 let file = args.file.clone();
-                let is_accepted = decode::decode(args.question()?, &file)?;
+                let is_accepted = decode::decode(&args.question()?, &file)?;
                 return Ok(if is_accepted { ExitCode::SUCCESS } else { ExitCode::from(1) });
             }
         }

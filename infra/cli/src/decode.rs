@@ -39,8 +39,8 @@ pub struct Question {
 ///
 /// # Errors
 /// If the file cannot be read.
-pub fn decode(question: Question, path: &Path) -> Result<bool> {
-    let (text, is_accepted) = render(&question, &read(path)?)?;
+pub fn decode(question: &Question, path: &Path) -> Result<bool> {
+    let (text, is_accepted) = render(question, &read(path)?)?;
     print(&text)?;
     Ok(is_accepted)
 }

@@ -154,7 +154,7 @@ impl Clock<'_> {
 
     /// The time of readings whose time counts from the arrival, `after` of it in microseconds: the broker's millisecond
     /// is shared by others, so the delivery and the place of the record tell the reading apart.
-    fn from_arrival(&self, after: i64, record: u32, source: TimeSource) -> ReadingTime {
+    fn time_of_arrival(&self, after: i64, record: u32, source: TimeSource) -> ReadingTime {
         ReadingTime {
             at: self.received.plus(after),
             seq: Seq::of_delivery(self.delivery, record),
@@ -282,7 +282,7 @@ impl Clock<'_> {
                 Ok(ReadingTime { at, seq: self.seq_of_time(at), source, correction: None })
             }
             Some(sent) => self.correct(sent, newest_since_boot, record),
-            None => Ok(self.from_arrival(0, record, TimeSource::Arrival)),
+            None => Ok(self.time_of_arrival(0, record, TimeSource::Arrival)),
         }
     }
 
@@ -312,7 +312,7 @@ impl Clock<'_> {
                 (at, if at == sent.at { None } else { corrected(CorrectionReason::Wrap) })
             }
             Basis::Arrival { after } if self.accepts(self.received.plus(after)) => {
-                return Ok(self.from_arrival(after, record, sent.source));
+                return Ok(self.time_of_arrival(after, record, sent.source));
             }
             Basis::Arrival { .. } => (sent.at, None),
         };
@@ -322,7 +322,7 @@ impl Clock<'_> {
         if let Some(newest) = newest_since_boot.filter(|_| Self::is_since_boot(&sent)) {
             let distance = newest.0.saturating_sub(sent.at.0);
             if distance <= self.policy.max_age_micros {
-                let time = self.from_arrival(-distance, record, TimeSource::Arrival);
+                let time = self.time_of_arrival(-distance, record, TimeSource::Arrival);
                 return Ok(ReadingTime { correction: corrected(CorrectionReason::Boot), ..time });
             }
         }
@@ -330,7 +330,7 @@ impl Clock<'_> {
             Outside::Quarantine => Err(Reject::TimeRange),
             Outside::Arrival => Ok(ReadingTime {
                 correction: corrected(CorrectionReason::Outside),
-                ..self.from_arrival(0, record, TimeSource::Arrival)
+                ..self.time_of_arrival(0, record, TimeSource::Arrival)
             }),
         }
     }

@@ -210,10 +210,40 @@ mod tests {
     }
 
     #[test]
+    fn units_come_from_names_from_beside_the_value_and_from_profiles() {
+        check("", r#"{"temperature_F": 72.5, "humidity": 40}"#, "temperature=22.5 Cel<degF, humidity=40");
+        check("", r#"{"temperature": {"value": 72.5, "unit": "°F"}}"#, "temperature=22.5 Cel<°F");
+        check("", r#"{"temp": 72.5, "TempUnit": "F", "rssi": -70}"#, "temp=22.5 Cel<F, rssi=-70");
+        check("", r#"{"humidity": {"value": 40, "unit": "%"}}"#, "humidity=40 %RH<%");
+        check("", r#"{"x": {"value": 4, "unit": "widgets"}}"#, "x=4 widgets");
+        check("", r#"{"temperature": {"tC": 20, "tF": 68}}"#, "temperature.t=20 Cel");
+        check("", r#"{"temperature": 20, "temperature_F": 68.2}"#, "temperature=20.1111111111111 Cel<degF");
+        check(
+            "[[metric]]\nfrom = \"t\"\nname = \"temperature\"\nunit = \"degF\"",
+            r#"{"t": 50}"#,
+            "temperature=10 Cel<degF",
+        );
+        check("[[metric]]\nfrom = \"t\"\nunit_from = \"u\"", r#"{"t": 50, "u": "F"}"#, "t=10 Cel<F");
+        check(
+            "[[metric]]\nfrom = \"t\"\nscale = 0.1\noffset = -40\nunit = \"Cel\"",
+            r#"{"t": 625}"#,
+            "t=22.5 Cel",
+        );
+        check(
+            "numbers_as_text = true",
+            r#"{"a": "22.50", "b": "-7", "c": "x", "d": ""}"#,
+            "a=22.5, b=-7, c=x, d=",
+        );
+    }
+
+    #[test]
+    fn what_a_profile_ignores_is_no_reading() {
+        check("ignore = \"x\"", r#"{"x": 1, "y": 2}"#, "y=2");
+        check("ignore = \"x\"", r#"{"x": 1}"#, "");
+    }
+
+    #[test]
     fn what_cannot_be_a_number_keeps_its_unit_and_is_never_good() {
-        let check = |profile: &str, payload: &str, expected: &str| {
-            assert_eq!(show(profile, payload).as_deref(), Ok(expected), "{profile} {payload}");
-        };
         check("", r#"{"flow": {"value": "-nan", "unit": "m3/h"}}"#, "flow=-nan m3/h!");
         check("", r#"{"power": {"value": "NaN", "unit": "W"}, "a": "nan"}"#, "power=NaN W!, a=nan");
         check("numbers_as_text = true", r#"{"a": "Inf", "b": "info"}"#, "a=Inf!, b=info");

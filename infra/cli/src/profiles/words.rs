@@ -157,7 +157,9 @@ impl Time {
         let bits = self.bits.filter(|bits| *bits == 32).map(|_| "run over after 32 bits".to_owned());
         let zone = self.zone.as_ref().map(|zone| format!("are of {zone} where they say no zone"));
         let kept = self.resolution.as_ref().map(|resolution| {
-            format!("are {resolution} apart, and samples of one such time from different messages are all kept")
+            format!(
+                "are {resolution} apart, and samples of one such time from different messages are all kept"
+            )
         });
         let said: Vec<String> = [field, unit, bits, zone, kept].into_iter().flatten().collect();
         (!said.is_empty()).then(|| format!("its times {}", said.join(", ")))

@@ -27,10 +27,8 @@ impl Sources {
                 continue;
             }
             match sample.name.role {
-                Some(Role::UnitOf(quantity)) => {
-                    if !sources.of_quantity.iter().any(|(known, _)| *known == quantity) {
-                        sources.of_quantity.push((quantity, place));
-                    }
+                Some(Role::UnitOf(quantity)) if !sources.says_unit_of(quantity) => {
+                    sources.of_quantity.push((quantity, place));
                 }
                 Some(Role::UnitSource) => {
                     sources.named.entry(Arc::clone(&sample.name.sent)).or_insert(place);
@@ -39,6 +37,10 @@ impl Sources {
             }
         }
         sources
+    }
+
+    fn says_unit_of(&self, quantity: &Quantity) -> bool {
+        self.of_quantity.iter().any(|(known, _)| *known == quantity)
     }
 
     /// The place of the member that says the unit of a sample.
