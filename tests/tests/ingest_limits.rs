@@ -12,8 +12,10 @@ use tests::events::{RECEIVED, envelope, sqs};
 use tests::functions::metrics;
 use tests::ingest::{Counts, Ingest, READINGS};
 
-/// What Lambda gives the function by default, in megabytes.
-const MEMORY: usize = 512;
+/// What the process may reserve, in megabytes; the allocator reserves more than it uses.
+const MEMORY: usize = 256;
+/// What it may use: below the 128 MB that the template lets Lambda give the function at least.
+const PEAK: u64 = 120;
 
 fn gzip(document: &str) -> Vec<u8> {
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
@@ -84,7 +86,7 @@ async fn what_expands_to_more_than_memory_holds_is_stored_in_chunks() {
     assert_eq!(line["Readings"], 250 * 10_000 + 100, "{line}");
     let peak = ingest.function.peak_memory().unwrap() / 1_000_000;
     println!("peak {peak} MB, {:?}", began.elapsed());
-    assert!(peak < 350, "{peak} MB at most, of {MEMORY}");
+    assert!(peak < PEAK, "{peak} MB at most");
     assert_eq!(stored(&ingest, "good-").values().sum::<u64>(), 100);
     assert_eq!(stored(&ingest, "flood").values().sum::<u64>(), 125 * 10_000);
     assert!(stored(&ingest, "bad-").values().all(|readings| *readings == 10_000));
@@ -104,7 +106,7 @@ async fn readings_that_make_a_span_each_stay_within_memory_too() {
     assert_eq!(answer, Ok(json!({"batchItemFailures": []})));
     let peak = ingest.function.peak_memory().unwrap() / 1_000_000;
     println!("peak {peak} MB");
-    assert!(peak < 350, "{peak} MB at most, of {MEMORY}");
+    assert!(peak < PEAK, "{peak} MB at most");
     assert_eq!(stored(&ingest, "month-").values().sum::<u64>(), 70 * 2_880);
     assert_eq!(ingest.aws.items(READINGS).len(), 70 * 2_880);
 }
