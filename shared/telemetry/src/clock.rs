@@ -12,7 +12,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, Offset, TimeZone, TimeZoneDatabase};
 
@@ -107,20 +106,13 @@ fn offset_seconds(text: &str) -> Option<i32> {
 }
 
 impl Zone {
-    /// The points in time that a date and hour here may mean, the earlier one first: where clocks are set back there
-    /// are two; where they are set forward, it is as if they had not been yet.
-    fn meanings(&self, local: DateTime) -> Option<(Micros, Micros)> {
-        let ambiguous = self.zone.to_ambiguous_timestamp(local);
-        let micros = |timestamp: Timestamp| Micros(timestamp.as_microsecond());
-        match ambiguous.offset() {
-            AmbiguousOffset::Fold { before, after } => {
-                let at = |offset: Offset| offset.to_timestamp(local).ok().map(micros);
-                Some((at(before)?, at(after)?))
-            }
-            AmbiguousOffset::Unambiguous { .. } | AmbiguousOffset::Gap { .. } => {
-                let at = micros(ambiguous.compatible().ok()?);
-                Some((at, at))
-            }
+    /// How many seconds this place is ahead of UTC on a date and hour: before and after clocks are set back, where that
+    /// happens then, else twice the same. Where clocks are set forward, it is as if they had not been yet.
+    fn ahead(&self, local: DateTime) -> (i32, i32) {
+        match self.zone.to_ambiguous_timestamp(local).offset() {
+            AmbiguousOffset::Fold { before, after } => (before.seconds(), after.seconds()),
+            AmbiguousOffset::Unambiguous { offset } => (offset.seconds(), offset.seconds()),
+            AmbiguousOffset::Gap { before, .. } => (before.seconds(), before.seconds()),
         }
     }
 }
@@ -224,9 +216,9 @@ impl Clock<'_> {
         let zone = self.zone()?;
         let looks_right = text.len() >= 16 && text.as_bytes()[4] == b'-' && text.as_bytes()[7] == b'-';
         let local: DateTime = text.parse().ok().filter(|_| looks_right)?;
-        let (earlier, later) = zone.meanings(local)?;
+        let (before, after) = zone.ahead(local);
         let shown = local.to_zoned(TimeZone::UTC).ok()?.timestamp();
-        let basis = Basis::Local { earlier, later };
+        let basis = Basis::Local { before, after };
         Some(SentTime { basis, ..SentTime::of_device(Micros(shown.as_microsecond())) })
     }
 
@@ -306,15 +298,19 @@ impl Clock<'_> {
         let corrected = |reason| Some(Box::new(Correction { reason, sent: sent.at }));
         let (at, correction) = match sent.basis {
             Basis::Epoch => (sent.at, None),
-            Basis::Local { earlier, .. } => (earlier, corrected(CorrectionReason::Zone)),
+            Basis::Local { .. } => {
+                let (earlier, _later) = sent.meanings().unwrap_or((sent.at, sent.at));
+                (earlier, corrected(CorrectionReason::Zone))
+            }
             Basis::Wrapping(unit) => {
                 let at = self.unwrap(sent.at, unit);
                 (at, if at == sent.at { None } else { corrected(CorrectionReason::Wrap) })
             }
-            Basis::Arrival { after } if self.accepts(self.received.plus(after)) => {
+            Basis::Arrival if self.accepts(sent.at) => {
+                let after = sent.at.0.saturating_sub(self.received.0);
                 return Ok(self.time_of_arrival(after, record, sent.source));
             }
-            Basis::Arrival { .. } => (sent.at, None),
+            Basis::Arrival => (sent.at, None),
         };
         if self.accepts(at) {
             return Ok(ReadingTime { at, seq: self.seq_of_time(at), source: sent.source, correction });

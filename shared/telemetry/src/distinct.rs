@@ -10,7 +10,7 @@ use crate::reading::{Metric, Reading, Seq};
 use crate::sample::Sample;
 use crate::twin;
 
-/// Up to so many readings each is compared with all before it, which is quicker than to sort them.
+/// Up to so many samples each is compared with all before it, which is quicker than to sort their readings.
 const FEW: usize = 24;
 
 /// Gives the readings of one message, which are those from `first` on, identities of their own. `samples` are what they
@@ -29,7 +29,7 @@ pub(crate) fn tell_apart(
     records: u32,
 ) -> Result<(), Metric> {
     let message = readings.get_mut(first..).unwrap_or_default();
-    if message.len() <= FEW && !has_equals(message) {
+    if samples.len() <= FEW && !may_have_equals(samples) {
         return Ok(());
     }
     let mut repeated: Vec<usize> = Vec::new();
@@ -94,9 +94,10 @@ fn equals(message: &[Reading]) -> Vec<Vec<usize>> {
     groups.filter(|same| same.len() > 1).map(<[usize]>::to_vec).collect()
 }
 
-fn has_equals(message: &[Reading]) -> bool {
-    let is_as_before = |(place, reading): (usize, &Reading)| {
-        message[..place].iter().any(|other| identity(other) == identity(reading))
+/// Whether two samples have one metric, told by the hashes of the metrics' names.
+fn may_have_equals(samples: &[Sample]) -> bool {
+    let is_as_before = |(place, sample): (usize, &Sample)| {
+        samples[..place].iter().any(|other| other.name.metric_hash == sample.name.metric_hash)
     };
-    message.iter().enumerate().any(is_as_before)
+    samples.iter().enumerate().any(is_as_before)
 }

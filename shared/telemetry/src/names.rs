@@ -1,8 +1,9 @@
 //! What is known of a metric's name: worked out when it is first met, however many readings bear it.
 
 use std::collections::HashMap;
+use std::hash::BuildHasher as _;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use foldhash::fast::RandomState;
 
@@ -77,6 +78,8 @@ pub(crate) struct Name {
     pub(crate) role: Option<Role>,
     /// The metric that it is stored as.
     pub(crate) metric: Metric,
+    /// A hash of that: names of one metric have one.
+    pub(crate) metric_hash: u64,
     /// The unit that the name or the profile says its values have.
     pub(crate) unit: Option<NamedUnit>,
     /// What it measures, where that is known.
@@ -141,9 +144,9 @@ pub(crate) enum Role {
 pub(crate) enum TimeRank {
     /// The profile names it, in this place of its list. `is_each`: with a star, so that each object that has it has it
     /// for itself.
-    Profile { place: usize, is_each: bool },
+    Profile { place: u16, is_each: bool },
     /// In this place of [`TIME_NAMES`].
-    Known(usize),
+    Known(u16),
     /// No name says that it is one, but the format does.
     Tagged,
 }
@@ -251,6 +254,7 @@ fn describe(sent: &str, profile: Option<&Profile>) -> Name {
     let sent: Arc<str> = Arc::from(sent);
     let mut name = Name {
         metric: Arc::clone(&sent),
+        metric_hash: 0,
         quantity: unit::quantity_of_name(&sent),
         sent: Arc::clone(&sent),
         last_level,
@@ -281,14 +285,23 @@ fn describe(sent: &str, profile: Option<&Profile>) -> Name {
     let named = unit::quantities_of_name(&name.sent);
     let quantity = name.quantity.filter(|_| is_certain || !unit::may_be_another(&name.sent));
     name.measured = Measured { quantity, named, is_certain };
+    name.metric_hash = hash_of(&name.metric);
     name
+}
+
+/// The same for the same text as long as the process lives.
+fn hash_of(text: &str) -> u64 {
+    static STATE: LazyLock<foldhash::fast::FixedState> = LazyLock::new(|| {
+        foldhash::fast::FixedState::with_seed(RandomState::default().hash_one("a seed of this process"))
+    });
+    STATE.hash_one(text)
 }
 
 fn role(level: &str) -> Option<Role> {
     let position = |names: &[&str]| names.iter().position(|known| known.eq_ignore_ascii_case(level));
     let identity = |rank, may_be_integer| Role::Identity { rank, may_be_integer };
     position(&TIME_NAMES)
-        .map(|place| Role::Time(TimeRank::Known(place)))
+        .map(|place| Role::Time(TimeRank::Known(u16::try_from(place).unwrap_or(u16::MAX))))
         .or_else(|| position(&DEVICE_ID_NAMES).map(|_| Role::DeviceId))
         .or_else(|| position(&IDENTITIES).map(|rank| identity(rank, true)))
         .or_else(|| position(&TEXT_IDENTITIES).map(|rank| identity(IDENTITIES.len() + rank, false)))

@@ -43,7 +43,7 @@ pub(crate) fn normalise(
     repeated_hour::resolve(samples, clock.received);
     let since_boot = samples.iter().filter_map(|sample| sample.time).filter(Clock::is_since_boot);
     let newest_since_boot = since_boot.map(|sent| sent.at).max();
-    let first = readings.len();
+    let (first, received) = (readings.len(), clock.received_exactly());
     readings.reserve(samples.len());
     // Samples stay where they are, and texts are taken out of them: they are large to move.
     for sample in samples.iter_mut() {
@@ -55,7 +55,7 @@ pub(crate) fn normalise(
             metric: Arc::clone(&name.metric),
             at: time.at,
             seq: time.seq,
-            received: clock.received_exactly(),
+            received,
             revision: message.revision,
             value: take(&mut sample.value),
             unit: None,

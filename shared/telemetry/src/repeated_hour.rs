@@ -5,7 +5,7 @@
 //! Where that cannot be, the newest may come first, and the same is tried from the other end. Where neither can be,
 //! each has the meaning nearest to the arrival.
 
-use crate::sample::{Basis, Sample};
+use crate::sample::{Basis, Sample, SentTime};
 use crate::time::Micros;
 
 /// The two meanings of a time, the earlier one first; twice the same where there is only one.
@@ -13,32 +13,25 @@ type Meanings = (Micros, Micros);
 
 /// Gives each local time of `samples`, which arrived at `received`, the one meaning that it has.
 pub(crate) fn resolve(samples: &mut [Sample], received: Micros) {
-    let is_in_it = |sample: &Sample| meanings(sample).is_some_and(|(earlier, later)| earlier != later);
+    let is_in_it = |sample: &Sample| matches!(sample.time, Some(SentTime { basis: Basis::Local { before, after }, .. }) if before != after);
     if !samples.iter().any(is_in_it) {
         return;
     }
     // Samples of one record share their time.
     let mut times: Vec<(u32, Meanings)> =
-        samples.iter().filter_map(|sample| Some((sample.record, meanings(sample)?))).collect();
+        samples.iter().filter_map(|sample| Some((sample.record, sample.time?.meanings()?))).collect();
     times.dedup();
     let written: Vec<Meanings> = times.iter().map(|(_, meanings)| *meanings).collect();
     let chosen = choose(&written, received);
     let mut place = 0;
     for sample in samples {
-        let Some(meant) = meanings(sample) else { continue };
+        let Some(time) = &mut sample.time else { continue };
+        let (Some(meant), Basis::Local { before, after }) = (time.meanings(), time.basis) else { continue };
         if times.get(place) != Some(&(sample.record, meant)) {
             place += 1;
         }
-        if let (Some(at), Some(time)) = (chosen.get(place), &mut sample.time) {
-            time.basis = Basis::Local { earlier: *at, later: *at };
-        }
-    }
-}
-
-fn meanings(sample: &Sample) -> Option<Meanings> {
-    match sample.time?.basis {
-        Basis::Local { earlier, later } => Some((earlier, later)),
-        Basis::Epoch | Basis::Wrapping(_) | Basis::Arrival { .. } => None,
+        let ahead = if chosen.get(place) == Some(&meant.1) { after } else { before };
+        time.basis = Basis::Local { before: ahead, after: ahead };
     }
 }
 

@@ -62,15 +62,25 @@ pub(crate) struct SentTime {
 pub(crate) enum Basis {
     /// The epoch: a point in time.
     Epoch,
-    /// The day and hour of a place: the point in time that it means, or the two where clocks are set back.
-    Local { earlier: Micros, later: Micros },
-    /// The arrival, so many microseconds after it: as SenML counts times that are small.
-    Arrival { after: i64 },
+    /// The day and hour of a place, which is so many seconds ahead of UTC; before and after clocks are set back, where
+    /// both may be meant, else twice the same.
+    Local { before: i32, after: i32 },
+    /// The arrival, from which SenML counts times that are small.
+    Arrival,
     /// The epoch, in a counter of 32 bits of such units, which may have run over.
     Wrapping(EpochUnit),
 }
 
 impl SentTime {
+    /// The points in time that it may mean, the earlier one first, where it is the day and hour of a place.
+    pub(crate) fn meanings(self) -> Option<(Micros, Micros)> {
+        let at = |ahead: i32| self.at.plus(i64::from(ahead) * -1_000_000);
+        match self.basis {
+            Basis::Local { before, after } => Some((at(before), at(after))),
+            Basis::Epoch | Basis::Wrapping(_) | Basis::Arrival => None,
+        }
+    }
+
     /// A point in time that the device wrote into its payload.
     pub(crate) fn of_device(at: Micros) -> Self {
         Self { at, source: TimeSource::Device, basis: Basis::Epoch }

@@ -361,7 +361,8 @@ fn saved_queries() -> Vec<(String, String)> {
     let template = std::fs::read_to_string(checkout().join("template.yaml")).unwrap();
     let resources = template.split("\n\n").filter(|text| text.contains("Type: AWS::Athena::NamedQuery"));
     let query = |text: &str| {
-        let id = text.trim_start().split(':').next().unwrap().to_owned();
+        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let id = lines.next().unwrap().trim_end_matches(':').to_owned();
         (id, text.split_once("QueryString: |\n").unwrap().1.to_owned())
     };
     resources.map(query).collect()

@@ -262,6 +262,7 @@ impl Profile {
     pub(crate) fn role(&self, sent: &str) -> Option<Role> {
         if let Some(place) = self.time.fields.iter().position(|field| field.matches(sent)) {
             let is_each = self.time.fields.get(place).is_some_and(|field| field.stars() > 0);
+            let place = u16::try_from(place).unwrap_or(u16::MAX);
             return Some(Role::Time(TimeRank::Profile { place, is_each }));
         }
         if matches!(&self.gateway, Some(Gateway::Member(member)) if member.matches(sent)) {

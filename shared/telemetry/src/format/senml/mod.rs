@@ -193,7 +193,7 @@ impl<'s, 'c> Pack<'s, 'c> {
         let time = self.bases.time.saturating_add(time);
         let (at, basis) = match time {
             0 => return Ok(None),
-            ..RELATIVE_BELOW => (self.context.clock.received.plus(time), Basis::Arrival { after: time }),
+            ..RELATIVE_BELOW => (self.context.clock.received.plus(time), Basis::Arrival),
             _ => (Micros(time), Basis::Epoch),
         };
         Ok(Some(SentTime { at, source: TimeSource::Format, basis }))

@@ -89,16 +89,16 @@ impl Shape<'_, '_> {
             return Err(Reject::EmptyName);
         }
         let Self { context, payload, timed_objects, path, .. } = self;
-        let samples = payload.samples.iter_mut().skip(first_sample);
-        let times = timed_objects.iter_mut().skip(first_timed).map(|timed| &mut timed.time.sample);
-        for sample in samples.chain(times) {
-            let rest = sample.name.sent.get(path.len()..).unwrap_or_default();
+        let samples = payload.samples.iter_mut().skip(first_sample).map(|sample| &mut sample.name);
+        let times = timed_objects.iter_mut().skip(first_timed).map(|timed| &mut timed.time.name);
+        for known in samples.chain(times) {
+            let rest = known.sent.get(path.len()..).unwrap_or_default();
             let dot = if rest.starts_with('.') { "" } else { "." };
             let name = format!("{prefix}{dot}{rest}");
             if name.len() > MAX_NAME_BYTES {
                 return Err(Reject::LongName);
             }
-            sample.name = context.names.get(&name, context.profile);
+            *known = context.names.get(&name, context.profile);
         }
         Ok(())
     }

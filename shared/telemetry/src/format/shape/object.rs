@@ -1,6 +1,7 @@
 //! The members of an object: which of them are samples, and which say something of others.
 
 use std::ops::Range;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use serde::de::{Error, MapAccess};
@@ -8,7 +9,7 @@ use serde::de::{Error, MapAccess};
 use super::columns::Times;
 use super::element::Naming;
 use super::{Key, Node, Place, Shape, quality, units};
-use crate::names::{Role, TimeRank};
+use crate::names::{Name, Role, TimeRank};
 use crate::reading::Value;
 use crate::reject::Reject;
 use crate::sample::{Sample, SentTime};
@@ -50,11 +51,12 @@ pub(super) struct Facts {
     has_unit_source: bool,
 }
 
-/// The best candidate so far for the time of an object. Its sample is none while it is here.
+/// The best candidate so far for the time of an object. It is no sample while it is here.
 pub(super) struct OwnTime {
     rank: TimeRank,
     at: SentTime,
-    pub(super) sample: Sample,
+    pub(super) name: Rc<Name>,
+    value: Value,
 }
 
 /// A time from where the profile says that a record's stands, however deep.
@@ -214,7 +216,7 @@ impl Shape<'_, '_> {
         let Some(at) = last.and_then(|sample| self.context.clock.read(&sample.value)) else { return Ok(()) };
         let known = best.as_ref();
         if let (Some(known), Some(last)) = (known.filter(|known| known.rank == rank), last)
-            && known.sample.name.sent == last.name.sent
+            && known.name.sent == last.name.sent
         {
             // The same name once more: nothing says which time is meant.
             if known.at != at {
@@ -224,12 +226,18 @@ impl Shape<'_, '_> {
             return Ok(());
         }
         if known.is_none_or(|known| rank < known.rank)
-            && let Some(sample) = self.payload.samples.pop()
+            && let Some(Sample { name, value, .. }) = self.payload.samples.pop()
+            && let Some(replaced) = best.replace(OwnTime { rank, at, name, value })
         {
-            let replaced = best.replace(OwnTime { rank, at, sample });
-            self.payload.samples.extend(replaced.map(|replaced| replaced.sample));
+            self.restore(replaced, None);
         }
         Ok(())
+    }
+
+    /// Makes a sample of a time again: something else is the time.
+    fn restore(&mut self, OwnTime { name, value, .. }: OwnTime, time: Option<SentTime>) {
+        let (device, element) = (self.device.clone(), self.element);
+        self.payload.samples.push(Sample { device, element, time, ..Sample::new(name, value, self.record) });
     }
 
     /// Takes the last sample as a name, if it can be one.
@@ -293,9 +301,9 @@ impl Shape<'_, '_> {
         if let Some(at) = time {
             give(&mut self.payload.samples[first_sample..], at);
             // What stands deeper is one of the record's samples.
-            let timed = self.timed_objects.drain(first_timed..);
-            let samples: Vec<Sample> = timed.map(|timed| Sample { time, ..timed.time.sample }).collect();
-            self.payload.samples.extend(samples);
+            for timed in self.timed_objects.split_off(first_timed) {
+                self.restore(timed.time, time);
+            }
         } else if matches!(object, Object::Outermost | Object::BatchElement) {
             // The inner ones come first.
             for timed in self.timed_objects.drain(first_timed..) {
@@ -310,7 +318,7 @@ impl Shape<'_, '_> {
         let samples = first_sample..self.payload.samples.len();
         let has_others = self.payload.samples[samples.clone()].iter().any(|sample| !sample.is_spent);
         if !has_others {
-            self.payload.samples.push(time.sample);
+            self.restore(time, None);
         } else if matches!(time.rank, TimeRank::Profile { .. }) {
             give(&mut self.payload.samples[samples], time.at);
         } else {
