@@ -29,6 +29,11 @@ pub(crate) fn measure(
         reading.unit = unit.map(|(text, _)| Unit::new(text, None));
         return;
     };
+    if unit.is_none() && name.unit.is_none() && name.rule.is_none() {
+        let number = Numbers { sent, canonical: sent };
+        reading.quality = reading.quality.max(doubt(number, name.quantity, name));
+        return;
+    }
     let as_sent = reading.value.clone();
     if convert(reading, name, unit, units, sent).is_none() {
         // As binary formats do with what cannot be stored: the text, and never good.

@@ -209,6 +209,12 @@ impl Names {
     /// What is known of the name `sent`, under `profile`. How many different names a message has brought is counted
     /// whether they were known or not: what becomes of it does not depend on the messages before it.
     pub(crate) fn get(&mut self, sent: &str, profile: Option<&Profile>) -> Rc<Name> {
+        // Where as many may come as there are, nothing is counted.
+        if self.most == usize::MAX
+            && let Some(known) = self.by_text.get(sent)
+        {
+            return Rc::clone(&known.name);
+        }
         if let Some(known) = self.by_text.get_mut(sent) {
             if known.message != self.message {
                 known.message = self.message;

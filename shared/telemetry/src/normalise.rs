@@ -10,7 +10,7 @@ use crate::profile::Profile;
 use crate::reading::{DeviceId, Metric, Reading, Value};
 use crate::reject::Reject;
 use crate::repeated_hour;
-use crate::sample::Sample;
+use crate::sample::{Basis, Sample};
 use crate::time::Micros;
 use crate::unit::Units;
 
@@ -36,13 +36,13 @@ pub(crate) fn normalise(
     readings: &mut Vec<Reading>,
 ) -> Result<(), (Reject, Metric)> {
     let clock = message.clock;
-    let records = samples.iter().map(|sample| sample.record).max().unwrap_or(0) + 1;
-    if samples.iter().any(|sample| sample.name.is_ignored) {
+    let Survey { records, has_ignored, has_local_times, newest_since_boot } = Survey::of(samples);
+    if has_ignored {
         samples.retain(|sample| !sample.name.is_ignored);
     }
-    repeated_hour::resolve(samples, clock.received);
-    let since_boot = samples.iter().filter_map(|sample| sample.time).filter(Clock::is_since_boot);
-    let newest_since_boot = since_boot.map(|sent| sent.at).max();
+    if has_local_times {
+        repeated_hour::resolve(samples, clock.received);
+    }
     let (first, received) = (readings.len(), clock.received_exactly());
     readings.reserve(samples.len());
     // Samples stay where they are, and texts are taken out of them: they are large to move.
@@ -73,6 +73,36 @@ pub(crate) fn normalise(
     let outcome = tell_apart(readings, first, samples, records);
     samples.clear();
     outcome.map_err(|metric| (Reject::Ambiguous, metric))
+}
+
+/// What has to be known of all samples before one of them becomes a reading.
+struct Survey {
+    /// How many records there are.
+    records: u32,
+    has_ignored: bool,
+    has_local_times: bool,
+    /// The newest of the times that are since the device was switched on, of samples that are not ignored.
+    newest_since_boot: Option<Micros>,
+}
+
+impl Survey {
+    fn of(samples: &[Sample]) -> Self {
+        let mut survey =
+            Self { records: 1, has_ignored: false, has_local_times: false, newest_since_boot: None };
+        for sample in samples {
+            survey.records = survey.records.max(sample.record + 1);
+            if sample.name.is_ignored {
+                survey.has_ignored = true;
+                continue;
+            }
+            let Some(time) = &sample.time else { continue };
+            survey.has_local_times |= matches!(time.basis, Basis::Local { .. });
+            if Clock::is_since_boot(time) {
+                survey.newest_since_boot = survey.newest_since_boot.max(Some(time.at));
+            }
+        }
+        survey
+    }
 }
 
 /// Takes a text out; a number stays, so that it can be looked at later.

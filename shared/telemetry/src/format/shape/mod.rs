@@ -169,10 +169,18 @@ impl<'s, 'c> Shape<'s, 'c> {
         if self.payload.samples.len() == MAX_SAMPLES {
             return Err(self.stop(Reject::Samples));
         }
-        let device = self.device.clone();
-        let element = self.element;
-        let sample = Sample { quality, device, element, ..Sample::new(name, value, self.record) };
-        self.payload.samples.push(sample);
+        // Each member by its name: samples are many, and large to move.
+        self.payload.samples.push(Sample {
+            name,
+            value,
+            quality,
+            unit: None,
+            time: None,
+            record: self.record,
+            element: self.element,
+            device: self.device.clone(),
+            is_spent: false,
+        });
         Ok(())
     }
 
@@ -393,9 +401,10 @@ impl<'de> Visitor<'de> for Node<'_, '_, '_> {
     }
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<(), E> {
+        let value = Value::from_any_f64(number);
         // Two to the 63rd; and what is too small to be stored.
-        self.shape.met_large_number |= number.abs() >= 9.2e18 || Value::from_any_f64(number).is_none();
-        self.shape.push_number(Value::from_any_f64(number), || format!("{number:e}"))
+        self.shape.met_large_number |= number.abs() >= 9.2e18 || value.is_none();
+        self.shape.push_number(value, || format!("{number:e}"))
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
