@@ -98,6 +98,13 @@ pub(crate) struct Name {
     pub(crate) is_document: bool,
 }
 
+impl Name {
+    /// Whether other members may say something of its value, or it of theirs.
+    pub(crate) fn has_company(&self) -> bool {
+        self.role.is_some() || self.quantity.is_some() || self.unit_from.is_some()
+    }
+}
+
 /// A unit that follows from a name, and the way from there to the canonical one.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct NamedUnit {

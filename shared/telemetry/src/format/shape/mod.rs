@@ -62,6 +62,9 @@ pub(crate) struct Shape<'s, 'c> {
     /// The element that is being read, 0 outside of lists, and the one that it stands in.
     element: u32,
     outer_element: u32,
+    /// Nulls that were met so far. A record of nothing else is one, too: whether a null is looked at is the profile's to
+    /// say, and what counts as which record must not be.
+    nulls: u32,
     /// Whether the object that was read last had a name of its own.
     was_keyed: bool,
     /// Whom the samples are of, where a gateway has said it.
@@ -95,6 +98,7 @@ impl<'s, 'c> Shape<'s, 'c> {
             elements: 0,
             element: 0,
             outer_element: 0,
+            nulls: 0,
             was_keyed: false,
             device: None,
             profile_time: None,
@@ -184,12 +188,18 @@ impl<'s, 'c> Shape<'s, 'c> {
         Ok(())
     }
 
-    /// A null is no sample, but it has its place among others, and takes what says something of it along.
-    fn push_null<E: Error>(&mut self) -> Result<(), E> {
+    /// A null is no sample, but in a list it has its place among others, and as a member it takes what says something
+    /// of it along. Of any other member nothing is left.
+    fn push_null<E: Error>(&mut self, place: Place) -> Result<(), E> {
         if self.path.is_empty() {
             return Ok(());
         }
-        self.push_sample(Value::Boolean(false), Quality::Good)?;
+        let name = self.name()?;
+        self.nulls += 1;
+        if matches!(place, Place::Member { .. }) && !name.has_company() {
+            return Ok(());
+        }
+        self.push_named(name, Value::Boolean(false), Quality::Good)?;
         self.spend(self.payload.samples.len() - 1);
         Ok(())
     }
@@ -266,15 +276,15 @@ impl<'s, 'c> Shape<'s, 'c> {
         Ok(())
     }
 
-    /// The elements of the array that a payload is: each that has samples and no name of its own is a record.
+    /// The elements of the array that a payload is: each that has a value or a null, and no name of its own, is a record.
     fn read_batch<'de, A: SeqAccess<'de>>(&mut self, mut seq: A) -> Result<(), A::Error> {
         loop {
-            let before = self.payload.samples.len();
+            let before = (self.payload.samples.len(), self.nulls);
             if seq.next_element_seed(Node { shape: self, place: Place::BatchElement })?.is_none() {
                 return Ok(());
             }
             // What is told apart by name is of one record, so that it shares its time with the others.
-            if self.payload.samples.len() > before && !self.was_keyed {
+            if (self.payload.samples.len(), self.nulls) != before && !self.was_keyed {
                 self.record += 1;
             }
         }
@@ -422,7 +432,7 @@ impl<'de> Visitor<'de> for Node<'_, '_, '_> {
     }
 
     fn visit_unit<E: Error>(self) -> Result<(), E> {
-        self.shape.push_null()
+        self.shape.push_null(self.place)
     }
 
     /// What no value can hold, as text.
