@@ -16,6 +16,9 @@ use crate::unit::{self, Conversion, Measured, Quantity};
 /// which invent names cannot make a warm function grow.
 const MAX_NAMES: usize = 16 * 1024;
 
+/// How many names of a message are expected in the next one.
+const MAX_ORDER: usize = 64;
+
 /// The names under which devices send a time, the most telling first; compared without case. The time of sending comes
 /// after all times of measuring.
 pub const TIME_NAMES: [&str; 14] = [
@@ -171,6 +174,10 @@ pub(crate) struct Names {
     most: usize,
     /// What stands for the names of a message that has brought too many.
     nameless: Option<Rc<Name>>,
+    /// The names of the message before in their order, and which of them is the next: messages of one kind have the same
+    /// names in the same order, and to compare is quicker than to look up.
+    order: Vec<Rc<Name>>,
+    next: usize,
 }
 
 impl Default for Names {
@@ -182,6 +189,8 @@ impl Default for Names {
             distinct: 0,
             most: usize::MAX,
             nameless: None,
+            order: Vec::new(),
+            next: 0,
         }
     }
 }
@@ -198,6 +207,7 @@ impl Names {
     pub(crate) fn begin_message(&mut self, profile: Option<&Profile>) {
         self.message += 1;
         self.distinct = 0;
+        self.next = 0;
         let patterns = profile.map_or(0, Profile::patterns);
         self.most = MAX_PATTERN_COMPARISONS.checked_div(patterns).unwrap_or(usize::MAX);
         if self.by_text.len() > MAX_NAMES {
@@ -217,11 +227,32 @@ impl Names {
     /// whether they were known or not: what becomes of it does not depend on the messages before it.
     pub(crate) fn get(&mut self, sent: &str, profile: Option<&Profile>) -> Rc<Name> {
         // Where as many may come as there are, nothing is counted.
-        if self.most == usize::MAX
-            && let Some(known) = self.by_text.get(sent)
-        {
-            return Rc::clone(&known.name);
+        if self.most == usize::MAX {
+            self.get_as_before(sent, profile)
+        } else {
+            self.get_counted(sent, profile)
         }
+    }
+
+    fn get_as_before(&mut self, sent: &str, profile: Option<&Profile>) -> Rc<Name> {
+        let place = self.next;
+        self.next += 1;
+        if let Some(expected) = self.order.get(place).filter(|expected| *expected.sent == *sent) {
+            return Rc::clone(expected);
+        }
+        let name = match self.by_text.get(sent) {
+            Some(known) => Rc::clone(&known.name),
+            None => self.get_counted(sent, profile),
+        };
+        match self.order.get_mut(place) {
+            Some(other) => *other = Rc::clone(&name),
+            None if place < MAX_ORDER => self.order.push(Rc::clone(&name)),
+            None => {}
+        }
+        name
+    }
+
+    fn get_counted(&mut self, sent: &str, profile: Option<&Profile>) -> Rc<Name> {
         if let Some(known) = self.by_text.get_mut(sent) {
             if known.message != self.message {
                 known.message = self.message;
