@@ -120,6 +120,20 @@ mod tests {
     }
 
     #[test]
+    fn a_null_has_its_place_where_others_speak_of_it() {
+        let check = |payload: &str, expected: &str| {
+            assert_eq!(show(payload.as_bytes()).as_deref(), Ok(expected), "{payload}");
+        };
+        check(r#"{"t": {"value": 20, "unit": null}}"#, "t=20@-");
+        check(r#"{"t": {"value": null, "unit": "C"}, "a": 1}"#, "a=1@-");
+        check(r#"{"t": {"value": 20, "note": null}}"#, "t.value=20@-");
+        check(r#"{"temp": null, "TempUnit": "F", "a": 1}"#, "a=1@-");
+        check(r#"{"ts": [1700000001, 1700000002], "a": [null, 2]}"#, "a=2@2");
+        check(r#"[{"a": null}, {"a": 2}, {}, {"a": 3}]"#, "a=2@-#1 a=3@-#2");
+        check(r#"[{"temp": null}, {"temp": 2}]"#, "temp=2@-#1");
+    }
+
+    #[test]
     fn pairs_are_named_by_what_they_say() {
         let check = |payload: &str, expected: &str| {
             assert_eq!(show(payload.as_bytes()).as_deref(), Ok(expected), "{payload}");
