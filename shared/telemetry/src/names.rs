@@ -103,7 +103,7 @@ pub(crate) struct Name {
 
 impl Name {
     /// Whether other members may say something of its value, or it of theirs.
-    pub(crate) fn has_company(&self) -> bool {
+    pub(crate) fn relates_to_others(&self) -> bool {
         self.role.is_some() || self.quantity.is_some() || self.unit_from.is_some()
     }
 }

@@ -196,7 +196,7 @@ impl<'s, 'c> Shape<'s, 'c> {
         }
         let name = self.name()?;
         self.nulls += 1;
-        if matches!(place, Place::Member { .. }) && !name.has_company() {
+        if matches!(place, Place::Member { .. }) && !name.relates_to_others() {
             return Ok(());
         }
         self.push_named(name, Value::Boolean(false), Quality::Good)?;
