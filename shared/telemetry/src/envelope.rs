@@ -8,7 +8,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::Deserializer as _;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
 
 use crate::delivery::Delivery;
 use crate::reject::Reject;
@@ -44,8 +45,10 @@ impl<'a> Envelope<'a> {
     /// [`Reject::Envelope`] if it is no JSON object, [`Reject::EnvelopeField`] if `payload`, `topic`
     /// or `received` is missing, [`Reject::Received`] if the time is none.
     pub fn parse(text: &'a str) -> Result<Self, Reject> {
-        let fields: Fields<'a> =
-            serde_json::from_str(text).map_err(|error| Reject::Envelope(position_only(&error)))?;
+        let mut fields = Fields::default();
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let outcome = deserializer.deserialize_map(Fill(&mut fields)).and_then(|()| deserializer.end());
+        outcome.map_err(|error| Reject::Envelope(position_only(&error)))?;
         let received = fields.received.ok_or(Reject::EnvelopeField("received"))?;
         Ok(Self {
             payload: fields.payload.ok_or(Reject::EnvelopeField("payload"))?,
@@ -95,23 +98,18 @@ struct Fields<'a> {
     record: Option<Cow<'a, str>>,
 }
 
-impl<'de> Deserialize<'de> for Fields<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(FieldsVisitor)
-    }
-}
+/// Fills fields where they are: they are large to move.
+struct Fill<'f, 'a>(&'f mut Fields<'a>);
 
-struct FieldsVisitor;
-
-impl<'de> Visitor<'de> for FieldsVisitor {
-    type Value = Fields<'de>;
+impl<'de> Visitor<'de> for Fill<'_, 'de> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an envelope")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
-        let mut fields = Fields::default();
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let Self(fields) = self;
         while let Some(key) = map.next_key::<Scalar<'de>>()? {
             match key.text().as_deref() {
                 Some("payload") => fields.payload = map.next_value::<Scalar<'de>>()?.text(),
@@ -125,7 +123,7 @@ impl<'de> Visitor<'de> for FieldsVisitor {
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }
         }
-        Ok(fields)
+        Ok(())
     }
 }
 
