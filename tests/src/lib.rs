@@ -6,6 +6,7 @@
 //! - [`ingest`], [`lake`], [`alerts`], [`presence`] and [`shadow`]: the functions between the two, and [`events`], what they
 //!   get; [`functions`], what they share.
 //! - [`goldens`]: what messages become, as files; [`sparkplug`]: an edge node that speaks Sparkplug.
+//! - [`template`]: a CloudFormation template as JSON.
 //! - [`process`]: CPU time and peak memory of a running process.
 //!
 //! What passes here has been seen to work against this fake only. Where the fake follows AWS's documentation and
@@ -24,4 +25,5 @@ pub mod runtime_api;
 mod server;
 pub mod shadow;
 pub mod sparkplug;
+pub mod template;
 mod tls;

@@ -1,5 +1,5 @@
 //! The function `ingest` as a process, with events that are too large or too slow for one go: memory and time are
-//! bounded, and who sends them delays nobody but himself.
+//! bounded, and a device that sends them delays only its own messages.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -112,7 +112,7 @@ async fn readings_that_make_a_span_each_stay_within_memory_too() {
 }
 
 #[tokio::test]
-async fn what_is_slow_to_read_delays_nobody_else_and_is_redelivered() {
+async fn what_is_slow_to_read_delays_no_other_device_and_is_redelivered() {
     let event = sqs(&among(poisonous(5_000), good(100)));
     let mut ingest = Ingest::start_within(MEMORY).await.unwrap();
     let deadline = Duration::from_secs(15);

@@ -17,7 +17,7 @@ use telemetry::{DeviceId, Latest, Micros, Reading, Span, pack};
 use crate::event::{Action, Command};
 use crate::handler::Deps;
 
-/// Samples that are judged before it is looked whether the outbox is full, and those of the same instant.
+/// Samples that are evaluated between two checks of the outbox's size, and those of the same instant.
 const CHUNK: usize = 64;
 /// Readings older than this before the oldest that has come are not read again, in microseconds: 30 minutes.
 const MAX_LOOK_BACK_MICROS: i64 = 30 * 60 * 1_000_000;

@@ -64,7 +64,7 @@ impl Sparkplug {
     }
 
     /// Reads the Sparkplug messages among those that are pending, and stores what they say of their nodes. Where that
-    /// fails until the deadline, the node's messages are handed back, and nobody else's. Messages for which there is no
+    /// fails until the deadline, the node's messages are redelivered, and no others. Messages for which there is no
     /// room any more are read with a later chunk, as if they had come in a later batch.
     pub async fn read(
         &self,

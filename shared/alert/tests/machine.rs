@@ -637,7 +637,7 @@ fn what_is_acknowledged_is_what_was_known() {
     story.track.take(&story.rule, vec![nth(3, 10.0, HIGH)], LATENESS);
     assert_eq!(story.acknowledged(), Some(vec!["10 active>acknowledged acknowledged".into()]));
     story.stored();
-    // An alert that is raised later in the same microsecond is another, which nobody knows of.
+    // An alert that is raised later in the same microsecond is another, which was never published.
     let outcome = story.track.take(&story.rule, vec![nth(4, 10.0, LOW), nth(5, 10.0, HIGH)], LATENESS);
     assert_eq!(told(&outcome.new), ["10 acknowledged>cleared", "10 cleared>active"]);
     // One before it is replayed before it.

@@ -4,7 +4,7 @@
 //! holds if everything in it is newer than anything stored. A tie is not newer: which of two
 //! readings of one time replaces the other is decided by [`Latest::merge`] alone, and not by who
 //! writes last. Where the condition fails, DynamoDB returns the item in the same answer; what is
-//! newer is merged into it, and the merged state written on condition that nobody wrote in between.
+//! newer is merged into it, and the merged state written on condition that no other writer came in between.
 //! New devices are inserted.
 
 use std::fmt::Write as _;

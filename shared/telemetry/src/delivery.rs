@@ -16,8 +16,8 @@ impl Delivery {
     ///
     /// The hash takes the id eight bytes at a time, as little-endian numbers, the last ones filled up with zeros: each is
     /// added by XOR, multiplied by 2⁶⁴ divided by the golden ratio, and folded. It begins with FNV's offset basis, and
-    /// ends with the length and MurmurHash3's `fmix64`, so that each bit depends on all of the id. Nobody who sends
-    /// messages chooses the id. The same in Python is in this file's test.
+    /// ends with the length and MurmurHash3's `fmix64`, so that each bit depends on all of the id. No
+    /// sender chooses the id. The same in Python is in this file's test.
     pub fn new(id: &str) -> Self {
         let word = |chunk: &[u8]| {
             let mut bytes = [0; 8];

@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_unit_that_nobody_knows_says_nothing_about_the_value() {
+    fn an_unknown_unit_says_nothing_about_the_value() {
         check_beside("temperature", 20.0, "widgets", "temperature=20 widgets");
         check_beside("x", 20.0, "mb", "x=20 mb");
         check_beside("x", 20.0, "PS", "x=20 PS");

@@ -172,7 +172,7 @@ async fn start(recording: &Recording) -> Alerting {
     alerting
 }
 
-/// What is told of an alert in the stored item.
+/// What the stored item says of an alert's notifications.
 fn told(alerting: &Alerting, device: &str, rule: &str) -> Value {
     alerting.item(device).unwrap()["alerts"]["M"][rule]["M"].clone()
 }
@@ -262,7 +262,7 @@ async fn alerts_go_on_from_where_they_were() {
     let before = alerting.told().len();
     measure(&mut alerting, reading("lab/oven-2", "temperature", at, 70.0)).await;
     measure(&mut alerting, reading("lab/oven-3", "temperature", at, 20.0)).await;
-    assert_eq!(alerting.told().len(), before, "nobody is told");
+    assert_eq!(alerting.told().len(), before, "no notification");
     assert_eq!(told(&alerting, "lab/oven-2", "over-temperature")["state"]["S"], "acknowledged");
     let stack = Stack::of(&recording);
     let item = attributes(&alerting.item("lab/oven-3").unwrap());

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use saphyr::{LoadableYamlNode as _, Scalar, Yaml};
-use serde_json::{Value, json};
+use serde_json::Value;
+use tests::template::read;
 
 use crate::{Recording, upgrade};
 
@@ -34,31 +34,10 @@ const NAMED: [(&str, &str); 5] = [
     ("AWS::Logs::LogGroup", "LogGroupName"),
 ];
 
-/// A template as JSON; a short tag is the only member of an object.
-fn template(text: &str) -> Value {
-    to_json(&Yaml::load_from_str(text).unwrap()[0])
-}
-
-fn to_json(yaml: &Yaml<'_>) -> Value {
-    match yaml {
-        Yaml::Value(Scalar::Null) => Value::Null,
-        Yaml::Value(Scalar::Boolean(flag)) => json!(flag),
-        Yaml::Value(Scalar::Integer(number)) => json!(number),
-        Yaml::Value(Scalar::FloatingPoint(number)) => json!(number.into_inner()),
-        Yaml::Value(Scalar::String(text)) => json!(text),
-        Yaml::Sequence(elements) => elements.iter().map(to_json).collect(),
-        Yaml::Mapping(members) => {
-            members.iter().map(|(name, value)| (name.as_str().unwrap().to_owned(), to_json(value))).collect()
-        }
-        Yaml::Tagged(tag, value) => json!({ format!("!{}", tag.suffix): to_json(value) }),
-        Yaml::Representation(..) | Yaml::Alias(_) | Yaml::BadValue => panic!("not in a template: {yaml:?}"),
-    }
-}
-
 /// The template of a recording, and the present one.
 fn templates(recording: &Recording) -> (Value, Value) {
     let present = fs::read_to_string(upgrade().join("../../template.yaml")).unwrap();
-    (template(&recording.text("template.yaml")), template(&present))
+    (read(&recording.text("template.yaml")), read(&present))
 }
 
 /// The members of a section, each beside the one of the same name now.

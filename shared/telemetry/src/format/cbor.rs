@@ -122,7 +122,7 @@ impl<'de> CborItems<'de> {
             Type::Map | Type::MapIndef => self.0.map().map(Item::Map),
             Type::Break => return Ok(Item::Break),
             Type::Tag => return Err(self.malformed("a tag stands within a tag that allows none")),
-            // It says something that nobody has defined yet.
+            // A simple value that no standard defines yet.
             Type::Simple => self.0.simple().map(|number| Item::Unstorable(format!("simple({number})"))),
             Type::Unknown(_) => return Err(self.malformed("a reserved value stands")),
         };

@@ -54,7 +54,7 @@ impl Sources {
 }
 
 /// Gives an object's samples the units that stand beside them (`"TempUnit": "C"`, or where the profile says), and
-/// spends those members; a unit of nothing but nulls is spent with them. A unit that is nobody's stays a sample. Returns
+/// spends those members; a unit of nothing but nulls is spent with them. A unit that belongs to no other member stays a sample. Returns
 /// whether any was spent.
 pub(super) fn give_units(samples: &mut [Sample]) -> bool {
     let sources = Sources::of(samples);

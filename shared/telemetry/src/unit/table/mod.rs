@@ -5,7 +5,7 @@
 //! deg for angles (not rad), dBm for signals (not dBW), ug/m3 for dust in the air, which is a quantity of its own beside
 //! density. What has the same dimension and another meaning is another quantity: `%` of a battery, of humidity, and `/`.
 //!
-//! A row names the prefixes that its unit has in practice. A prefix that nobody uses is left out where the text would
+//! A row names the prefixes that its unit has in practice. A prefix that is not in use is left out where the text would
 //! be something else in practice: `cd` is candela and no centiday, `Mg` and `ML` are as likely mg and mL.
 
 mod electric;
