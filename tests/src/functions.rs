@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::runtime_api::Function;
 
@@ -39,6 +39,11 @@ pub fn credentials(endpoint: &str) -> [(&'static str, &str); 4] {
         ("AWS_ACCESS_KEY_ID", "test"),
         ("AWS_SECRET_ACCESS_KEY", "test"),
     ]
+}
+
+/// What an invocation returns that has processed every message: an answer without a partial batch failure.
+pub fn all_well() -> Result<Value, String> {
+    Ok(json!({"batchItemFailures": []}))
 }
 
 /// The metric line of the invocation with this number, from 1.

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use telemetry::{Micros, Reading};
 use tests::alerts::{ALERTS, Alerting, DEVICES, reading};
 use tests::fake_aws::{Fault, Operation};
+use tests::functions::all_well;
 
 const DEVICE: &str = "plant-1/oven-7";
 const SECOND: i64 = 1_000_000;
@@ -31,10 +32,6 @@ fn temperatures(device: &str, values: &[f64]) -> Vec<Reading> {
     (0..).zip(values).map(|(index, value)| reading(device, "temperature", at(index), *value)).collect()
 }
 
-fn all_well() -> Value {
-    json!({"batchItemFailures": []})
-}
-
 fn states(told: &[Value]) -> Vec<&str> {
     told.iter().map(|document| document["state"].as_str().unwrap_or("removed")).collect()
 }
@@ -53,7 +50,7 @@ fn assert_adds_up(metrics: &Value) {
 async fn what_crosses_a_level_is_told_and_noted_and_what_comes_back_is_cleared() {
     let mut alerting = Alerting::start(&[HOT]).await.unwrap();
     let readings = temperatures(DEVICE, &[20.0, 50.0, 50.5, 60.0, 47.0, 45.0]);
-    assert_eq!(alerting.judge(&readings[..4]).await.unwrap(), Ok(all_well()));
+    assert_eq!(alerting.judge(&readings[..4]).await.unwrap(), all_well());
     assert_adds_up(&alerting.metrics().await.unwrap());
     let told = alerting.told();
     assert_eq!(states(&told), ["active"]);
@@ -78,7 +75,7 @@ async fn the_same_event_twice_tells_nothing_twice() {
     let mut alerting = Alerting::start(&[HOT]).await.unwrap();
     let items = alerting.store(&temperatures(DEVICE, &[20.0, 60.0, 40.0, 60.0])).unwrap();
     for _ in 0..3 {
-        assert_eq!(alerting.stream(&items).await.unwrap(), Ok(all_well()));
+        assert_eq!(alerting.stream(&items).await.unwrap(), all_well());
         assert_adds_up(&alerting.metrics().await.unwrap());
     }
     alerting.restart().await.unwrap();
@@ -125,7 +122,7 @@ async fn wherever_the_process_dies_each_transition_is_told_and_none_that_did_not
             let was_stored = alerting.item(DEVICE).is_some();
             alerting.restart().await.unwrap();
             if is_delivered_again || !was_stored {
-                assert_eq!(alerting.stream(&items).await.unwrap(), Ok(all_well()), "{place}");
+                assert_eq!(alerting.stream(&items).await.unwrap(), all_well(), "{place}");
             }
             alerting.tidy().await.unwrap().unwrap();
             let told = alerting.told();
@@ -167,7 +164,7 @@ async fn while_dynamodb_throttles_all_is_handed_back() {
             assert_adds_up(&alerting.metrics().await.unwrap());
         }
         alerting.aws.clear_faults();
-        assert_eq!(alerting.stream(&items).await.unwrap(), Ok(all_well()), "{operation:?}");
+        assert_eq!(alerting.stream(&items).await.unwrap(), all_well(), "{operation:?}");
         assert_eq!(states(&alerting.told()).iter().collect::<BTreeSet<_>>().len(), 1, "{operation:?}");
     }
 }
@@ -247,7 +244,7 @@ async fn who_publishes_last_publishes_how_it_stands() {
         item["tracks"] = json!({"S": "{}"});
         aws.put_item(ALERTS, item).unwrap();
     });
-    assert_eq!(alerting.judge(&temperatures(DEVICE, &[60.0])).await.unwrap(), Ok(all_well()));
+    assert_eq!(alerting.judge(&temperatures(DEVICE, &[60.0])).await.unwrap(), all_well());
     let retained = &alerting.retained()[&format!("alerts/{DEVICE}/hot")];
     assert_eq!((&retained["id"], &retained["cause"]), (&json!("another"), &json!("repeat")), "{retained}");
     assert!(alerting.item(DEVICE).unwrap().get("outbox").is_none());
@@ -264,7 +261,7 @@ async fn what_no_try_will_mend_holds_up_nobody_else() {
     alerting.aws.put_item("readings", foreign.as_object().unwrap().clone()).unwrap();
     let readings = [temperatures(&long, &[60.0]), temperatures(DEVICE, &[60.0])].concat();
     let topic = alerting.judge(&readings).await.unwrap();
-    assert_eq!(topic, Ok(all_well()));
+    assert_eq!(topic, all_well());
     let metrics = alerting.metrics().await.unwrap();
     assert_adds_up(&metrics);
     assert_eq!((&metrics["Undeliverable"], &metrics["HandedBack"]), (&json!(1), &json!(0)), "{metrics}");
@@ -283,7 +280,7 @@ async fn sns_is_told_as_well_and_holds_up_nothing() {
     assert_eq!((notified.len(), &message["state"]), (1, &json!("active")));
     assert_eq!(notified[0].subject.as_deref(), Some("plant-1/oven-7: hot"));
     alerting.aws.fail_next(Operation::Notify, Fault::Throttle, 1_000_000);
-    assert_eq!(alerting.judge(&temperatures(DEVICE, &[20.0])).await.unwrap(), Ok(all_well()));
+    assert_eq!(alerting.judge(&temperatures(DEVICE, &[20.0])).await.unwrap(), all_well());
     assert_eq!(alerting.metrics().await.unwrap()["Undeliverable"], 1);
     assert_eq!(states(&alerting.told()), ["active", "cleared"]);
 }
@@ -628,7 +625,7 @@ async fn what_flaps_through_a_long_batch_is_told_in_pieces_and_damped() {
 #[tokio::test]
 async fn an_event_of_unknown_shape_fails_the_invocation_and_strangers_are_passed_over() {
     let mut alerting = Alerting::start(&[HOT]).await.unwrap();
-    assert_eq!(alerting.stream(&["{}".to_owned()]).await.unwrap(), Ok(all_well()));
+    assert_eq!(alerting.stream(&["{}".to_owned()]).await.unwrap(), all_well());
     assert_eq!(alerting.metrics().await.unwrap()["Ignored"], 1);
     let outcome = alerting.function.invoke(r#"{"what": "?"}"#, Duration::from_secs(5)).await.unwrap().outcome;
     let is_unknown = matches!(&outcome, tests::runtime_api::Outcome::Error { error_type, .. } if error_type == "Tidegate.UnknownEvent");

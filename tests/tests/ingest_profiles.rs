@@ -8,7 +8,7 @@ use serde_json::json;
 use telemetry::Profile;
 use tests::events::{RECEIVED, envelope, sqs};
 use tests::fake_aws::{Fault, Operation, Pick, StatementFault};
-use tests::functions::metrics;
+use tests::functions::{all_well, metrics};
 use tests::ingest::{Counts, Ingest};
 
 const ENOUGH: Duration = Duration::from_secs(30);
@@ -58,7 +58,7 @@ fn stored(ingest: &Ingest) -> Vec<String> {
 async fn what_a_profile_says_is_stored() {
     let mut ingest = start().await;
     put(&ingest, ROOMS);
-    assert_eq!(ingest.invoke(&sqs(&[rooms(0)]), ENOUGH).await.unwrap(), Ok(json!({"batchItemFailures": []})));
+    assert_eq!(ingest.invoke(&sqs(&[rooms(0)]), ENOUGH).await.unwrap(), all_well());
     let expected = ["plant/north temperature 10 Cel degF good", "plant/south temperature 260 Cel degF bad"];
     assert_eq!(stored(&ingest), expected);
     let devices = ingest.devices().unwrap();
@@ -115,7 +115,7 @@ async fn a_gateways_message_is_done_when_all_its_devices_are() {
     assert_eq!(is_handed_back, devices < 2, "{devices} devices are written: {answer}");
     ingest.aws.clear_faults();
     let again = ingest.invoke(&sqs(&[rooms(0)]), ENOUGH).await.unwrap();
-    assert_eq!(again, Ok(json!({"batchItemFailures": []})));
+    assert_eq!(again, all_well());
     assert_eq!(ingest.devices().unwrap().len(), 2);
     assert_eq!(stored(&ingest).len(), 2, "delivered again, nothing doubles");
 }
@@ -128,7 +128,7 @@ async fn a_message_that_its_profile_ignores_is_counted_as_that() {
         envelope("plant/a", RECEIVED + n, payload.as_bytes()).replace("plant/a/state", "plant/a/debug")
     };
     let event = sqs(&[body(0, r#"{"heap": 1, "uptime": 2}"#), body(1, r#"{"heap": 1, "t": 2}"#)]);
-    assert_eq!(ingest.invoke(&event, ENOUGH).await.unwrap(), Ok(json!({"batchItemFailures": []})));
+    assert_eq!(ingest.invoke(&event, ENOUGH).await.unwrap(), all_well());
     let counts = ingest.counts(1).await.unwrap();
     assert_eq!(counts, Counts { received: 2, stored: 1, ignored: 1, ..Counts::default() });
     assert_eq!(stored(&ingest).len(), 1);

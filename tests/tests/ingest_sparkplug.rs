@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::json;
 use tests::events::{RECEIVED, envelope, kinesis, sqs};
 use tests::fake_aws::{Fault, Operation};
-use tests::functions::metrics;
+use tests::functions::{all_well, metrics};
 use tests::ingest::{CONFIG, Ingest};
 use tests::sparkplug::{EdgeNode, Message};
 
@@ -26,7 +26,7 @@ fn envelopes(from: i64, messages: &[Message]) -> Vec<String> {
 }
 
 async fn stores_all(ingest: &mut Ingest, event: &str) {
-    assert_eq!(ingest.invoke(event, ENOUGH).await.unwrap(), Ok(json!({"batchItemFailures": []})));
+    assert_eq!(ingest.invoke(event, ENOUGH).await.unwrap(), all_well());
 }
 
 /// Each stored reading but of who is there, as `device metric value unit`.
@@ -144,10 +144,7 @@ async fn two_processes_share_what_they_know() {
     // The other process has known the node since its first births, and not that it was born again.
     let mut other = one.beside().await.unwrap();
     let first = [node.temperature(1.0, RECEIVED + 2_000)];
-    assert_eq!(
-        other.invoke(&sqs(&envelopes(2, &first)), ENOUGH).await.unwrap(),
-        Ok(json!({"batchItemFailures": []}))
-    );
+    assert_eq!(other.invoke(&sqs(&envelopes(2, &first)), ENOUGH).await.unwrap(), all_well());
     let births = node.births(RECEIVED + 3_000);
     stores_all(&mut one, &sqs(&envelopes(3, &births))).await;
     for round in 0..4 {
@@ -156,7 +153,7 @@ async fn two_processes_share_what_they_know() {
         stores_all(&mut one, &sqs(&envelopes(at, &data))).await;
         let data = [node.speed(3.0, RECEIVED + (at + 1) * 1_000)];
         let answer = other.invoke(&sqs(&envelopes(at + 1, &data)), ENOUGH).await.unwrap();
-        assert_eq!(answer, Ok(json!({"batchItemFailures": []})));
+        assert_eq!(answer, all_well());
     }
     assert!(codes(&one).is_empty(), "{:?}", codes(&one));
     assert_eq!(stored(&one).len(), 2 + 1 + 2 + 8);
@@ -176,8 +173,8 @@ async fn a_birth_that_another_process_is_about_to_store_is_waited_for() {
         one.invoke(&birth, ENOUGH).await
     };
     let (waited, came) = tokio::join!(waiting, coming);
-    assert_eq!(waited.unwrap(), Ok(json!({"batchItemFailures": []})));
-    assert_eq!(came.unwrap(), Ok(json!({"batchItemFailures": []})));
+    assert_eq!(waited.unwrap(), all_well());
+    assert_eq!(came.unwrap(), all_well());
     assert!(codes(&one).is_empty(), "{:?}", codes(&one));
     assert_eq!(stored(&one).len(), 3);
     assert!(one.aws.published().is_empty());
@@ -189,19 +186,16 @@ async fn what_a_process_remembers_is_doubted_before_a_message_is_refused_or_pass
     let mut other = one.beside().await.unwrap();
     let mut node = EdgeNode::new("plant", "line-3");
     let births = node.births(RECEIVED);
-    assert_eq!(
-        other.invoke(&kinesis(&envelopes(0, &births)), ENOUGH).await.unwrap(),
-        Ok(json!({"batchItemFailures": []}))
-    );
+    assert_eq!(other.invoke(&kinesis(&envelopes(0, &births)), ENOUGH).await.unwrap(), all_well());
     let births = node.births(RECEIVED + 2_000);
     stores_all(&mut one, &kinesis(&envelopes(2, &births))).await;
     // The other process knows nothing of the session that this is of, and nothing of its end.
     let data = kinesis(&envelopes(4, &[node.temperature(1.0, RECEIVED + 4_000)]));
-    assert_eq!(other.invoke(&data, ENOUGH).await.unwrap(), Ok(json!({"batchItemFailures": []})));
+    assert_eq!(other.invoke(&data, ENOUGH).await.unwrap(), all_well());
     let births = node.births(RECEIVED + 5_000);
     stores_all(&mut one, &kinesis(&envelopes(5, &births))).await;
     let will = kinesis(&envelopes(7, &[node.will()]));
-    assert_eq!(other.invoke(&will, ENOUGH).await.unwrap(), Ok(json!({"batchItemFailures": []})));
+    assert_eq!(other.invoke(&will, ENOUGH).await.unwrap(), all_well());
     assert!(codes(&one).is_empty(), "{:?}", codes(&one));
     assert!(one.aws.published().is_empty());
     let readings = one.readings().unwrap();

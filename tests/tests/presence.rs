@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 use tests::events::{RECEIVED, envelope, sqs};
 use tests::fake_aws::{Fault, Operation, Pick};
+use tests::functions::all_well;
 use tests::ingest::Ingest;
 use tests::presence::{Counts, DEVICES, Looked, Presence, lifecycle, received};
 
@@ -20,10 +21,6 @@ fn connected(client: &str, second: i64, version: i64) -> String {
 
 fn disconnected(client: &str, second: i64, version: i64) -> String {
     lifecycle("disconnected", client, second, version)
-}
-
-fn all_well() -> Result<Value, String> {
-    Ok(json!({"batchItemFailures": []}))
 }
 
 fn failed_ids(answer: &Result<Value, String>) -> BTreeSet<String> {

@@ -8,19 +8,15 @@ use std::time::Duration;
 
 use cloud::documents::Documents;
 use cloud::retry::Deadline;
-use cloud::sdk::dynamodb;
-use cloud::sdk::dynamodb::config::{Credentials, Region, SharedCredentialsProvider};
 use serde_json::{Value, json};
 use telemetry::{Latest, Micros, Profile};
 use tests::events::{RECEIVED, envelope, sqs};
 use tests::fake_aws::{FakeAws, Fault, Operation, Storage};
+use tests::functions::all_well;
 use tests::ingest::{CONFIG, Ingest};
+use tidegate::aws::Clients;
 
 const ENOUGH: Duration = Duration::from_secs(30);
-
-fn all_well() -> Result<Value, String> {
-    Ok(json!({"batchItemFailures": []}))
-}
 
 /// A message of the one device, so many seconds after the first.
 fn message(received: i64, payload: &Value) -> String {
@@ -112,10 +108,8 @@ async fn what_an_older_profile_made_of_a_message_never_replaces_what_a_newer_one
 }
 
 async fn profiles(aws: &FakeAws) -> Documents<Profile> {
-    let credentials = Credentials::new("test", "test", None, None, "fake");
-    let config = cloud::clients::in_lambda().await.into_builder().region(Region::new("eu-central-1"));
-    let config = config.credentials_provider(SharedCredentialsProvider::new(credentials));
-    Documents::new(dynamodb::Client::new(&config.endpoint_url(aws.endpoint()).build()), CONFIG)
+    let clients = Clients::local(&aws.endpoint(), "us-east-1").await;
+    Documents::new(clients.dynamodb, CONFIG)
 }
 
 fn with_config() -> FakeAws {

@@ -359,13 +359,11 @@ fn check_means(device: &str, rows: &[Vec<Json>]) {
 /// Logical id and text of the template's saved queries; the local cloud cannot be asked for them.
 fn saved_queries() -> Vec<(String, String)> {
     let template = std::fs::read_to_string(checkout().join("template.yaml")).unwrap();
-    let resources = template.split("\n\n").filter(|text| text.contains("Type: AWS::Athena::NamedQuery"));
-    let query = |text: &str| {
-        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-        let id = lines.next().unwrap().trim_end_matches(':').to_owned();
-        (id, text.split_once("QueryString: |\n").unwrap().1.to_owned())
-    };
-    resources.map(query).collect()
+    let template = tests::template::read(&template);
+    let resources = template["Resources"].as_object().unwrap().iter();
+    let queries = resources.filter(|(_, resource)| resource["Type"] == "AWS::Athena::NamedQuery");
+    let text = |query: &Json| query["Properties"]["QueryString"].as_str().unwrap().to_owned();
+    queries.map(|(id, query)| (id.clone(), text(query))).collect()
 }
 
 #[tokio::test]

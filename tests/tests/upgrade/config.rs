@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use alert::{Rule, RuleSet};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use telemetry::sparkplug::{Node, NodeId};
 use telemetry::{Decoder, Envelope, Micros, Profile, Profiles, Reading};
 use tests::events::kinesis;
+use tests::functions::all_well;
 use tests::ingest::{CONFIG, DEVICES, Ingest};
 use tests::sparkplug::{EdgeNode, Message};
 
@@ -63,7 +64,7 @@ fn every_profile_is_the_profile_that_it_was() {
 }
 
 /// What is known of the nodes of a recording, by their names, and when each was stored.
-fn nodes(recording: &Recording) -> BTreeMap<String, (Node, Micros)> {
+pub(crate) fn nodes(recording: &Recording) -> BTreeMap<String, (Node, Micros)> {
     let items = recording.items("config");
     let items = items.iter().filter(|item| s(item, "kind").starts_with("sparkplug/"));
     let (states, births): (Vec<_>, Vec<_>) = items.partition(|item| s(item, "name") == "state");
@@ -136,7 +137,7 @@ async fn an_edge_node_need_not_be_born_again() {
     let envelopes: Vec<String> =
         next_messages(at).iter().zip(at..).map(|(message, received)| message.envelope(received)).collect();
     let answer = ingest.invoke(&kinesis(&envelopes), ENOUGH).await.unwrap();
-    assert_eq!(answer, Ok(json!({"batchItemFailures": []})));
+    assert_eq!(answer, all_well());
 
     assert_eq!(ingest.quarantined().unwrap(), Vec::<Value>::new());
     assert!(ingest.aws.published().is_empty(), "it is asked for its births");

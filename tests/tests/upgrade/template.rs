@@ -7,9 +7,6 @@ use tests::template::read;
 
 use crate::{Recording, upgrade};
 
-/// Parameters whose default is another than it was, and why that changes no stack that was deployed with the old one.
-const CHANGED_DEFAULTS: [(&str, &str); 0] = [];
-
 /// Types of what holds data or messages, and the properties that CloudFormation cannot change without replacing the
 /// resource (AWS CloudFormation Template Reference, "Update requires: Replacement").
 const STATEFUL: [(&str, &[&str]); 6] = [
@@ -53,12 +50,7 @@ fn every_parameter_is_there_and_takes_what_it_took() {
         for (name, before, now) in compared(&recording, "Parameters") {
             assert!(!now.is_null(), "{name} is gone: `sam deploy` of an owner who sets it fails");
             assert_eq!(before["Type"], now["Type"], "{name}");
-            if !CHANGED_DEFAULTS.iter().any(|(changed, _)| *changed == name) {
-                assert_eq!(
-                    before["Default"], now["Default"],
-                    "{name}: stacks that left it alone would change"
-                );
-            }
+            assert_eq!(before["Default"], now["Default"], "{name}: stacks that left it alone would change");
             // A stack keeps its values in an update, and CloudFormation checks them again.
             let values = |parameter: &Value| parameter["AllowedValues"].as_array().cloned();
             match (values(&before), values(&now)) {
@@ -68,9 +60,32 @@ fn every_parameter_is_there_and_takes_what_it_took() {
                 (None, now) => assert_eq!(now, None, "{name} takes fewer values"),
                 (Some(_), None) => {}
             }
-            let bound = |parameter: &Value, bound: &str, none: i64| parameter[bound].as_i64().unwrap_or(none);
-            assert!(bound(&now, "MinValue", i64::MIN) <= bound(&before, "MinValue", i64::MIN), "{name}");
-            assert!(bound(&now, "MaxValue", i64::MAX) >= bound(&before, "MaxValue", i64::MAX), "{name}");
+            let bound = |parameter: &Value, bound: &str, none: i64| {
+                parameter.get(bound).map_or(none, |bound| bound.as_i64().unwrap())
+            };
+            for least in ["MinValue", "MinLength"] {
+                assert!(bound(&now, least, i64::MIN) <= bound(&before, least, i64::MIN), "{least} of {name}");
+            }
+            for most in ["MaxValue", "MaxLength"] {
+                assert!(bound(&now, most, i64::MAX) >= bound(&before, most, i64::MAX), "{most} of {name}");
+            }
+            // Whether one pattern takes what another took cannot be told; that there is none any more takes all.
+            let pattern = &now["AllowedPattern"];
+            assert!(pattern.is_null() || *pattern == before["AllowedPattern"], "the pattern of {name}");
+        }
+    }
+}
+
+#[test]
+fn every_new_parameter_has_a_default() {
+    for recording in Recording::all() {
+        let (before, now) = templates(&recording);
+        for (name, parameter) in now["Parameters"].as_object().unwrap() {
+            let is_new = before["Parameters"][name].is_null();
+            assert!(
+                !is_new || !parameter["Default"].is_null(),
+                "{name}: `sam deploy` of an owner who never set it fails"
+            );
         }
     }
 }
