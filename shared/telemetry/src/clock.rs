@@ -298,9 +298,9 @@ impl Clock<'_> {
         let corrected = |reason| Some(Box::new(Correction { reason, sent: sent.at }));
         let (at, correction) = match sent.basis {
             Basis::Epoch => (sent.at, None),
-            Basis::Local { .. } => {
-                let (earlier, _later) = sent.meanings().unwrap_or((sent.at, sent.at));
-                (earlier, corrected(CorrectionReason::Zone))
+            // Where two hours may be meant, it has been decided which.
+            Basis::Local { before, .. } => {
+                (sent.at.plus(i64::from(before) * -1_000_000), corrected(CorrectionReason::Zone))
             }
             Basis::Wrapping(unit) => {
                 let at = self.unwrap(sent.at, unit);

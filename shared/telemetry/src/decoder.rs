@@ -161,14 +161,15 @@ impl Decoder {
             self.names.resize_with(names_at + 1, Names::default);
         }
         let mut context = Context { names: &mut self.names[names_at], profile, clock: &clock };
-        let outcome = match &route.sparkplug {
+        match &route.sparkplug {
             Some(sender) => {
                 let policy = &self.settings.sparkplug;
                 self.nodes.read(sender, bytes, policy, &mut context, &mut self.payload)
             }
             None => format.decode(bytes, &mut context, &mut self.payload),
-        };
-        outcome?;
+        }?;
+        // What is refused from here on is refused for no name that was being read.
+        self.payload.path.clear();
 
         let (devices, id) = (&mut self.devices, &mut self.device);
         let mut device_of = |name: &str| {
@@ -185,7 +186,6 @@ impl Decoder {
         let normalised =
             normalise(&mut self.payload.samples, &message, &mut self.units, &device, device_of, readings);
         normalised.map_err(|(reject, member)| {
-            self.payload.path.clear();
             self.payload.path.push_str(&member);
             reject
         })?;

@@ -14,7 +14,7 @@ use crate::twin;
 const FEW: usize = 24;
 
 /// Gives the readings of one message, which are those from `first` on, identities of their own. `samples` are what they
-/// were made of, one for each; `records` is the number of records in the message.
+/// were made of, one for each.
 ///
 /// Readings of one device, metric and time that stood in different records, or in different elements of lists, are
 /// told apart by their order: by an ordinal as `seq` or, where the delivery is in it, by a place of their own. Else they
@@ -26,15 +26,15 @@ pub(crate) fn tell_apart(
     readings: &mut Vec<Reading>,
     first: usize,
     samples: &[Sample],
-    records: u32,
 ) -> Result<(), Metric> {
     let message = readings.get_mut(first..).unwrap_or_default();
     if samples.len() <= FEW && !may_have_equals(samples) {
         return Ok(());
     }
     let mut repeated: Vec<usize> = Vec::new();
-    // Places beyond those of records, by the place that is taken and the ordinal.
+    // Places beyond those that are taken, by the place that is and the ordinal. There are no more of them than samples.
     let mut places: HashMap<(Seq, usize), u32, RandomState> = HashMap::default();
+    let free = message.iter().filter_map(|reading| reading.seq.place()).max().map_or(0, |last| last + 1);
     for same in equals(message) {
         let mut kept: Vec<usize> = Vec::new();
         for place in same {
@@ -55,7 +55,7 @@ pub(crate) fn tell_apart(
         for (ordinal, place) in kept.into_iter().enumerate().skip(1) {
             let seq = &mut message[place].seq;
             *seq = if seq.is_of_delivery() {
-                let next = records + u32::try_from(places.len()).unwrap_or(u32::MAX);
+                let next = free + u32::try_from(places.len()).unwrap_or(u32::MAX);
                 seq.at_place(*places.entry((*seq, ordinal)).or_insert(next))
             } else {
                 Seq(ordinal as u64)

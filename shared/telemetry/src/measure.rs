@@ -3,25 +3,21 @@
 use std::sync::Arc;
 
 use crate::names::Name;
-use crate::profile::{MetricRule, Profile};
+use crate::profile::MetricRule;
 use crate::reading::{Quality, Reading, Unit, Value};
 use crate::unit::{self, Dialect, Quantity, Units};
 
 /// Makes of the value as sent the value that it means. A unit that contradicts what the name or the profile says stays
-/// as sent, and so does its value, which is uncertain then. What is no number, or none that can be stored, keeps the unit
-/// that stood beside it.
+/// as sent, and its value, scaled where the profile says so, is not converted and uncertain. What is no number, or none that can be stored, keeps the unit
+/// that stood beside it. `reads_texts`: texts are meant as numbers, as the profile says.
 pub(crate) fn measure(
     reading: &mut Reading,
     name: &Name,
     unit: Option<&(Arc<str>, Dialect)>,
-    profile: Option<&Profile>,
+    reads_texts: bool,
     units: &mut Units,
 ) {
-    let reads_texts = profile.is_some_and(|profile| profile.numbers_as_text);
-    if reads_texts {
-        read_number(&mut reading.value);
-    }
-    let Some(sent) = number_of(&reading.value) else {
+    let Some(sent) = reading.value.as_f64() else {
         let is_meant_as_number = reads_texts || unit.is_some() || name.unit.is_some();
         if is_meant_as_number && is_word_for_no_number(&reading.value) {
             reading.quality = Quality::Bad;
@@ -69,7 +65,7 @@ fn convert(
         reading.value = unit.conversion.apply(&reading.value)?;
         reading.unit = Some(unit.unit.clone());
     }
-    let canonical = number_of(&reading.value).unwrap_or(sent);
+    let canonical = reading.value.as_f64().unwrap_or(sent);
     reading.quality = reading.quality.max(doubt(Numbers { sent, canonical }, quantity, name));
     Some(())
 }
@@ -82,25 +78,13 @@ fn is_word_for_no_number(value: &Value) -> bool {
 }
 
 /// Makes a number of a text that is one.
-fn read_number(value: &mut Value) {
+pub(crate) fn read_number(value: &mut Value) {
     let Value::Text(text) = &*value else { return };
     let text = text.trim();
     let is_written =
         text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.' | b'e' | b'E'));
     if let Some(number) = Value::from_digits(text).filter(|_| is_written) {
         *value = number;
-    }
-}
-
-fn number_of(value: &Value) -> Option<f64> {
-    match value {
-        Value::Float(number) => Some(*number),
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "compared with sentinels and ranges, which are doubles"
-        )]
-        Value::Integer(number) => Some(*number as f64),
-        Value::Boolean(_) | Value::Text(_) => None,
     }
 }
 
@@ -239,6 +223,22 @@ mod tests {
             r#"{"a": "22.50", "b": "-7", "c": "x", "d": ""}"#,
             "a=22.5, b=-7, c=x, d=",
         );
+    }
+
+    #[test]
+    fn a_null_says_nothing_of_a_quality() {
+        check("", r#"{"temperature": {"value": 22.5, "quality": null}}"#, "temperature=22.5");
+        check("", r#"{"x": {"value": 5, "q": null}}"#, "x=5");
+        check("", r#"{"x": {"value": 5, "q": false}}"#, "x=5!");
+    }
+
+    #[test]
+    fn one_measurement_in_two_units_agrees_to_the_last_digit_of_the_coarser() {
+        check("", r#"{"tempC": 20, "tempF": 69}"#, "temp=20 Cel");
+        check("numbers_as_text = true", r#"{"tempC": "20.1", "tempF": "68.2"}"#, "temp=20.1 Cel");
+        for apart in [r#"{"tempC": 20, "tempF": 70}"#, r#"{"tempC": 21, "tempF": 72}"#] {
+            assert_eq!(show("", apart), Err(Reject::Ambiguous), "{apart}");
+        }
     }
 
     #[test]

@@ -278,11 +278,15 @@ impl Names {
         sent: impl FnOnce() -> String,
         profile: Option<&Profile>,
     ) -> Rc<Name> {
-        if let Some(known) = self.by_number.get(&number) {
-            return Rc::clone(known);
+        if let Some(known) = self.by_number.get(&number).map(Rc::clone) {
+            // Known or not, it counts.
+            return if self.most == usize::MAX { known } else { self.get_counted(&known.sent, profile) };
         }
         let name = self.get(&sent(), profile);
-        self.by_number.insert(number, Rc::clone(&name));
+        // Else it is not this number's name.
+        if !self.has_too_many() {
+            self.by_number.insert(number, Rc::clone(&name));
+        }
         name
     }
 }
@@ -396,6 +400,26 @@ mod tests {
             }
         }
         assert!(names.by_text.len() <= most);
+    }
+
+    #[test]
+    fn a_message_with_too_many_names_leaves_none_of_them_wrong() {
+        let patterns = "ignore = \"x\"\n[[metric]]\nfrom = \"a*\"\n[[metric]]\nfrom = \"b*\"";
+        let profile = Profile::from_toml(&format!("name = \"p\"\ndevices = \"*/*\"\n{patterns}")).unwrap();
+        let most = MAX_PATTERN_COMPARISONS / 3;
+        let mut names = Names::default();
+        let get = |names: &mut Names, number: usize| {
+            names.get_numbered(u32::try_from(number).unwrap(), || format!("c{number}"), Some(&profile))
+        };
+        for _ in 0..2 {
+            names.begin_message(Some(&profile));
+            for number in 0..=most {
+                get(&mut names, number);
+            }
+            assert!(names.has_too_many(), "known or not, names count");
+        }
+        names.begin_message(Some(&profile));
+        assert_eq!(&*get(&mut names, most).sent, format!("c{most}"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::clock::Clock;
 use crate::distinct::tell_apart;
 use crate::limits::MAX_UNIT_BYTES;
-use crate::measure::measure;
+use crate::measure::{measure, read_number};
 use crate::profile::Profile;
 use crate::reading::{DeviceId, Metric, Reading, Value};
 use crate::reject::Reject;
@@ -36,19 +36,23 @@ pub(crate) fn normalise(
     readings: &mut Vec<Reading>,
 ) -> Result<(), (Reject, Metric)> {
     let clock = message.clock;
-    let Survey { records, has_ignored, has_local_times, newest_since_boot } = Survey::of(samples);
+    let Survey { has_ignored, has_local_times, newest_since_boot } = Survey::of(samples);
     if has_ignored {
         samples.retain(|sample| !sample.name.is_ignored);
     }
     if has_local_times {
         repeated_hour::resolve(samples, clock.received);
     }
+    let reads_texts = message.profile.is_some_and(|profile| profile.numbers_as_text);
     let (first, received) = (readings.len(), clock.received_exactly());
     readings.reserve(samples.len());
     // Samples stay where they are, and texts are taken out of them: they are large to move.
     for sample in samples.iter_mut() {
         let name = &*sample.name;
         let refuse = |reject| (reject, Arc::clone(&name.sent));
+        if reads_texts {
+            read_number(&mut sample.value);
+        }
         let time = clock.reading_time(sample.time, newest_since_boot, sample.record).map_err(refuse)?;
         readings.push(Reading {
             device: sample.device.as_deref().map_or_else(|| device.clone(), &mut device_of),
@@ -68,17 +72,15 @@ pub(crate) fn normalise(
         if unit.is_some_and(|(text, _)| text.len() > MAX_UNIT_BYTES) {
             return Err(refuse(Reject::LongUnit));
         }
-        measure(reading, name, unit, message.profile, units);
+        measure(reading, name, unit, reads_texts, units);
     }
-    let outcome = tell_apart(readings, first, samples, records);
+    let outcome = tell_apart(readings, first, samples);
     samples.clear();
     outcome.map_err(|metric| (Reject::Ambiguous, metric))
 }
 
 /// What has to be known of all samples before one of them becomes a reading.
 struct Survey {
-    /// How many records there are.
-    records: u32,
     has_ignored: bool,
     has_local_times: bool,
     /// The newest of the times that are since the device was switched on, of samples that are not ignored.
@@ -87,10 +89,8 @@ struct Survey {
 
 impl Survey {
     fn of(samples: &[Sample]) -> Self {
-        let mut survey =
-            Self { records: 1, has_ignored: false, has_local_times: false, newest_since_boot: None };
+        let mut survey = Self { has_ignored: false, has_local_times: false, newest_since_boot: None };
         for sample in samples {
-            survey.records = survey.records.max(sample.record + 1);
             if sample.name.is_ignored {
                 survey.has_ignored = true;
                 continue;

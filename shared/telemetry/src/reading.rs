@@ -41,7 +41,7 @@ pub type Metric = Arc<str>;
 /// One decoded value, made canonical: two values that mean the same number are equal.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
-    /// A number that is no integer, or too large for 64 bits. Finite, and within DynamoDB's range.
+    /// A number that is no integer, or one of too many digits to keep. Finite, and within DynamoDB's range.
     Float(f64),
     /// An integer of at most [`MAX_INTEGER_DIGITS`](crate::limits::MAX_INTEGER_DIGITS) digits, all of which are kept.
     Integer(i128),
@@ -78,6 +78,16 @@ impl Value {
         }
     }
 
+    /// The number, to the nearest double; `None` of truth values and texts.
+    #[expect(clippy::cast_precision_loss, reason = "to the nearest double")]
+    pub fn as_f64(&self) -> Option<f64> {
+        match self {
+            Self::Float(number) => Some(*number),
+            Self::Integer(number) => Some(*number as f64),
+            Self::Boolean(_) | Self::Text(_) => None,
+        }
+    }
+
     /// The canonical value of an integer. One of more than 64 bits that is a float's shortest decimal is that float:
     /// DynamoDB does not tell `1E+20` from `100000000000000000000`.
     pub fn from_integer(integer: i128) -> Self {
@@ -98,6 +108,12 @@ impl Value {
             _ => return Self::from_f64(number).map(|value| (value, Quality::Good)),
         };
         Some((Self::Text(Arc::from(word)), Quality::Bad))
+    }
+
+    /// As [`Value::from_any_f64`]; what cannot be stored is the text of its digits, of bad quality.
+    pub(crate) fn from_every_f64(number: f64) -> (Self, Quality) {
+        let digits = || (Self::Text(format!("{number:e}").into()), Quality::Bad);
+        Self::from_any_f64(number).unwrap_or_else(digits)
     }
 
     /// As [`Value::from_any_f64`], for numbers of 32 bits: the shortest decimal that is this number in 32 bits, so that
@@ -277,6 +293,12 @@ impl Seq {
     /// Whether the delivery is in it.
     pub(crate) fn is_of_delivery(self) -> bool {
         self.0 >> Self::PLACE_BITS != 0
+    }
+
+    /// The place of its record, where the delivery is in it.
+    pub(crate) fn place(self) -> Option<u32> {
+        let place = self.0 & ((1 << Self::PLACE_BITS) - 1);
+        self.is_of_delivery().then(|| u32::try_from(place).unwrap_or(u32::MAX))
     }
 
     /// That of the record at another place of the same delivery.

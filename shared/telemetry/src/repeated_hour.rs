@@ -17,17 +17,22 @@ pub(crate) fn resolve(samples: &mut [Sample], received: Micros) {
     if !samples.iter().any(is_in_it) {
         return;
     }
+    // The samples of columns stand column by column, and their times come in the order of the rows.
+    let record = |sample: &Sample| (sample.record, sample.element);
+    let mut in_order: Vec<&mut Sample> = samples.iter_mut().collect();
+    in_order.sort_by_key(|sample| record(sample));
     // Samples of one record share their time.
-    let mut times: Vec<(u32, Meanings)> =
-        samples.iter().filter_map(|sample| Some((sample.record, sample.time?.meanings()?))).collect();
+    let mut times: Vec<((u32, u32), Meanings)> =
+        in_order.iter().filter_map(|sample| Some((record(sample), sample.time?.meanings()?))).collect();
     times.dedup();
     let written: Vec<Meanings> = times.iter().map(|(_, meanings)| *meanings).collect();
     let chosen = choose(&written, received);
     let mut place = 0;
-    for sample in samples {
+    for sample in in_order {
+        let record = record(sample);
         let Some(time) = &mut sample.time else { continue };
         let (Some(meant), Basis::Local { before, after }) = (time.meanings(), time.basis) else { continue };
-        if times.get(place) != Some(&(sample.record, meant)) {
+        if times.get(place) != Some(&(record, meant)) {
             place += 1;
         }
         let ahead = if chosen.get(place) == Some(&meant.1) { after } else { before };

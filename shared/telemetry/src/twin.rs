@@ -1,7 +1,7 @@
 //! One measurement that a record says twice, in two units: `{"tempC": 20.1, "tempF": 68.2}`.
 //!
-//! Names lose the units at their ends, so both are `temp`. They are one reading if they agree to their last digits; the
-//! one that says more of it is kept. What does not agree is not one measurement.
+//! Names lose the units at their ends, so both are `temp`. They are one reading if they differ by no more than the
+//! coarser one's last digit counts, as they do whether a device rounds or cuts off; the one that says more of it is kept. What does not agree is not one measurement.
 
 use crate::reading::{Reading, Value};
 use crate::sample::Sample;
@@ -16,9 +16,9 @@ pub(crate) fn finer(pair: [(&Sample, &Reading); 2]) -> Option<usize> {
     let [a, b] = pair.map(|(sample, reading)| Measurement::of(sample, reading));
     let (a, b) = (a?, b?);
     let agrees = |a: f64, b: f64, within: f64| (a - b).abs() <= within * (1.0 + 1e-9);
-    let is_one = agrees(a.canonical, b.canonical, a.step + b.step)
+    let is_one = agrees(a.canonical, b.canonical, a.step.max(b.step))
         // Without a unit a number may be in that of the other.
-        || (a.has_unit != b.has_unit && agrees(a.sent, b.sent, a.sent_step + b.sent_step));
+        || (a.has_unit != b.has_unit && agrees(a.sent, b.sent, a.sent_step.max(b.sent_step)));
     if !is_one {
         return None;
     }
@@ -39,7 +39,7 @@ struct Measurement {
 
 impl Measurement {
     fn of(sample: &Sample, reading: &Reading) -> Option<Self> {
-        let (sent, canonical) = (number(&sample.value)?, number(&reading.value)?);
+        let (sent, canonical) = (sample.value.as_f64()?, reading.value.as_f64()?);
         let factor = match (&sample.unit, &sample.name.unit) {
             (None, Some(unit)) => unit.conversion.factor.abs(),
             _ => 1.0,
@@ -53,15 +53,6 @@ impl Measurement {
             has_unit: reading.unit.is_some(),
             is_as_sent: reading.value == sample.value,
         })
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "compared to the last digits that devices write")]
-fn number(value: &Value) -> Option<f64> {
-    match value {
-        Value::Integer(number) => Some(*number as f64),
-        Value::Float(number) => Some(*number),
-        Value::Boolean(_) | Value::Text(_) => None,
     }
 }
 

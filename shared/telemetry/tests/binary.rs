@@ -193,6 +193,40 @@ fn what_is_no_cbor_is_refused_with_a_reason() {
 }
 
 #[test]
+fn large_integers_of_cbor_keep_as_many_digits_as_those_of_json() {
+    let check = |tag: u8, integer: &[u8], expected: &str| {
+        let length = 0x40 + u8::try_from(integer.len()).unwrap();
+        let payload = [&[0xa1, 0x61, b'a', tag, length][..], integer].concat();
+        assert_eq!(show(&payload, "cbor"), Ok(format!("a={expected}")), "{integer:02x?}");
+        if expected.bytes().all(|byte| byte.is_ascii_digit()) {
+            assert_eq!(show(format!("{{\"a\":{expected}}}").as_bytes(), "json"), Ok(format!("a={expected}")));
+        }
+    };
+    let (plus, minus) = (0xc2, 0xc3);
+    check(plus, &[1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1], "79228162514264337593543950337");
+    let (most, least) = (10_u128.pow(38) - 1, 10_u128.pow(38));
+    check(plus, &most.to_be_bytes(), &most.to_string());
+    check(minus, &(most - 1).to_be_bytes(), &format!("-{most}"));
+    check(plus, &least.to_be_bytes(), "1e+38");
+    check(minus, &(least - 1).to_be_bytes(), "-1e+38");
+    // Half-way between two doubles, and a little more in the last byte.
+    let between = [0x80, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    check(plus, &between, &format!("{:e}", 2_f64.powi(135)).replace('e', "e+"));
+    let more = [0x80, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+    check(plus, &more, &format!("{:e}", f64::from_bits(2_f64.powi(135).to_bits() + 1)).replace('e', "e+"));
+}
+
+#[test]
+fn what_stands_beside_a_tagged_time_is_what_it_is_called() {
+    let time = [&[0x64][..], b"when", &[0xc0, 0x74], b"2026-11-23T07:00:00Z"].concat();
+    let name = [&[0x62][..], b"id", &[0x62], b"t1"].concat();
+    let value = [0x61, b'v', 20];
+    let at = show(&[&[0x81, 0xa3][..], &name, &time, &value].concat(), "cbor");
+    assert!(at.as_ref().is_ok_and(|at| at.starts_with("t1=20@")), "{at:?}");
+    assert_eq!(show(&[&[0x81, 0xa3][..], &time, &name, &value].concat(), "cbor"), at);
+}
+
+#[test]
 fn what_messagepack_has_beside_json() {
     let check = |payload: &[u8], expected: &str| {
         assert_eq!(show(payload, "msgpack").as_deref(), Ok(expected), "{payload:02x?}");

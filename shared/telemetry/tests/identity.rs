@@ -100,6 +100,37 @@ fn a_profile_may_leave_out_what_an_element_calls_itself() {
 }
 
 #[test]
+fn the_place_of_a_record_never_reaches_into_the_hash_of_its_delivery() {
+    let check = |profile: &str, payload: &str, count: usize| {
+        let readings = decode(profile, payload, "t").unwrap();
+        let seqs: BTreeSet<u64> = readings.iter().map(|reading| reading.seq.0).collect();
+        let hashes: BTreeSet<u64> = seqs.iter().map(|seq| seq >> 14).collect();
+        assert_eq!((readings.len(), seqs.len(), hashes.len()), (count, count, 1));
+    };
+    // A null is a record, too, though it is no reading.
+    let nulls =
+        |count: usize| format!(r#"[{{"a":1}},{{"a":2}}{},{{"a":3}}]"#, r#",{"b":null}"#.repeat(count));
+    check("", &nulls(9_997), 3);
+    assert_eq!(show("", &nulls(9_998)), "limit");
+    let kept = "[time]\nresolution = \"1s\"\nsame_time = \"keep\"";
+    let record = r#"{"ts":1795417100,"a":1}"#;
+    let records = |count: usize| format!("[{}{record}]", format!("{record},").repeat(count - 1));
+    check(kept, &records(4_000), 4_000);
+    // Two of one metric in each of many records.
+    let pair = r#"{"l":[{"id":"a","v":1},{"id":"a","v":2}]}"#;
+    check("", &format!("[{}{pair}]", format!("{pair},").repeat(1_999)), 4_000);
+}
+
+#[test]
+fn in_the_repeated_hour_a_row_has_one_time() {
+    let payload = r#"{"ts":["2026-10-25T02:10:00","2026-10-25T02:20:00"],"a":[1,2],"b":[3,4]}"#;
+    let readings = decode("[time]\nzone = \"Europe/Berlin\"", payload, "t").unwrap();
+    let times: Vec<String> = readings.iter().map(|reading| reading.at.to_string()).collect();
+    let (first, second) = ("2026-10-25T01:10:00Z", "2026-10-25T01:20:00Z");
+    assert_eq!(times, [first, second, first, second]);
+}
+
+#[test]
 fn samples_of_one_time_are_told_apart_by_their_order() {
     let check = |payload: &str, expected: &str| assert_eq!(show("", payload), expected, "{payload}");
     check(

@@ -10,7 +10,7 @@ use serde::de::DeserializeSeed;
 
 use super::Context;
 use super::items::{self, Document, Item, Items};
-use crate::limits::MAX_TEXT_BYTES;
+use crate::limits::{MAX_INTEGER, MAX_TEXT_BYTES};
 use crate::reject::Reject;
 use crate::sample::Payload;
 use crate::time::Micros;
@@ -177,17 +177,21 @@ impl<'de> CborItems<'de> {
         };
         let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
         let digits = bytes.get(zeros..).unwrap_or_default();
-        let (first, rest) = digits.split_at(digits.len().min(size_of::<u64>() + size_of::<u32>()));
-        let leading = first.iter().fold(0_i128, |number, digit| number << 8 | i128::from(*digit));
-        let number = |magnitude: i128| if sign == Sign::Negative { -1 - magnitude } else { magnitude };
-        if rest.is_empty() {
-            return Ok(Item::Integer(number(leading)));
+        let (first, rest) = digits.split_at(digits.len().min(size_of::<u128>()));
+        let leading = first.iter().fold(0_u128, |number, digit| number << 8 | u128::from(*digit));
+        let magnitude = if sign == Sign::Negative { leading.saturating_add(1) } else { leading };
+        if let Some(integer) =
+            i128::try_from(magnitude).ok().filter(|_| rest.is_empty() && magnitude < MAX_INTEGER)
+        {
+            return Ok(Item::Integer(if sign == Sign::Negative { -integer } else { integer }));
         }
+        // That there is more decides which double is the nearest, where two are about as near.
+        let is_more = rest.iter().any(|digit| *digit != 0);
         let exponent = i32::try_from(8 * rest.len()).unwrap_or(i32::MAX);
         #[expect(clippy::cast_precision_loss, reason = "to the nearest double")]
-        let double = number(leading) as f64 * 2_f64.powi(exponent);
+        let double = (magnitude | u128::from(is_more)) as f64 * 2_f64.powi(exponent);
         if double.is_finite() {
-            return Ok(Item::Double(double));
+            return Ok(Item::Double(if sign == Sign::Negative { -double } else { double }));
         }
         let hex = digits.iter().take(MAX_TEXT_BYTES / 4).map(|digit| format!("{digit:02x}"));
         let mark = if sign == Sign::Negative { "-1-0x" } else { "0x" };

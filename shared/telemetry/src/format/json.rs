@@ -12,14 +12,18 @@ use crate::sample::Payload;
 pub(crate) fn decode(bytes: &[u8], context: &mut Context<'_>, payload: &mut Payload) -> Result<(), Reject> {
     let mut shape = Shape::new(context, payload);
     let outcome = read(bytes, Node::payload(&mut shape));
-    let may_have_large_numbers = shape.met_large_number || outcome == Err(Reject::NumberRange);
+    let met_large_number = shape.met_large_number;
     let outcome = shape.finish().map_or(outcome, Err);
-    if !may_have_large_numbers {
+    let is_to_be_read_again = match &outcome {
+        Ok(()) => met_large_number,
+        Err(reject) => *reject == Reject::NumberRange,
+    };
+    if !is_to_be_read_again {
         return outcome;
     }
     let Some(marked) = numbers::mark(text(bytes)?) else { return outcome };
     payload.clear();
-    let mut shape = Shape::new(context, payload).with_number_mark(&marked.mark);
+    let mut shape = Shape::new(context, payload).with_number_mark(marked.mark);
     let outcome = read(marked.text.as_bytes(), Node::payload(&mut shape));
     shape.finish().map_or(outcome, Err)
 }
@@ -258,6 +262,42 @@ mod tests {
         check(r#"{"a": 1, "ts": " 1700000003.5 "}"#, "a=1@3");
         check(r#"{"time": {"now": 1700000001}}"#, "time.now=1700000001@-");
         check(r#"{"ts": null, "a": 1}"#, "a=1@-");
+    }
+
+    #[test]
+    fn a_time_that_the_profile_names_is_the_records_and_no_elements() {
+        let profile =
+            Profile::from_toml("name = \"p\"\ndevices = \"*/*\"\n[time]\nfield = \"meta.time\"").unwrap();
+        for payload in [
+            r#"{"meta": {"time": 1700000001}, "log": [{"x": 1}, {"x": 2}]}"#,
+            r#"{"log": [{"x": 1}, {"x": 2}], "meta": {"time": 1700000001}}"#,
+        ] {
+            let shown = show_samples(Format::Json, payload.as_bytes(), Some(&profile));
+            assert_eq!(shown.as_deref(), Ok("log.0.x=1@1 log.1.x=2@1"), "{payload}");
+        }
+    }
+
+    #[test]
+    fn only_numbers_are_read_as_marked() {
+        let check = |payload: &str, expected: &str| {
+            assert_eq!(show(payload.as_bytes()).as_deref(), Ok(expected), "{payload}");
+        };
+        check(r#"{"a": 1e400, "b": "\u006eumber:7"}"#, "a=1e400@- b=number:7@-");
+        check(r#"{"a": 1e400, "b": "number:7"}"#, "a=1e400@- b=number:7@-");
+        // In a document that is a text, too.
+        check(
+            r#""{\"a\": 1e400, \"b\": 18446744073709551616, \"c\": \"number:7\"}""#,
+            "a=1e400@- b=18446744073709551616@- c=number:7@-",
+        );
+    }
+
+    #[test]
+    fn a_mistake_behind_a_large_number_is_at_its_own_column() {
+        let refused = |payload: &str| show(payload.as_bytes()).unwrap_err();
+        assert_eq!(
+            refused(r#"{"a":18446744073709551616,"b":!}"#),
+            refused(r#"{"a":"a text of as many.","b":!}"#),
+        );
     }
 
     #[test]

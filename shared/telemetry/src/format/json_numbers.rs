@@ -1,7 +1,9 @@
 //! Numbers that a JSON parser cannot hold: integers of more than 64 bits, and magnitudes beyond a double.
 //!
 //! The parser makes doubles of the former and refuses the latter, with all that stands beside them. Such documents are
-//! rare. They are read once more, with these numbers as texts that begin with a mark which stands nowhere else in them.
+//! rare. They are read once more, with these numbers as texts that begin with a mark which no other text without escapes does.
+
+use std::rc::Rc;
 
 use crate::reading::Value;
 
@@ -11,7 +13,7 @@ const DIGITS_OF_64_BITS: usize = 18;
 /// A document whose large numbers are marked texts.
 pub(super) struct Marked {
     pub(super) text: String,
-    pub(super) mark: String,
+    pub(super) mark: Rc<str>,
 }
 
 /// Marks the numbers of `text` that a parser cannot hold; `None` if it has none.
@@ -32,7 +34,7 @@ pub(super) fn mark(text: &str) -> Option<Marked> {
         done = end;
     }
     marked.push_str(&text[done..]);
-    Some(Marked { text: marked, mark })
+    Some(Marked { text: marked, mark: mark.into() })
 }
 
 /// Whether a number is one that `serde_json` makes less of than it says.

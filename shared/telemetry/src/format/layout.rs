@@ -53,8 +53,8 @@ fn read(field: &Field, bytes: &[u8]) -> Result<(Value, Quality), Reject> {
     let down = 64_u32.saturating_sub(field.bits);
     let integer = match field.kind {
         FieldType::Bool => return Ok((Value::Boolean(upper != 0), Quality::Good)),
-        FieldType::F32 => return scaled(field, shortest(f32::from_bits(all as u32))),
-        FieldType::F64 => return scaled(field, f64::from_bits(all)),
+        FieldType::F32 => return Ok(scaled(field, shortest(f32::from_bits(all as u32)))),
+        FieldType::F64 => return Ok(scaled(field, f64::from_bits(all))),
         FieldType::I8 | FieldType::I16 | FieldType::I24 | FieldType::I32 | FieldType::I64 => {
             i128::from(upper.cast_signed().unbounded_shr(down))
         }
@@ -65,7 +65,7 @@ fn read(field: &Field, bytes: &[u8]) -> Result<(Value, Quality), Reject> {
     if field.scale == 1.0 && field.add == 0.0 {
         return Ok((Value::Integer(integer), Quality::Good));
     }
-    scaled(field, integer as f64)
+    Ok(scaled(field, integer as f64))
 }
 
 /// The number of up to eight bytes.
@@ -82,17 +82,18 @@ fn shortest(number: f32) -> f64 {
     zmij::Buffer::new().format_finite(number).parse().unwrap_or(f64::from(number))
 }
 
-fn scaled(field: &Field, number: f64) -> Result<(Value, Quality), Reject> {
+/// The number that a field means. One that cannot be stored is a text of bad quality.
+fn scaled(field: &Field, number: f64) -> (Value, Quality) {
     let result = match (whole_reciprocal(field.scale), field.add == 0.0) {
         // The nearest double to the decimal that is meant: a thousandth of 3062 is 3.062, times 0.001 it is not.
         (Some(divisor), true) => number / divisor,
         (Some(divisor), false) => unit::rounded(number / divisor + field.add),
         (None, _) => unit::rounded(number * field.scale + field.add),
     };
-    if number.is_finite() && !result.is_finite() {
-        return Err(Reject::NumberRange);
-    }
-    Value::from_any_f64(result).ok_or(Reject::NumberRange)
+    // What comes out as infinite was not sent as such: the number as it was sent.
+    let is_lost = number.is_finite() && !result.is_finite();
+    let (value, quality) = Value::from_every_f64(if is_lost { number } else { result });
+    (value, if is_lost { Quality::Bad } else { quality })
 }
 
 /// The whole number that `scale` is one over, if there is one.
@@ -176,7 +177,16 @@ mod tests {
         assert_eq!(show_bytes(fields, &[]), Err(Reject::Empty));
         assert_eq!(show(Format::Bytes, &[1], None), Err(Reject::NoLayout("them")));
         let large = "[[field]]\nname = \"a\"\noffset = 0\ntype = \"f64\"\nscale = 1e300";
-        assert_eq!(show_bytes(large, &1e100_f64.to_be_bytes()), Err(Reject::NumberRange));
+        assert_eq!(show_bytes(large, &1e100_f64.to_be_bytes()).as_deref(), Ok("a=1e+100@-"));
+        let beside = "[[field]]\nname = \"a\"\noffset = 0\ntype = \"f64\"\n[[field]]\nname = \"b\"\noffset = 8\ntype = \"u8\"";
+        assert_eq!(
+            show_bytes(beside, &[&1e300_f64.to_be_bytes()[..], &[7]].concat()).as_deref(),
+            Ok("a=1e300@- b=7@-")
+        );
+        assert_eq!(
+            read(&field(FieldType::F64, 0, false, (0, 64)), &1e300_f64.to_be_bytes()).unwrap().1,
+            Quality::Bad
+        );
     }
 
     #[test]
@@ -268,7 +278,10 @@ mod tests {
         #[test]
         fn floats_are_read_as_they_were_written(number in any::<f64>(), single in any::<f32>()) {
             let double = read(&field(FieldType::F64, 0, true, (0, 64)), &number.to_le_bytes());
-            prop_assert_eq!(double, Value::from_any_f64(number).ok_or(Reject::NumberRange));
+            match Value::from_any_f64(number) {
+                Some(value) => prop_assert_eq!(double, Ok(value)),
+                None => prop_assert_eq!(double, Ok((Value::Text(format!("{number:e}").into()), Quality::Bad))),
+            }
             let read = read(&field(FieldType::F32, 0, false, (0, 32)), &single.to_be_bytes());
             if let Ok((Value::Float(read), Quality::Good)) = read {
                 prop_assert_eq!(read as f32, single);
@@ -280,7 +293,7 @@ mod tests {
         fn any_bytes_are_samples_or_a_reason(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
             let fields = "[[field]]\nname = \"ts\"\noffset = 3\ntype = \"u64\"\n[[field]]\nname = \"b\"\noffset = 9\ntype = \"f64\"\nscale = -7e9";
             let outcome = read_payload(Format::Bytes, &bytes, Some(&profile(fields)));
-            prop_assert!(outcome.is_ok() || bytes.len() < 17 || outcome == Err(Reject::NumberRange));
+            prop_assert!(outcome.is_ok() || bytes.len() < 17);
         }
     }
 }

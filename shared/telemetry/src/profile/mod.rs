@@ -247,7 +247,9 @@ impl Profile {
     /// How many patterns a name is compared with at most.
     pub(crate) fn patterns(&self) -> usize {
         let sources = self.metrics.iter().filter(|rule| rule.unit_from.is_some()).count();
-        self.metrics.len() + sources + self.ignore.len() + self.documents.len() + self.time.fields.len()
+        let members = usize::from(matches!(self.gateway, Some(Gateway::Member(_))));
+        let lists = self.metrics.len() + self.ignore.len() + self.documents.len() + self.time.fields.len();
+        lists + sources + members
     }
 
     pub(crate) fn ignores(&self, sent: &str) -> bool {
@@ -276,9 +278,6 @@ impl Profile {
     /// too long.
     pub(crate) fn rule(&self, sent: &str) -> Option<(Arc<MetricRule>, Metric)> {
         self.metrics.iter().find_map(|rule| {
-            if !rule.from.matches(sent) {
-                return None;
-            }
             let captures = rule.from.captures(sent)?;
             let made = rule.name.as_ref().map(|name| name.fill(&captures));
             let made = made.filter(|name| !name.is_empty() && name.len() <= MAX_NAME_BYTES);

@@ -93,19 +93,21 @@ impl Fields<'_> {
             return Err(SpanError("delays"));
         }
         let sources = self.source.ok_or(SpanError("source"))?;
-        let seqs = self.seq.map(|seqs| seqs.0);
-        if seqs.as_ref().is_some_and(|seqs| seqs.len() != times.len()) {
+        let seqs: Vec<Seq> = match self.seq {
+            Some(seqs) => {
+                let seq = |seq: Integer| u64::try_from(seq.0).map(Seq).map_err(|_| SpanError("seq"));
+                seqs.0.into_iter().map(seq).collect::<Result<_, _>>()?
+            }
+            None => vec![Seq::default(); times.len()],
+        };
+        if seqs.len() != times.len() {
             return Err(SpanError("seq"));
         }
-        let seq = |index: usize| match &seqs {
-            Some(seqs) => u64::try_from(seqs.get(index)?.0).ok().map(Seq),
-            None => Some(Seq::default()),
-        };
         let source = |index| TimeSource::from_word(sources.get(index, times.len())?);
         let row = |index: usize| {
             let at = first.plus(times[index].0);
             let (received, time_source) = (at.plus(delays[index].0), source(index)?);
-            Some(Row { at, seq: seq(index)?, received, time_source, correction: None })
+            Some(Row { at, seq: seqs[index], received, time_source, correction: None })
         };
         let mut rows: Vec<Row> =
             (0..times.len()).map(row).collect::<Option<_>>().ok_or(SpanError("source"))?;

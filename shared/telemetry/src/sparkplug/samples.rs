@@ -121,8 +121,8 @@ impl Writer<'_, '_> {
         let measured = match sent {
             Sent::Int(bits) => integer((*bits).into())?,
             Sent::Long(bits) => integer(*bits)?,
-            Sent::Float(number) => value::float(*number)?,
-            Sent::Double(number) => value::double(*number)?,
+            Sent::Float(number) => value::float(*number),
+            Sent::Double(number) => value::double(*number),
             Sent::Boolean(flag) => (Value::Boolean(*flag), Quality::Good),
             Sent::String(text) => value::text(text)?,
             Sent::Bytes(bytes) => match value::array(bytes, datatype.unwrap_or_default())? {
@@ -155,8 +155,8 @@ impl Writer<'_, '_> {
                     None => continue,
                     Some(ElementValue::Int(bits)) => value::integer((*bits).into(), datatype),
                     Some(ElementValue::Long(bits)) => value::integer(*bits, datatype),
-                    Some(ElementValue::Float(number)) => value::float(*number)?,
-                    Some(ElementValue::Double(number)) => value::double(*number)?,
+                    Some(ElementValue::Float(number)) => value::float(*number),
+                    Some(ElementValue::Double(number)) => value::double(*number),
                     Some(ElementValue::Boolean(flag)) => (Value::Boolean(*flag), Quality::Good),
                     Some(ElementValue::String(text)) => value::text(text)?,
                 };

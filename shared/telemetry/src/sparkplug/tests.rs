@@ -188,6 +188,9 @@ fn values_are_what_their_datatypes_say() {
         Ok("a=22.1 b=0.1"),
     );
     check(vec![metric("a", FLOAT, Value::Float(f32::NAN))], Ok("a=NaN!"));
+    // One that cannot be stored does not take the others along.
+    let beside = vec![metric("a", 10, Value::Double(1e300)), metric("b", FLOAT, Value::Float(0.5))];
+    check(beside, Ok("a=1e300! b=0.5"));
     check(
         vec![metric("a", BOOLEAN, Value::Boolean(true)), metric("b", STRING, Value::String("on".into()))],
         Ok("a=true b=on"),

@@ -57,12 +57,12 @@ fn date_time(millis: u64) -> Value {
     }
 }
 
-pub(super) fn float(number: f32) -> Result<Measured, Reject> {
-    Value::from_any_f32(number).ok_or(Reject::NumberRange)
+pub(super) fn float(number: f32) -> Measured {
+    Value::from_any_f32(number).unwrap_or_else(|| Value::from_every_f64(number.into()))
 }
 
-pub(super) fn double(number: f64) -> Result<Measured, Reject> {
-    Value::from_any_f64(number).ok_or(Reject::NumberRange)
+pub(super) fn double(number: f64) -> Measured {
+    Value::from_every_f64(number)
 }
 
 pub(super) fn text(text: &str) -> Result<Measured, Reject> {
@@ -106,19 +106,19 @@ fn integers<const WIDTH: usize>(bytes: &[u8], datatype: u32) -> Result<Vec<Measu
     elements(bytes, |element: [u8; WIDTH]| {
         let mut wide = [0; 8];
         wide[..WIDTH].copy_from_slice(&element);
-        Ok(integer(u64::from_le_bytes(wide), datatype))
+        integer(u64::from_le_bytes(wide), datatype)
     })
 }
 
 fn elements<const WIDTH: usize>(
     bytes: &[u8],
-    read: impl FnMut([u8; WIDTH]) -> Result<Measured, Reject>,
+    read: impl FnMut([u8; WIDTH]) -> Measured,
 ) -> Result<Vec<Measured>, Reject> {
     let (whole, rest) = bytes.as_chunks::<WIDTH>();
     if whole.len() > MAX_SAMPLES {
         return Err(Reject::Samples);
     }
-    if rest.is_empty() { whole.iter().copied().map(read).collect() } else { Err(BROKEN_ARRAY) }
+    if rest.is_empty() { Ok(whole.iter().copied().map(read).collect()) } else { Err(BROKEN_ARRAY) }
 }
 
 const BROKEN_ARRAY: Reject = Reject::NotSparkplug("an array's bytes are not whole elements");

@@ -38,7 +38,7 @@ use serde::Deserialize as _;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use self::object::{Object, ProfileTime};
-use super::{Context, json};
+use super::{Context, json, json_numbers as numbers};
 use crate::limits::{MAX_DEPTH, MAX_NAME_BYTES, MAX_SAMPLES, MAX_TEXT_BYTES};
 use crate::names::Name;
 use crate::profile::Gateway;
@@ -62,9 +62,9 @@ pub(crate) struct Shape<'s, 'c> {
     /// The element that is being read, 0 outside of lists, and the one that it stands in.
     element: u32,
     outer_element: u32,
-    /// Nulls that were met so far. A record of nothing else is one, too: whether a null is looked at is the profile's to
-    /// say, and what counts as which record must not be.
-    nulls: u32,
+    /// Nulls that were met so far and are no samples. A record of nothing else is one, too: whether a null is a sample is
+    /// the profile's to say, and which record is which must not be.
+    nulls: usize,
     /// Whether the object that was read last had a name of its own.
     was_keyed: bool,
     /// Whom the samples are of, where a gateway has said it.
@@ -80,7 +80,7 @@ pub(crate) struct Shape<'s, 'c> {
     /// The place of the last sample whose value the format says is a time.
     tagged_time: Option<usize>,
     /// What a text begins with that stands for a number which the parser cannot hold.
-    number_mark: Option<&'s str>,
+    number_mark: Option<Rc<str>>,
     /// Whether a number was met that may have been more than the parser can hold.
     pub(super) met_large_number: bool,
 }
@@ -112,7 +112,7 @@ impl<'s, 'c> Shape<'s, 'c> {
     }
 
     /// Texts that begin with `mark` are the digits of numbers.
-    pub(super) fn with_number_mark(self, mark: &'s str) -> Self {
+    pub(super) fn with_number_mark(self, mark: Rc<str>) -> Self {
         Self { number_mark: Some(mark), ..self }
     }
 
@@ -170,9 +170,7 @@ impl<'s, 'c> Shape<'s, 'c> {
     }
 
     fn push_named<E: Error>(&mut self, name: Rc<Name>, value: Value, quality: Quality) -> Result<(), E> {
-        if self.payload.samples.len() == MAX_SAMPLES {
-            return Err(self.stop(Reject::Samples));
-        }
+        self.check_room()?;
         // Each member by its name: samples are many, and large to move.
         self.payload.samples.push(Sample {
             name,
@@ -188,6 +186,12 @@ impl<'s, 'c> Shape<'s, 'c> {
         Ok(())
     }
 
+    /// That there is room for one more sample, or one more null: each may be a record, and a record's place has 14 bits.
+    fn check_room<E: Error>(&mut self) -> Result<(), E> {
+        let met = self.payload.samples.len() + self.nulls;
+        if met >= MAX_SAMPLES { Err(self.stop(Reject::Samples)) } else { Ok(()) }
+    }
+
     /// A null is no sample, but in a list it has its place among others, and as a member it takes what says something
     /// of it along. Of any other member nothing is left.
     fn push_null<E: Error>(&mut self, place: Place) -> Result<(), E> {
@@ -195,8 +199,9 @@ impl<'s, 'c> Shape<'s, 'c> {
             return Ok(());
         }
         let name = self.name()?;
-        self.nulls += 1;
         if matches!(place, Place::Member { .. }) && !name.relates_to_others() {
+            self.check_room()?;
+            self.nulls += 1;
             return Ok(());
         }
         self.push_named(name, Value::Boolean(false), Quality::Good)?;
@@ -231,10 +236,6 @@ impl<'s, 'c> Shape<'s, 'c> {
     }
 
     fn push_text<E: Error>(&mut self, text: &str) -> Result<(), E> {
-        if let Some(digits) = self.number_mark.and_then(|mark| text.strip_prefix(mark)) {
-            let number = Value::from_digits(digits);
-            return self.push_number(number.map(|value| (value, Quality::Good)), || digits.to_owned());
-        }
         let name = self.name()?;
         if name.is_document {
             return self.read_document(text, Place::Member { unprefixed: None });
@@ -255,6 +256,10 @@ impl<'s, 'c> Shape<'s, 'c> {
     /// Reads a text that is a JSON document itself.
     fn read_document<E: Error>(&mut self, text: &str, place: Place) -> Result<(), E> {
         self.enter()?;
+        let marked = numbers::mark(text);
+        let text = marked.as_ref().map_or(text, |marked| &marked.text);
+        let outer =
+            std::mem::replace(&mut self.number_mark, marked.as_ref().map(|marked| Rc::clone(&marked.mark)));
         let mut deserializer = serde_json::Deserializer::from_str(text);
         let outcome =
             Node { shape: self, place }.deserialize(&mut deserializer).and_then(|()| deserializer.end());
@@ -262,6 +267,7 @@ impl<'s, 'c> Shape<'s, 'c> {
             let reject = self.reject.take().unwrap_or_else(|| json::explain(&error, text));
             return Err(self.stop(reject));
         }
+        self.number_mark = outer;
         self.leave();
         Ok(())
     }
@@ -415,6 +421,17 @@ impl<'de> Visitor<'de> for Node<'_, '_, '_> {
         // Two to the 63rd; and what is too small to be stored.
         self.shape.met_large_number |= number.abs() >= 9.2e18 || value.is_none();
         self.shape.push_number(value, || format!("{number:e}"))
+    }
+
+    /// A text without escapes, as which marked numbers stand in a document.
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<(), E> {
+        match self.shape.number_mark.as_deref().and_then(|mark| text.strip_prefix(mark)) {
+            Some(digits) => {
+                let number = Value::from_digits(digits);
+                self.shape.push_number(number.map(|value| (value, Quality::Good)), || digits.to_owned())
+            }
+            None => self.visit_str(text),
+        }
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {

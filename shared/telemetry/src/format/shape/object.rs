@@ -76,12 +76,15 @@ impl Shape<'_, '_> {
         object: Object,
     ) -> Result<(), A::Error> {
         let outer = (self.element, self.outer_element);
+        // An element's own time is looked for in the element: what has been found of the record is the record's.
+        let time_of_record = self.profile_time.take();
         if object != Object::Outermost {
             self.elements += 1;
             (self.element, self.outer_element) = (self.elements, self.element);
         }
         self.read_object(map, object)?;
         (self.element, self.outer_element) = outer;
+        self.profile_time = time_of_record;
         Ok(())
     }
 
@@ -133,13 +136,14 @@ impl Shape<'_, '_> {
     /// The role of the member whose name is in the path, and whose samples are those from `before` on. Lists have none,
     /// but may be one of times.
     fn role_of_member(&mut self, before: usize, level_at: usize, facts: &mut Facts) -> Option<Role> {
+        let is_tagged = self.tagged_time.take() == Some(before);
         let (context, path) = (&mut *self.context, &self.path);
         match &self.payload.samples[before..] {
             // A scalar's sample has just this name; that of an object with one member has a longer one.
             [one] if one.name.sent.len() == path.len() && one.name.last_level == level_at => {
                 match one.name.role {
                     Some(Role::Time(rank)) => Some(Role::Time(rank)),
-                    _ if self.tagged_time == Some(before) => Some(Role::Time(TimeRank::Tagged)),
+                    _ if is_tagged => Some(Role::Time(TimeRank::Tagged)),
                     role => role,
                 }
             }
@@ -173,15 +177,16 @@ impl Shape<'_, '_> {
     ) -> Result<(), E> {
         let samples = &mut self.payload.samples;
         let value = samples.get(place).filter(|sample| !sample.is_spent).map(|sample| &sample.value);
+        let is_null = value.is_none();
         let is_text = matches!(value, Some(Value::Text(_)));
         let is_integer = matches!(value, Some(Value::Integer(_)));
         match role {
-            Role::Time(TimeRank::Profile { is_each: false, .. }) if object == Object::Nested => {
+            Role::Time(rank @ TimeRank::Profile { is_each: false, .. }) if object == Object::Nested => {
                 let mut best = self.profile_time.take();
-                self.take_time(role, &mut best)?;
+                self.take_time(rank, &mut best)?;
                 self.profile_time = best;
             }
-            Role::Time(_) => self.take_time(role, &mut facts.time)?,
+            Role::Time(rank) => self.take_time(rank, &mut facts.time)?,
             Role::DeviceId if matches!(object, Object::Outermost | Object::BatchElement) => {
                 self.take_device_id()?;
             }
@@ -201,17 +206,16 @@ impl Shape<'_, '_> {
             // A null is a value, too: what stands beside it says nothing of anything else.
             Role::Value => facts.value = facts.value.or(Some(place)),
             Role::Unit if is_text => facts.unit = Some(place),
-            Role::Quality => facts.quality = Some(place),
+            Role::Quality if !is_null => facts.quality = Some(place),
             Role::UnitOf(_) | Role::UnitSource => facts.has_unit_source = true,
-            Role::Unit | Role::DeviceId => {}
+            Role::Unit | Role::Quality | Role::DeviceId => {}
         }
         Ok(())
     }
 
     /// The last sample stood under a time's name: takes it as the time if its value is one and no better name has been
     /// seen. What is no time stays a sample.
-    fn take_time<E: Error>(&mut self, role: Role, best: &mut Option<OwnTime>) -> Result<(), E> {
-        let Role::Time(rank) = role else { return Ok(()) };
+    fn take_time<E: Error>(&mut self, rank: TimeRank, best: &mut Option<OwnTime>) -> Result<(), E> {
         let last = self.payload.samples.last().filter(|sample| !sample.is_spent);
         let Some(at) = last.and_then(|sample| self.context.clock.read(&sample.value)) else { return Ok(()) };
         let known = best.as_ref();
