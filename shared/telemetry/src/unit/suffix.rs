@@ -263,20 +263,17 @@ fn strength_of_word(end: &str) -> Option<Strength> {
     if TELLING.contains(&&*lower) {
         return Some(Strength::Telling);
     }
-    (FITTING.contains(&&*lower) || SPELT.iter().any(|(known, _)| *known == lower))
-        .then_some(Strength::Fitting)
+    FITTING.contains(&&*lower).then_some(Strength::Fitting)
 }
 
 /// As [`strength_of_word`]; and a unit with its prefix is one where a capital tells it from a word: `kOhm`, `nA`.
 fn strength_of(end: &str) -> Option<Strength> {
     let end = &*normalised(end);
-    let is_prefixed = || readings(end).iter().any(|reading| reading.prefix.is_some());
+    let strength = strength_of_word(end);
     let has_capital = end.bytes().any(|byte| byte.is_ascii_uppercase());
-    let is_telling = || (has_capital && is_prefixed()).then_some(Strength::Telling);
-    strength_of_word(end)
-        .filter(|strength| *strength == Strength::Telling)
-        .or_else(is_telling)
-        .or_else(|| strength_of_word(end))
+    let is_prefixed = || readings(end).iter().any(|reading| reading.prefix.is_some());
+    let is_certain = strength == Some(Strength::Telling) || (has_capital && is_prefixed());
+    if is_certain { Some(Strength::Telling) } else { strength }
 }
 
 fn is_phase(end: &str, measured: Option<&Quantity>) -> bool {
