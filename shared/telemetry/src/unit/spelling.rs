@@ -19,7 +19,7 @@ use super::quantity::{Quantity, UnitRow, Use};
 use super::table::{AMBIGUOUS, LOWER_CASE_MEGA, quantities};
 
 /// Longest text that is looked at as a unit, in bytes.
-pub(super) const MAX_UNIT_BYTES: usize = 32;
+pub(super) const MAX_SPELLING_BYTES: usize = 32;
 
 /// Whose words a unit is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -110,7 +110,7 @@ static SPELLINGS: LazyLock<Spellings> = LazyLock::new(|| {
 pub(super) fn find(text: &str, dialect: Dialect, named: Option<&'static Quantity>) -> Meant {
     let text = text.trim();
     let unknown = Meant::new(Found::Unknown, false);
-    if text.is_empty() || text.len() > MAX_UNIT_BYTES {
+    if text.is_empty() || text.len() > MAX_SPELLING_BYTES {
         return unknown;
     }
     let text = &*normalised(text);
