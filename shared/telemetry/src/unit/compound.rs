@@ -103,14 +103,13 @@ impl<'a> Factor<'a> {
 
 /// What a code is in base units; `None` also for logarithms and for units without a dimension of their own.
 fn evaluated(code: &str) -> Option<EvalResult> {
-    let value = evaluate(&parse_expression(code).ok()?).ok()?;
-    let is_usable =
-        value.arbitrary.is_empty() && value.special.is_none_or(|special| has_degrees(special.unit.special));
-    is_usable.then_some(value)
+    evaluate(&parse_expression(code).ok()?).ok().filter(is_usable)
 }
 
-fn has_degrees(kind: SpecialKind) -> bool {
-    matches!(kind, SpecialKind::Celsius | SpecialKind::Fahrenheit)
+/// Whether a value is a number of base units, or degrees of a temperature.
+fn is_usable(value: &EvalResult) -> bool {
+    let has_degrees = |kind| matches!(kind, SpecialKind::Celsius | SpecialKind::Fahrenheit);
+    value.arbitrary.is_empty() && value.special.is_none_or(|special| has_degrees(special.unit.special))
 }
 
 /// Whether a symbol has a bracket, and is none of the constants of nature, of which each edition of UCUM has other digits.
@@ -124,10 +123,8 @@ fn of_symbol(symbol: &str) -> Option<(&'static Quantity, Conversion)> {
     if !is_bracketed(symbol) {
         return None;
     }
-    let value = evaluate(&UnitExpr::Symbol(symbol.to_owned())).ok()?;
-    let is_usable =
-        value.arbitrary.is_empty() && value.special.is_none_or(|special| has_degrees(special.unit.special));
-    let (quantity, _) = BY_DIMENSION.get(&value.dim.0).filter(|_| is_usable)?;
+    let value = evaluate(&UnitExpr::Symbol(symbol.to_owned())).ok().filter(is_usable)?;
+    let (quantity, _) = BY_DIMENSION.get(&value.dim.0)?;
     Some((quantity, Conversion::of_ucum(quantity, symbol)?))
 }
 

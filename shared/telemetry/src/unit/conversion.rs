@@ -72,25 +72,29 @@ impl Conversion {
         let sent = match value {
             _ if is_identity => return Some(value.clone()),
             Value::Float(sent) => *sent,
-            Value::Integer(sent) if self.whole_factor().is_some_and(|factor| fits(*sent, factor)) => {
-                return self.whole_factor().map(|factor| Value::from_integer(sent * factor));
+            Value::Integer(sent) => {
+                if let Some(product) = self.whole_product(*sent) {
+                    return Some(Value::from_integer(product));
+                }
+                #[expect(
+                    clippy::cast_precision_loss,
+                    reason = "what is converted is rounded to 15 digits anyway"
+                )]
+                let sent = *sent as f64;
+                sent
             }
-            #[expect(
-                clippy::cast_precision_loss,
-                reason = "what is converted is rounded to 15 digits anyway"
-            )]
-            Value::Integer(sent) => *sent as f64,
             Value::Boolean(_) | Value::Text(_) => return Some(value.clone()),
         };
         let scaled = sent * self.factor;
         Value::from_f64(round_at(scaled + self.offset, scaled.abs().max(self.offset.abs())))
     }
 
-    /// The factor, where it is all that there is, and an integer: then integers stay integers, with all their digits.
-    fn whole_factor(&self) -> Option<i128> {
+    /// The integer that an integer becomes, with all its digits, where a whole factor is all that there is.
+    fn whole_product(&self, sent: i128) -> Option<i128> {
         let is_whole = self.offset == 0.0 && self.factor.fract() == 0.0 && self.factor.abs() < 1e15;
         #[expect(clippy::cast_possible_truncation, reason = "checked on the line above")]
-        is_whole.then_some(self.factor as i128)
+        let factor = is_whole.then_some(self.factor as i128)?;
+        sent.checked_mul(factor).filter(|product| product.unsigned_abs() < MAX_INTEGER)
     }
 }
 
@@ -116,11 +120,6 @@ fn power_of_ten(prefix: char) -> Option<i32> {
 fn times_power_of_ten(number: f64, power: i32) -> f64 {
     let scale = 10f64.powi(power.abs());
     if power < 0 { number / scale } else { number * scale }
-}
-
-/// Whether the product is an integer that keeps its digits.
-fn fits(sent: i128, factor: i128) -> bool {
-    sent.checked_mul(factor).is_some_and(|product| product.unsigned_abs() < MAX_INTEGER)
 }
 
 /// A number to the 15 digits that a double holds, without what arithmetic has added: 0.1 + 0.2 is 0.3.

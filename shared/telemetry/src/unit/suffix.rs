@@ -30,6 +30,12 @@ const FITTING: [&str; 31] = [
 const TELLING_COMPOUNDS: [&str; 9] =
     ["km/h", "mm/h", "mi/h", "us/cm", "ms/cm", "ds/m", "mg/l", "ug/l", "wh/km"];
 
+/// Compounds of which the first half is a letter, and elsewhere as likely a name: `consumption_g_kwh`, but `tank_l_mm`.
+const OF_A_LETTER: [&str; 7] = ["g/kwh", "g/mwh", "g/km", "g/kg", "l/km", "l/kwh", "m/km"];
+
+/// Units that are as often words of a name, or its number: `import_in_kwh`, `winding_sec_kv`, `pump_m3_kw`.
+const UNITS_IN_NAMES: [&str; 7] = ["in", "min", "sec", "m2", "m3", "pct", "percent"];
+
 /// How an end is spelt elsewhere.
 const SPELT: [(&str, &str); 19] = [
     ("c", "Cel"),
@@ -139,8 +145,12 @@ impl<'a> Named<'a> {
         let end = format!("{first}/{last}");
         let end = normalised(&end);
         let lower = end.to_ascii_lowercase();
-        let has_figure = end.bytes().any(|byte| byte.is_ascii_digit());
-        let is_telling = has_figure || TELLING_COMPOUNDS.contains(&&*lower);
+        // A figure is an exponent where the table has it, as `w_m2`, and else as likely a number: `zone_t_l1`.
+        let has_exponent = || {
+            let has_figure = end.bytes().any(|byte| byte.is_ascii_digit());
+            has_figure && find(&end, Dialect::Written, None).reading.is_some()
+        };
+        let is_telling = TELLING_COMPOUNDS.contains(&&*lower) || has_exponent();
         self.cut(stem, &end, if is_telling { Strength::Telling } else { Strength::Fitting })
     }
 
@@ -174,8 +184,9 @@ impl<'a> Named<'a> {
         let prefixed = level.get(prefix_at..)?;
         let may_be_prefix = readings(prefixed).iter().any(|reading| reading.prefix.is_some());
         if may_be_prefix && prefix_at > begin {
-            let whole = self.stem(prefix_at).and_then(|stem| self.cut(stem, prefixed, Strength::Fitting));
-            if whole.is_some() {
+            let stem = self.stem(prefix_at)?;
+            let whole = self.cut(stem, prefixed, Strength::Fitting);
+            if whole.is_some() || self.is_divisor(stem, prefixed) {
                 return whole;
             }
         }
@@ -198,7 +209,7 @@ impl<'a> Named<'a> {
     fn cut(self, stem: &'a str, end: &str, strength: Strength) -> Option<Suffix<'a>> {
         let measured = quantity_of_stem(stem, self.last_level);
         let lower = end.to_ascii_lowercase();
-        if is_phase(&lower, measured) || self.is_shouted_mega(end) {
+        if is_phase(&lower, measured) || self.is_shouted_mega(end) || self.is_divisor(stem, end) {
             return None;
         }
         if lower == "min" && !TIMES_IN_MINUTES.contains(&&*last_word(stem)) {
@@ -220,6 +231,22 @@ impl<'a> Named<'a> {
         Some(Suffix { stem, quantity: Some(quantity), conversion, unit_sent })
     }
 
+    /// `price_per_kWh`, `consumption_kwh_km`: the last half of a unit, whose first half is at the end of `stem`.
+    fn is_divisor(self, stem: &str, end: &str) -> bool {
+        let level = stem.get(self.last_level..).unwrap_or_default();
+        let word = level.rsplit(is_separator).next().unwrap_or_default();
+        let part = capitals(word).last().and_then(|at| word.get(at..));
+        let is_unit = |word: &str| match word {
+            "per" => true,
+            _ if word.len() == 1 => OF_A_LETTER.contains(&&*format!("{word}/{end}").to_ascii_lowercase()),
+            _ => {
+                let is_name = || UNITS_IN_NAMES.contains(&word) || quantity_of_level(word).is_some();
+                strength_of_word(word).is_some() && !is_name()
+            }
+        };
+        [Some(word), part].into_iter().flatten().any(|word| is_unit(&word.to_ascii_lowercase()))
+    }
+
     /// `BATTERY_MV`: in a name of capitals, a capital M is no mega.
     fn is_shouted_mega(self, end: &str) -> bool {
         let is_shouted = !self.level().chars().any(char::is_lowercase);
@@ -236,20 +263,17 @@ fn strength_of_word(end: &str) -> Option<Strength> {
     if TELLING.contains(&&*lower) {
         return Some(Strength::Telling);
     }
-    (FITTING.contains(&&*lower) || SPELT.iter().any(|(known, _)| *known == lower))
-        .then_some(Strength::Fitting)
+    FITTING.contains(&&*lower).then_some(Strength::Fitting)
 }
 
 /// As [`strength_of_word`]; and a unit with its prefix is one where a capital tells it from a word: `kOhm`, `nA`.
 fn strength_of(end: &str) -> Option<Strength> {
     let end = &*normalised(end);
-    let is_prefixed = || readings(end).iter().any(|reading| reading.prefix.is_some());
+    let strength = strength_of_word(end);
     let has_capital = end.bytes().any(|byte| byte.is_ascii_uppercase());
-    let is_telling = || (has_capital && is_prefixed()).then_some(Strength::Telling);
-    strength_of_word(end)
-        .filter(|strength| *strength == Strength::Telling)
-        .or_else(is_telling)
-        .or_else(|| strength_of_word(end))
+    let is_prefixed = || readings(end).iter().any(|reading| reading.prefix.is_some());
+    let is_certain = strength == Some(Strength::Telling) || (has_capital && is_prefixed());
+    if is_certain { Some(Strength::Telling) } else { strength }
 }
 
 fn is_phase(end: &str, measured: Option<&Quantity>) -> bool {

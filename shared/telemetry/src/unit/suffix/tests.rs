@@ -85,9 +85,62 @@ fn what_only_looks_like_a_unit_stays_on_the_name() {
         "m3_h",
         "per_h",
         "_per_h",
+        // A figure that numbers a place makes no unit of the letters before it.
+        "zone_t_l1",
+        "room_t_m3",
+        "valve_m_s1",
     ] {
         check(name, None);
     }
+}
+
+#[test]
+fn a_unit_that_divides_another_stays_on_the_name() {
+    for name in [
+        "impulses_per_kWh",
+        "price_per_kWh",
+        "pricePerKwh",
+        "energyPricePerkWh",
+        "energyPricePerKwh",
+        "energy_price_per_kWh",
+        "water_volume_price_per_m3",
+        "emission_g_per_kwh",
+        "consumption_kwh_km",
+        "consumption-kWh-km",
+        "consumptionKwhKm",
+        "consumptionKwh_km",
+        "emission_g_kwh",
+        "emission_kg_kWh",
+        "fuel_l_km",
+        "gain_mv_mm",
+        "kwh_km",
+        "fuel.kwh_km",
+        "power_w_kwh",
+    ] {
+        check(name, None);
+    }
+}
+
+#[test]
+fn what_only_looks_like_a_unit_divides_nothing() {
+    check("total_energy_kwh", Some(("total_energy", "kWh")));
+    check("today_mwh", Some(("today", "mWh")));
+    check("upper_kwh", Some(("upper", "kWh")));
+    check("battery_voltage_v_mv", Some(("battery_voltage_v", "mV")));
+    check("line_v_mv", Some(("line_v", "mV")));
+    check("phase_a_kwh", Some(("phase_a", "kWh")));
+    check("grid_in_kwh", Some(("grid_in", "kWh")));
+    check("gridInKwh", Some(("gridIn", "kWh")));
+    check("visibility_min_km", Some(("visibility_min", "km")));
+    check("winding_sec_kv", Some(("winding_sec", "kV")));
+    check("pump_m3_kw", Some(("pump_m3", "kW")));
+    check("thermocouple_k_degc", Some(("thermocouple_k", "Cel")));
+    check("tank_h_mm", Some(("tank_h", "mm")));
+    check("boiler_l_degc", Some(("boiler_l", "Cel")));
+    check("m_kg", Some(("m", "kg")));
+    check("air_rh_pct", Some(("air_rh", "%RH")));
+    check("humidity_pct_rh", Some(("humidity_pct", "%RH")));
+    check("heater_watts_kw", Some(("heater_watts", "kW")));
 }
 
 #[test]
@@ -181,4 +234,10 @@ fn compounds_at_the_end_of_names() {
     check("solar_W_m2", Some(("solar", "W/m2")));
     check("accel_m_s2", Some(("accel", "m/s2")));
     check("water_us_cm", Some(("water", "uS/cm")));
+    check("room_mg_m3", Some(("room", "mg/m3")));
+    check("tank_kg_m3", Some(("tank", "kg/m3")));
+    check("motor_m_s2", Some(("motor", "m/s2")));
+    check("roof_w_cm2", Some(("roof", "W/cm2")));
+    check("press_n_mm2", Some(("press", "N/mm2")));
+    check("density_t_m3", Some(("density", "t/m3")));
 }
