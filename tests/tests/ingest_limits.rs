@@ -5,12 +5,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tests::events::{RECEIVED, envelope, sqs};
+use tests::fake_aws::{Handle, Operation};
 use tests::functions::{all_well, metrics};
 use tests::ingest::{Counts, Ingest, READINGS};
+use tests::sparkplug::{EdgeNode, Message};
 
 /// What the process may reserve, in megabytes; the allocator reserves more than it uses.
 const MEMORY: usize = 256;
@@ -61,6 +64,23 @@ fn among(many: Vec<String>, few: Vec<String>) -> Vec<String> {
     all
 }
 
+/// A message of a node that says so many temperatures, a millisecond apart, the last at `at` in milliseconds since 1970.
+/// Before what the node says by itself stand others by the same alias, each with its time (Protocol Buffers, "Encoding":
+/// what is repeated may stand in several places).
+fn temperatures(node: &mut EdgeNode, count: i64, at: i64) -> Message {
+    let mut payload = Vec::new();
+    for at in at - count + 1..at {
+        let millis = (0..6).map(|n| (at >> (7 * n)) as u8 & 0x7f | if n < 5 { 0x80 } else { 0 });
+        payload.extend([2 << 3 | 2, 18, 2 << 3, 1, 3 << 3]);
+        payload.extend(millis);
+        payload.push(13 << 3 | 1);
+        payload.extend(20.5_f64.to_le_bytes());
+    }
+    let message = node.temperature(21.5, at);
+    payload.extend(message.payload);
+    Message { payload, ..message }
+}
+
 /// How many readings the items of the devices called `plant/{beginning}…` hold, by device.
 fn stored(ingest: &Ingest, beginning: &str) -> BTreeMap<String, u64> {
     let mut devices = BTreeMap::new();
@@ -71,6 +91,11 @@ fn stored(ingest: &Ingest, beginning: &str) -> BTreeMap<String, u64> {
         }
     }
     devices
+}
+
+/// How many readings all items hold.
+fn stored_in_all(aws: &Handle) -> u64 {
+    aws.items(READINGS).iter().map(|item| item["n"]["N"].as_str().unwrap().parse::<u64>().unwrap()).sum()
 }
 
 #[tokio::test]
@@ -109,6 +134,48 @@ async fn readings_that_make_a_span_each_stay_within_memory_too() {
     assert!(peak < PEAK, "{peak} MB at most");
     assert_eq!(stored(&ingest, "month-").values().sum::<u64>(), 70 * 2_880);
     assert_eq!(ingest.aws.items(READINGS).len(), 70 * 2_880);
+}
+
+#[tokio::test]
+async fn nodes_that_are_read_at_one_time_share_the_room_of_a_chunk() {
+    const NODES: i64 = 8;
+    const MESSAGES: i64 = 4;
+    const TEMPERATURES: i64 = 5_000;
+    let mut nodes: Vec<EdgeNode> = (0..NODES).map(|n| EdgeNode::new("plant", &format!("node-{n}"))).collect();
+    let births = nodes.iter_mut().flat_map(|node| node.births(RECEIVED));
+    let births: Vec<String> = births.zip(RECEIVED..).map(|(birth, at)| birth.envelope(at)).collect();
+    let mut ingest = Ingest::start().await.unwrap();
+    let all_is_done = all_well();
+    assert_eq!(ingest.invoke(&sqs(&births), Duration::from_secs(60)).await.unwrap(), all_is_done);
+    let of_births = stored_in_all(&ingest.aws);
+    // What is known of the nodes is to be loaded, of all of them before any message is read.
+    ingest.restart().await.unwrap();
+    ingest.aws.set_latency(Operation::Query, Duration::from_millis(200));
+    let mut event = Vec::new();
+    for number in 1..=MESSAGES {
+        let messages = (RECEIVED + number * 10_000..).zip(&mut nodes);
+        event.extend(messages.map(|(at, node)| temperatures(node, TEMPERATURES, at).envelope(at)));
+    }
+    // A chunk stores what it has learned of its nodes before its readings, and those before the next chunk begins.
+    let before_chunks = Arc::new(Mutex::new(BTreeSet::new()));
+    for nth in 1..=100 {
+        let before_chunks = Arc::clone(&before_chunks);
+        ingest.aws.after_next(Operation::PutItem, nth, move |aws| {
+            before_chunks.lock().unwrap().insert(stored_in_all(aws));
+        });
+    }
+    assert_eq!(ingest.invoke(&sqs(&event), Duration::from_secs(120)).await.unwrap(), all_is_done);
+    let mut ends = before_chunks.lock().unwrap().clone();
+    ends.insert(stored_in_all(&ingest.aws));
+    let ends: Vec<u64> = ends.into_iter().collect();
+    let chunks: Vec<u64> = ends.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    let bound = 40_000 + TEMPERATURES.unsigned_abs();
+    assert!(chunks.iter().all(|readings| *readings <= bound), "{chunks:?}");
+    assert_eq!(ends[0], of_births);
+    assert_eq!(chunks.iter().sum::<u64>(), (NODES * MESSAGES * TEMPERATURES).unsigned_abs());
+    let peak = ingest.function.peak_memory().unwrap() / 1_000_000;
+    println!("chunks of {chunks:?}, peak {peak} MB");
+    assert!(peak < PEAK, "{peak} MB at most");
 }
 
 #[tokio::test]

@@ -56,10 +56,12 @@ impl HourObjects {
         if self.compacted.is_empty() || !is_one_set(self.compacted.iter().map(|object| &object.key)) {
             return true;
         }
+        // What is there from before the set is in it, and was to be deleted. S3 dates objects in whole seconds.
+        let is_left = |object: &Object| self.compacted.iter().all(|part| object.modified <= part.modified);
         let bytes = |objects: &[Object]| objects.iter().map(|object| object.bytes).sum::<u64>();
         let is_old = |object: &Object| now.0.saturating_sub(object.modified.0) >= LATE_AGE_MICROS;
         bytes(&self.archived).saturating_mul(LATE_SHARE) >= bytes(&self.compacted)
-            || self.archived.iter().any(is_old)
+            || self.archived.iter().any(|object| is_old(object) || is_left(object))
     }
 
     /// The generation of a compaction that makes this set: the one that has been begun already, or the next,
@@ -222,7 +224,7 @@ mod tests {
             modified: SEVEN.plus(-hours_ago * 3_600_000_000),
         };
         let late = |bytes, hours_ago| object(archived(hour, 1), bytes, hours_ago);
-        let part = |part| object(compacted(hour, 1, 1, part, 2), 400, 0);
+        let part = |part| object(compacted(hour, 1, 1, part, 2), 400, 48);
         let check = |archived: &[Object], compacted: Vec<Object>, is_due: bool| {
             let hour = HourObjects { hour, archived: archived.to_vec(), compacted };
             assert_eq!(hour.is_due(SEVEN), is_due, "{hour:?}");
@@ -233,7 +235,12 @@ mod tests {
         check(&[late(50, 0), late(49, 1)], whole(), false);
         check(&[late(50, 0), late(50, 1)], whole(), true);
         check(&[late(1, 0), late(1, 24)], whole(), true);
-        // Whatever an earlier run has left is put right at once.
+        // Whatever an earlier run has left is put right at once: objects that the set has been made of, …
+        check(&[late(1, 48)], whole(), true);
+        check(&[late(1, 0), late(1, 50)], whole(), true);
+        let one_part_later = || vec![part(1), object(compacted(hour, 1, 1, 2, 2), 400, 20)];
+        check(&[late(1, 22)], one_part_later(), false);
+        // … or a set that is not whole.
         check(&[late(1, 0)], vec![part(1)], true);
         check(&[late(1, 0)], Vec::new(), true);
     }

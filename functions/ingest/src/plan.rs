@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use telemetry::{Carrier, DeviceId, Latest, Micros, Packed, Reading, Replaced, SpanItem, latest};
+use telemetry::{Carrier, DeviceId, Latest, Micros, Packed, Reading, Replaced, SpanItem, Value, latest};
 
 use crate::event::Position;
 use crate::message::{Message, Origin};
@@ -64,10 +64,6 @@ pub(crate) struct Mark {
 }
 
 impl Draft {
-    /// Bytes of text that weigh as much as a reading. A text is in memory once, and in an item's JSON in up to six times
-    /// its length.
-    const TEXT_BYTES: usize = 256;
-
     /// Room for the readings of so many messages: most devices send a few metrics at a time.
     pub(crate) fn with_room_for(messages: usize) -> Self {
         const READINGS_PER_MESSAGE: usize = 4;
@@ -83,7 +79,7 @@ impl Draft {
         let first = self.readings.len();
         let message = read(&mut self.readings);
         self.messages.push(Entry { place, message, first });
-        self.weight += self.readings[first..].iter().map(weight).sum::<usize>();
+        self.weight += weight(&self.readings[first..]);
     }
 
     /// Readings, of which long texts count as several.
@@ -145,11 +141,17 @@ impl Draft {
     }
 }
 
-fn weight(reading: &Reading) -> usize {
-    match &reading.value {
-        telemetry::Value::Text(text) => 1 + text.len() / Draft::TEXT_BYTES,
+/// Bytes of text that weigh as much as a reading. A text is in memory once, and in an item's JSON in up to six times its
+/// length.
+const TEXT_BYTES: usize = 256;
+
+/// How many readings these are, of which long texts count as several.
+pub(crate) fn weight(readings: &[Reading]) -> usize {
+    let of_one = |reading: &Reading| match &reading.value {
+        Value::Text(text) => 1 + text.len() / TEXT_BYTES,
         _ => 1,
-    }
+    };
+    readings.iter().map(of_one).sum()
 }
 
 /// Where a message is counted: with its first reading. So a gateway's message counts once.

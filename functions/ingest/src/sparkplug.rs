@@ -23,6 +23,7 @@ use tokio::time::sleep;
 
 use crate::chunk::{Pending, ReadBefore};
 use crate::message::{Message, Reader, envelope};
+use crate::plan::weight;
 
 /// How long messages wait for a birth that another process may be about to store, and how often they look.
 const WAIT_FOR_BIRTH: Duration = Duration::from_secs(2);
@@ -101,7 +102,8 @@ impl Sparkplug {
         read
     }
 
-    /// Returns what became of a node's messages, and whether it was asked for its births.
+    /// Returns what became of a node's messages, and whether it was asked for its births. Messages for which there was no
+    /// room are missing.
     async fn read_node(
         &self,
         id: &NodeId,
@@ -123,10 +125,14 @@ impl Sparkplug {
         let patience = invocation.deadline.sooner(patience);
         let mut was_asked = false;
         let mut taken = 0;
-        loop {
-            room.release(std::mem::take(&mut taken));
+        let read = loop {
+            // What was read before is dropped; it is read again where others have left room meanwhile.
+            room.release(taken);
             let read = read_in_order(id, &mut messages, room, &mut decoder.borrow_mut());
-            taken = readings_of(&read);
+            if read.is_empty() {
+                break read;
+            }
+            taken = weight_of(&read);
             let (lacks_birth, is_changed) =
                 with_node(id, decoder, |node| (node.lacks_birth(), node.is_changed()));
             // What is remembered may be behind what others have stored; what changes it finds that out when it is stored.
@@ -148,10 +154,7 @@ impl Sparkplug {
             match stored {
                 Ok(Stored::Done) => {
                     with_node(id, decoder, Node::saved);
-                    if was_asked {
-                        self.ask(id, invocation).await;
-                    }
-                    return Ok((read, was_asked));
+                    break read;
                 }
                 Ok(Stored::Overtaken) => {
                     self.load(id, decoder, invocation).await?;
@@ -165,7 +168,11 @@ impl Sparkplug {
                     return Err(error);
                 }
             }
+        };
+        if was_asked {
+            self.ask(id, invocation).await;
         }
+        Ok((read, was_asked))
     }
 
     async fn load(
@@ -226,6 +233,7 @@ fn by_node<'e>(pending: &'e Pending<'_>) -> BTreeMap<NodeId, Vec<NodeMessage<'e>
 /// Room for readings that the nodes of one chunk share, and the bound on the hours of a message.
 #[derive(Debug)]
 pub struct Room {
+    /// Readings, of which long texts count as several.
     readings: usize,
     taken: Cell<usize>,
     hours: HourBound,
@@ -250,11 +258,12 @@ impl Room {
     }
 }
 
-fn readings_of(read: &[Read]) -> usize {
-    read.iter().map(|(_, (_, readings))| readings.len()).sum()
+fn weight_of(read: &[Read]) -> usize {
+    read.iter().map(|(_, (_, readings))| weight(readings)).sum()
 }
 
-/// Reads messages that are in the order of their arrival, until the room is full; at least one.
+/// Reads messages that are in the order of their arrival, until the room is full: none where it is full already. In a
+/// chunk in which nothing has been read there is room, so at least one node's messages are read.
 fn read_in_order(
     id: &NodeId,
     messages: &mut [NodeMessage<'_>],
@@ -265,15 +274,65 @@ fn read_in_order(
     for of_one_time in messages.chunk_by_mut(|a, b| a.envelope.received == b.envelope.received) {
         decoder.nodes().sort(id, of_one_time, |message| message.header);
         for message in of_one_time {
-            if room.is_full() && !read.is_empty() {
+            if room.is_full() {
                 return read;
             }
             let mut readings = Vec::new();
             let mut reader = Reader::new(decoder, room.hours);
             let became = reader.read_envelope(&message.envelope, message.text, &mut readings);
-            room.take(readings.len());
+            room.take(weight(&readings));
             read.push((message.place, (became, readings)));
         }
     }
     read
+}
+
+#[cfg(test)]
+mod tests {
+    use telemetry::TimePolicy;
+
+    use super::*;
+    use crate::event::Position;
+
+    /// A field of the wire type LEN (Protocol Buffers, "Encoding").
+    fn bytes(tag: u8, bytes: &[u8]) -> Vec<u8> {
+        let length = [bytes.len() as u8 & 0x7f | 0x80, (bytes.len() >> 7) as u8];
+        [&[tag << 3 | 2], &length[..], bytes].concat()
+    }
+
+    /// The text of an NBIRTH with four metrics, each of them a text of so many bytes.
+    fn birth(node: &str, text_bytes: usize) -> String {
+        let metric = |name: &str| {
+            let text = bytes(15, "x".repeat(text_bytes).as_bytes());
+            bytes(2, &[bytes(1, name.as_bytes()), vec![4 << 3, 12], text].concat())
+        };
+        let session = bytes(2, &[bytes(1, b"bdSeq"), vec![4 << 3, 4, 11 << 3, 1]].concat());
+        let payload = [session, ["a", "b", "c", "d"].map(metric).concat(), vec![3 << 3, 0]].concat();
+        let payload = base64_simd::STANDARD.encode_to_string(payload);
+        format!(
+            r#"{{"payload":"{payload}","topic":"spBv1.0/plant/NBIRTH/{node}","received":1795417200250,"trace":"{node}"}}"#
+        )
+    }
+
+    #[test]
+    fn long_texts_take_the_room_of_several_readings() {
+        let check = |text_bytes: usize, expected: [usize; 2]| {
+            let room = Room::new(10, HourBound::of(&TimePolicy::default()));
+            let mut decoder = Decoder::default();
+            let position = Position::Rule("request-1");
+            let read = ["one", "other"].map(|node| {
+                let text = birth(node, text_bytes);
+                let envelope = envelope(&text, &position).unwrap();
+                let id = NodeId::of_topic(&envelope.topic).unwrap();
+                let mut messages = [NodeMessage { place: 0, text: &text, envelope, header: None }];
+                let read = read_in_order(&id, &mut messages, &room, &mut decoder);
+                read.iter().map(|(_, (_, readings))| readings.len()).sum::<usize>()
+            });
+            assert_eq!(read, expected, "texts of {text_bytes} bytes");
+        };
+        // Each text, and that the node is there.
+        check(1, [5, 5]);
+        // Where the room is full, nothing is read.
+        check(1_000, [5, 0]);
+    }
 }

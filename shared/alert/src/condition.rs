@@ -173,13 +173,3 @@ impl Leaf {
         Threshold { test: test.to_owned(), level }
     }
 }
-
-/// The number of a value, where it is one: a boolean is none, since `above 0.5` of a boolean is a mistake.
-pub(crate) fn number(value: &Value) -> Option<f64> {
-    match value {
-        Value::Float(number) => Some(*number),
-        #[expect(clippy::cast_precision_loss, reason = "a level is a double, too")]
-        Value::Integer(number) => Some(*number as f64),
-        Value::Boolean(_) | Value::Text(_) => None,
-    }
-}

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use telemetry::{Micros, Seq};
 
 use crate::anomaly::Estimator;
-use crate::condition::{Input, Question, number};
+use crate::condition::{Input, Question};
 use crate::rule::Rule;
 use crate::sample::{Sample, Seen};
 use crate::stored;
@@ -498,7 +498,7 @@ impl LeafState {
             Question::Silent(_) | Question::SilentIntervals(_) => Some(false),
             Question::Equals(value) => Some(sample.value == *value),
             Question::Number { input, test } => {
-                let Some(number) = number(&sample.value) else { return };
+                let Some(number) = sample.value.as_f64() else { return };
                 let judged = match (input, &mut self.memory) {
                     (Input::Rate { per, over }, Some(Memory::Rate(points))) => {
                         rate(points, sample.at, number, over.0).map(|slope| slope * per.0 as f64)

@@ -84,21 +84,22 @@ impl Outcome {
 impl Track {
     /// The track of a device of which nothing is known.
     pub fn new(rule: &Rule) -> Self {
-        Self::from_base(rule, Machine::new(rule), Micros(i64::MIN))
+        Self::from_base(rule, Machine::new(rule), (Micros(i64::MIN), whole_time()))
     }
 
     /// The track of an alert of which no more is known than how it was told.
     pub(crate) fn standing(rule: &Rule, phase: Phase, raised: Micros, since: Micros) -> Self {
-        Self::from_base(rule, Machine::standing(phase, raised, since).renewed(rule), since)
+        let base = Machine::standing(phase, raised, since).renewed(rule);
+        Self::from_base(rule, base, (since, whole_time()))
     }
 
-    fn from_base(rule: &Rule, base: Machine, cutoff: Micros) -> Self {
+    fn from_base(rule: &Rule, base: Machine, (cutoff, cutoff_seq): Instant) -> Self {
         Self {
             rule: rule.digest.to_string(),
             head: Some(base.clone()),
             base,
             cutoff,
-            cutoff_seq: whole_time(),
+            cutoff_seq,
             window: Vec::new(),
             acknowledged: Vec::new(),
             tick: None,
@@ -114,7 +115,8 @@ impl Track {
     pub fn ready(mut self, rule: &Rule) -> Self {
         if *self.rule != *rule.digest || !self.base.fits(rule) {
             // Where nothing stands, the readings of the window may come once more, to be judged by the new rule.
-            let cutoff = if self.phase().stands() { self.head_at() } else { self.cutoff };
+            let cutoff =
+                if self.phase().stands() { (self.head_at(), whole_time()) } else { self.cutoff_instant() };
             let mut track = Self::from_base(rule, self.last_known().renewed(rule), cutoff);
             track.history = self.history;
             // It speaks of the questions of the rule that was.
@@ -193,7 +195,7 @@ impl Track {
     /// Keeps no more than how it stands.
     pub(crate) fn keep_outline(&mut self, rule: &Rule) {
         let late = self.late;
-        *self = Self::from_base(rule, self.last_known().renewed(rule), self.head_at());
+        *self = Self::from_base(rule, self.last_known().renewed(rule), (self.head_at(), whole_time()));
         self.late = late;
     }
 

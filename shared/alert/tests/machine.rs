@@ -470,6 +470,28 @@ fn under_a_changed_rule_what_does_not_stand_begins_anew() {
 }
 
 #[test]
+fn under_a_changed_rule_readings_of_the_cutoffs_own_time_are_not_lost() {
+    let of_one_time = |seq: u64, value: i64| Sample { seq: Seq(seq), ..sample(0, value) };
+    let take = |story: &mut Story, samples: Vec<Sample>| story.track.take(&story.rule, samples, LATENESS);
+    let mut story = Story::new(LEVEL);
+    take(&mut story, (1..=4).map(|seq| of_one_time(seq, LOW)).collect());
+    // What does not fit any more is settled: as far as its second.
+    story.track.fold(&story.rule, 2);
+    story.stored();
+    assert_eq!(take(&mut story, vec![of_one_time(2, LOW)]).late, 1);
+    let stored = serde_json::to_string(&story.track).unwrap();
+    story.rule = rule(&LEVEL.replace("50, clear = 45", "30"));
+    story.track = serde_json::from_str::<Track>(&stored).unwrap().ready(&story.rule);
+    // Those that had been settled stay so, and the others are evaluated by the new rule.
+    let outcome = take(&mut story, (1..=4).map(|seq| of_one_time(seq, LOW)).collect());
+    assert_eq!(outcome.late, 2);
+    let raised: Vec<Seq> = outcome.new.iter().map(|transition| transition.seq).collect();
+    assert_eq!(raised, [Seq(3)]);
+    let outcome = take(&mut story, vec![of_one_time(5, 20)]);
+    assert_eq!((outcome.late, told(&outcome.new)), (0, vec!["0 active>cleared".to_owned()]));
+}
+
+#[test]
 fn a_forgotten_alert_begins_anew_and_knows_what_it_knew_of_readings() {
     let mut story = Story::new(LEVEL);
     story.lives(&[(0.0, HIGH), (10.0, LOW)]);

@@ -323,7 +323,11 @@ async fn an_hour_is_told_from_the_next_across_pages_of_the_list() {
     assert_eq!(Contents::of(&lake.aws).objects.len(), 4);
 }
 
-/// An hour as it was compacted: values that do not repeat, so that it is large beside what comes late.
+fn now() -> i64 {
+    i64::try_from(std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_micros()).unwrap()
+}
+
+/// An hour as it was compacted two days ago: values that do not repeat, so that it is large beside what comes late.
 fn put_compacted(lake: &Lake, hour: i64) -> Vec<Reading> {
     let start = SEVEN + hour * 60 * MINUTE;
     let noise = |n: i64| ((n + hour * 7_919) as f64).sin();
@@ -333,6 +337,7 @@ fn put_compacted(lake: &Lake, hour: i64) -> Vec<Reading> {
         name: Name::Compacted { generation: 1, set: "00000000000000aa".to_owned(), part: 1, parts: 1 },
     };
     lake.aws.put_object(BUCKET, &key.to_string(), archived(&readings, 0).1);
+    lake.aws.set_modified(BUCKET, &key.to_string(), Micros(now() - 48 * 60 * MINUTE));
     readings
 }
 
@@ -349,19 +354,25 @@ async fn a_trickle_of_late_readings_costs_in_proportion_to_itself() {
     let mut lake = Lake::start().unwrap();
     let mut all: Vec<Reading> = (0..HOURS).flat_map(|hour| put_compacted(&lake, hour)).collect();
     let (mut arrived, mut rewritten, mut deferred) = (0, 0, 0);
+    let began = now() - 12 * 60 * MINUTE;
     for run in 1..=RUNS {
+        // What comes late does so after the run before, and not in the same second.
+        let comes = Micros(began + i64::try_from(run).unwrap() * MINUTE);
         for hour in 0..HOURS {
             let at = SEVEN + hour * 60 * MINUTE + i64::try_from(run).unwrap();
             let late = reading(1, at, run as f64);
             let key = put(&lake.aws, std::slice::from_ref(&late), run);
+            lake.aws.set_modified(BUCKET, &key, comes);
             arrived += lake.aws.object(BUCKET, &key).unwrap().body.len();
             all.push(late);
         }
         let before = sizes(&lake);
         let summary = lake.compact().await.unwrap().unwrap();
         deferred += summary["deferred"].as_u64().unwrap();
-        let new = sizes(&lake).into_iter().filter(|(key, _)| !before.contains_key(key));
-        rewritten += new.map(|(_, bytes)| bytes).sum::<usize>();
+        for (key, bytes) in sizes(&lake).into_iter().filter(|(key, _)| !before.contains_key(key)) {
+            lake.aws.set_modified(BUCKET, &key, comes.plus(MINUTE / 2));
+            rewritten += bytes;
+        }
     }
     assert_holds_once(&lake, &all);
     assert!(deferred > 0 && rewritten > 0, "{deferred} deferred, {rewritten} rewritten");
@@ -376,7 +387,7 @@ async fn late_readings_that_are_too_few_are_compacted_after_a_day() {
     let late = [reading(1, SEVEN, 1), reading(1, SEVEN + 1, 2)];
     let keys = [put(&lake.aws, &late[..1], 1), put(&lake.aws, &late[1..], 2)];
     all.extend(late);
-    let now = i64::try_from(std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_micros()).unwrap();
+    let now = now();
     let check = async |lake: &mut Lake, hours: usize, objects: usize| {
         let summary = lake.compact().await.unwrap().unwrap();
         assert_eq!(summary["hours"], hours);
@@ -387,6 +398,20 @@ async fn late_readings_that_are_too_few_are_compacted_after_a_day() {
     check(&mut lake, 0, 3).await;
     lake.aws.set_modified(BUCKET, &keys[0], Micros(now - 25 * 60 * MINUTE));
     check(&mut lake, 1, 1).await;
+}
+
+#[tokio::test]
+async fn what_a_compaction_has_left_undeleted_goes_with_the_next_run_however_little_it_is() {
+    let mut lake = Lake::start().unwrap();
+    let all = put_compacted(&lake, 0);
+    let key = put(&lake.aws, &all[..1], 1);
+    let written = Micros(now() - 60 * MINUTE);
+    for key in lake.aws.object_keys(BUCKET) {
+        lake.aws.set_modified(BUCKET, &key, written);
+    }
+    lake.aws.set_modified(BUCKET, &key, written.plus(-1));
+    assert_eq!(lake.compact().await.unwrap().unwrap()["hours"], 1);
+    assert_holds_once(&lake, &all);
 }
 
 #[tokio::test]
