@@ -143,6 +143,10 @@ enum Part {
 
 /// Whether a resource matches a pattern. A variable that has no value matches nothing; one that has is taken literally.
 fn matches(pattern: &str, text: &str, thing: &Thing) -> bool {
+    let literal = [pattern.find("${"), pattern.find(['*', '?'])].into_iter().flatten().min();
+    if !text.starts_with(&pattern[..literal.unwrap_or(pattern.len())]) {
+        return false;
+    }
     let mut parts = Vec::new();
     let mut rest = pattern;
     while let Some(character) = rest.chars().next() {
@@ -159,23 +163,28 @@ fn matches(pattern: &str, text: &str, thing: &Thing) -> bool {
         });
         rest = &rest[character.len_utf8()..];
     }
-    // Where the text is matched so far: after how many of its characters.
     let text: Vec<char> = text.chars().collect();
-    let mut reached = vec![false; text.len() + 1];
-    reached[0] = true;
-    for part in parts {
-        let mut next = vec![false; text.len() + 1];
-        for at in (0..=text.len()).filter(|at| reached[*at]) {
-            match part {
-                Part::Any => next[at..].fill(true),
-                Part::One => next.get_mut(at + 1).into_iter().for_each(|next| *next = true),
-                Part::Itself(character) if text.get(at) == Some(&character) => next[at + 1] = true,
-                Part::Itself(_) => {}
+    let (mut part, mut at) = (0, 0);
+    // The last star, and where the text goes on after what it stands for so far.
+    let mut star: Option<(usize, usize)> = None;
+    while at < text.len() {
+        match parts.get(part) {
+            Some(Part::Any) => {
+                star = Some((part, at));
+                part += 1;
             }
+            Some(Part::One) => (part, at) = (part + 1, at + 1),
+            Some(Part::Itself(character)) if *character == text[at] => (part, at) = (part + 1, at + 1),
+            _ => match star {
+                Some((place, after)) => {
+                    star = Some((place, after + 1));
+                    (part, at) = (place + 1, after + 1);
+                }
+                None => return false,
+            },
         }
-        reached = next;
     }
-    reached[text.len()]
+    parts[part..].iter().all(|part| matches!(part, Part::Any))
 }
 
 /// Whether a filter's closing `#` matches the level before it: MQTT says so, and AWS's documents do not.

@@ -249,7 +249,7 @@ fn is_layout(text: &str) -> bool {
 const LONG: [&str; 4] = [
     "a/b/c/d/e/f/g/{device}",
     "a/{site}/{prefix}/{prefix}/{device}/x/{metric}/{stream}",
-    "a/{device}/{prefix}/+/x/y/z/{metric...}",
+    "a/x/{site}/{device}/y/{prefix}/+/{metric...}",
     "a/{prefix}/b/+/c/{device}/d",
 ];
 
@@ -269,7 +269,7 @@ fn any_layout_permits_what_it_selects() {
     let some = layouts
         .iter()
         .enumerate()
-        .filter(|(place, layout)| layout.matches('/').count() < 4 || place % 11 == 0);
+        .filter(|(place, layout)| layout.matches('/').count() < 4 || place % 4 == 0);
     for layout in some.map(|(_, layout)| layout.as_str()).chain(LONG) {
         check(&Rendered::new(2, layout, ""));
     }
@@ -277,10 +277,15 @@ fn any_layout_permits_what_it_selects() {
 
 #[test]
 fn what_is_ignored_is_permitted_and_selected_with_any_layout() {
-    let short = small_layouts().into_iter().filter(|layout| layout.matches('/').count() < 4);
-    for layout in short {
+    let layouts = small_layouts();
+    let some = layouts.iter().enumerate().filter(|(place, layout)| match layout.matches('/').count() {
+        0..3 => true,
+        3 => place % 2 == 0,
+        _ => false,
+    });
+    for (_, layout) in some {
         for ignored in ["f/bridge/#", "f/announce", "f/+/state", "g/a/b/c/d/#"] {
-            check(&Rendered::new(2, &layout, ignored));
+            check(&Rendered::new(2, layout, ignored));
         }
     }
 }
