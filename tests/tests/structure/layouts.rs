@@ -195,10 +195,14 @@ fn check_topic(rendered: &Rendered, client: Client, is_permitted: bool, topic: &
     if is_permitted {
         for parent in [Parent::Matched, Parent::Passed] {
             let selecting = rendered.selecting(topic, parent);
+            let count = |kinds: [&str; 2]| {
+                selecting.iter().filter(|rule| kinds.iter().any(|kind| rule.contains(kind))).count()
+            };
+            let (by_layout, besides) = (count(["telemetry", "urgent"]), count(["ignore", "deeper"]));
             // What is ignored may also be of the layout. A gateway may publish any text for a device, slashes among it;
             // where a layout of any depth has a text after the device, no rule selects that.
-            let is_counted = selecting.len() == 1
-                || rendered.is_ignored(bare) && selecting.len() == 2
+            let is_counted = by_layout + besides == 1
+                || rendered.is_ignored(bare) && (by_layout, besides) == (1, 1)
                 || client == Client::Gateway && selecting.is_empty() && rendered.has_text_after_device();
             assert!(is_counted, "permitted, and selected by {selecting:?}: {place}");
         }
