@@ -459,7 +459,11 @@ impl DecodeArgs {
             received: self.received.unwrap_or_else(|| Micros(Timestamp::now().as_microsecond())),
             content_type: self.content_type,
             settings: Settings {
-                identity: IdentityRules { client_id, payload_identity: self.payload_identity },
+                identity: IdentityRules {
+                    client_id,
+                    payload_identity: self.payload_identity,
+                    ..IdentityRules::default()
+                },
                 time: TimePolicy { zone: self.zone, max_age_micros, outside, ..TimePolicy::default() },
                 sparkplug: SparkplugPolicy {
                     patience_micros: i64::from(self.sparkplug_reorder_seconds) * 1_000_000,

@@ -278,6 +278,7 @@ impl Configuration for IngestConfig {
                 identity: IdentityRules {
                     client_id: reader.read::<ClientIdSetting>(CLIENT_ID).0,
                     payload_identity: reader.read::<FilterSetting>(PAYLOAD_IDENTITY_FILTER).0,
+                    ..IdentityRules::default()
                 },
                 time: TimePolicy {
                     max_age_micros: i64::from(reader.read::<Bounded<36_500>>(TIME_MAX_AGE_DAYS).0)

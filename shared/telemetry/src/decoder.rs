@@ -30,11 +30,13 @@ const MAX_TOPICS: usize = 16 * 1024;
 #[derive(Debug)]
 struct Route {
     site: Box<str>,
+    /// What the topic says of the metrics' names.
+    stem: Box<str>,
     /// The device, where the topic names one.
     device: Option<DeviceId>,
     /// The place of the profile that its messages are read by.
     profile: Option<usize>,
-    /// The format that its last level names.
+    /// The format that its stream names, or its last level where the payload names the device.
     format: Option<Format>,
     /// Who speaks, where the topic is one of Sparkplug.
     sparkplug: Option<Sender>,
@@ -56,8 +58,8 @@ pub struct Settings {
 pub struct Decoded {
     /// The name of the profile, where one fits.
     pub profile: Option<Arc<str>>,
-    /// How its payload was written.
-    pub format: Format,
+    /// How its payload was written; `None`: it was not read, as messages on its topic are ignored.
+    pub format: Option<Format>,
 }
 
 /// Turns messages into readings. Keeps its buffers and what it has worked out of names, units and topics from one
@@ -66,7 +68,8 @@ pub struct Decoded {
 pub struct Decoder {
     settings: Settings,
     profiles: Arc<Profiles>,
-    routes: HashMap<Box<str>, Rc<Route>, RandomState>,
+    /// By topic; `None`: its messages are ignored.
+    routes: HashMap<Box<str>, Option<Rc<Route>>, RandomState>,
     /// The names met without a profile, and then those under each profile.
     names: Vec<Names>,
     units: Units,
@@ -127,7 +130,9 @@ impl Decoder {
     }
 
     fn append(&mut self, envelope: &Envelope<'_>, readings: &mut Vec<Reading>) -> Result<Decoded, Reject> {
-        let route = self.route(&envelope.topic)?;
+        let Some(route) = self.route(&envelope.topic)? else {
+            return Ok(Decoded { profile: None, format: None });
+        };
         if let Some(device) = &route.device {
             let speaker = route.sparkplug.as_ref().map_or_else(|| device.name(), Sender::node);
             self.settings.identity.check_client(envelope.client.as_deref(), speaker)?;
@@ -160,7 +165,8 @@ impl Decoder {
         if self.names.len() <= names_at {
             self.names.resize_with(names_at + 1, Names::default);
         }
-        let mut context = Context { names: &mut self.names[names_at], profile, clock: &clock };
+        let names = &mut self.names[names_at];
+        let mut context = Context { names, profile, clock: &clock, stem: &route.stem };
         match &route.sparkplug {
             Some(sender) => {
                 let policy = &self.settings.sparkplug;
@@ -189,27 +195,30 @@ impl Decoder {
             self.payload.path.push_str(&member);
             reject
         })?;
-        Ok(Decoded { profile: profile.map(|profile| Arc::clone(&profile.name)), format })
+        Ok(Decoded { profile: profile.map(|profile| Arc::clone(&profile.name)), format: Some(format) })
     }
 
-    /// What follows from `topic`.
-    fn route(&mut self, topic: &str) -> Result<Rc<Route>, Reject> {
+    /// What follows from `topic`; `None`: its messages are ignored.
+    fn route(&mut self, topic: &str) -> Result<Option<Rc<Route>>, Reject> {
         if let Some(known) = self.routes.get(topic) {
-            return Ok(Rc::clone(known));
+            return Ok(known.clone());
         }
         let address = self.settings.identity.address(topic)?;
-        let device = address.device.map(|device| format!("{}/{device}", address.site));
-        let route = Rc::new(Route {
-            site: address.site.into(),
-            profile: self.profiles.find(topic, device.as_deref()),
-            format: topic.rsplit('/').next().and_then(Format::of_topic_level),
-            device: device.map(DeviceId::from_stored),
-            sparkplug: address.sparkplug.as_ref().map(Sender::new),
+        let route = address.map(|address| {
+            let device = address.device_id();
+            Rc::new(Route {
+                profile: self.profiles.find(topic, device.as_deref()),
+                format: address.stream.and_then(Format::of_topic_level),
+                device: device.map(DeviceId::from_stored),
+                sparkplug: address.sparkplug.as_ref().map(Sender::new),
+                site: address.site.into(),
+                stem: address.stem.into(),
+            })
         });
         if self.routes.len() == MAX_TOPICS {
             self.routes.clear();
         }
-        self.routes.insert(topic.into(), Rc::clone(&route));
+        self.routes.insert(topic.into(), route.clone());
         Ok(route)
     }
 }

@@ -54,6 +54,7 @@ mod span;
 pub mod sparkplug;
 mod time;
 mod topic;
+mod topic_layout;
 mod twin;
 mod unit;
 
@@ -83,6 +84,10 @@ pub use span::{
 };
 pub use time::Micros;
 pub use topic::{ClientId, IdentityRules, TopicFilter, TopicFilterError};
+pub use topic_layout::{
+    DEFAULT_LAYOUT, LayoutError, LayoutSite, LayoutTopic, Layouts, LayoutsError, Level, TopicLayout,
+    common_topic,
+};
 
 /// The README's table of quantities and units, in Markdown.
 pub fn units_markdown_table() -> String {

@@ -4,14 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::reject::Reject;
-use crate::topic::{check_name, without_basic_ingest};
+use crate::topic::{JOINT, check_broker_name, check_name, without_basic_ingest};
 
 /// The first level of every topic of Sparkplug B.
 pub const NAMESPACE: &str = "spBv1.0";
-
-/// What stands between an edge node and its device in a device's name. No node's name has it, so that no two devices
-/// are one.
-const JOINT: &str = "::";
 
 /// What a message tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,7 +98,7 @@ impl<'a> Address<'a> {
         if kind.is_of_device() != device.is_some() {
             return Err(Reject::SparkplugTopic);
         }
-        check_name(group, "group")?;
+        check_broker_name(group, "group")?;
         check_name(node, "edge node")?;
         if node.contains(JOINT) || node.ends_with(':') {
             return Err(Reject::SparkplugNode);
