@@ -10,8 +10,9 @@ use crate::clock::{Clock, TimePolicy};
 use crate::compression::Expander;
 use crate::envelope::Envelope;
 use crate::format::{Context, Format};
+use crate::identity::Identity;
 use crate::interner::Interner;
-use crate::limits::MAX_PAYLOAD_BYTES;
+use crate::limits::{MAX_PAYLOAD_BYTES, MAX_TOPIC_LEVEL_BYTES};
 use crate::names::Names;
 use crate::normalise::{Message, normalise};
 use crate::profile::Profiles;
@@ -20,7 +21,7 @@ use crate::reject::Reject;
 use crate::sample::Payload;
 use crate::sparkplug::{Nodes, Sender, SparkplugPolicy};
 use crate::time::Micros;
-use crate::topic::{IdentityRules, check_name};
+use crate::topic::{IdentityRules, JOINT, check_broker_name};
 use crate::unit::Units;
 
 /// How many topics are remembered; then all are forgotten and learnt anew.
@@ -60,6 +61,13 @@ pub struct Decoded {
     pub profile: Option<Arc<str>>,
     /// How its payload was written; `None`: it was not read, as messages on its topic are ignored.
     pub format: Option<Format>,
+}
+
+impl Decoded {
+    /// How it is known that one of its readings is of `device`.
+    pub fn identity(&self, device: &DeviceId) -> Identity {
+        Identity::of(device, self.format)
+    }
 }
 
 /// Turns messages into readings. Keeps its buffers and what it has worked out of names, units and topics from one
@@ -129,6 +137,11 @@ impl Decoder {
         Some(&*self.payload.path).filter(|path| !path.is_empty())
     }
 
+    /// The device whose message one on `topic` is, where the topic alone says it.
+    pub fn sender(&mut self, topic: &str) -> Option<DeviceId> {
+        self.route(topic).ok()??.device.clone()
+    }
+
     fn append(&mut self, envelope: &Envelope<'_>, readings: &mut Vec<Reading>) -> Result<Decoded, Reject> {
         let Some(route) = self.route(&envelope.topic)? else {
             return Ok(Decoded { profile: None, format: None });
@@ -178,15 +191,23 @@ impl Decoder {
         self.payload.path.clear();
 
         let (devices, id) = (&mut self.devices, &mut self.device);
-        let mut device_of = |name: &str| {
+        let mut intern = |levels: &[&str]| {
             id.clear();
-            id.extend([&*route.site, "/", name]);
+            id.extend(levels.iter().copied());
             DeviceId::from_stored(devices.intern(id))
         };
         let device = match (&route.device, self.payload.device_id.as_deref()) {
             (Some(device), _) => device.clone(),
-            (None, Some(device)) => device_of(check_name(device, "device_id")?),
+            (None, Some(device)) => intern(&[&route.site, "/", check_broker_name(device, "device_id")?]),
             (None, None) => return Err(Reject::NoDeviceId),
+        };
+        if profile.is_some_and(|profile| profile.gateway.is_some()) {
+            check_names_behind(device.name(), &self.payload)?;
+        }
+        let device_of = |name: &str| match is_sparkplug {
+            // It has been joined to that of its node.
+            true => intern(&[&route.site, "/", name]),
+            false => intern(&[device.as_str(), JOINT, name]),
         };
         let message = Message { clock: &clock, profile, revision };
         let normalised =
@@ -221,4 +242,12 @@ impl Decoder {
         self.routes.insert(topic.into(), route.clone());
         Ok(route)
     }
+}
+
+/// A name behind a gateway is as long as that of any device, the gateway's in it.
+fn check_names_behind(gateway: &str, payload: &Payload) -> Result<(), Reject> {
+    let longest =
+        payload.samples.iter().filter_map(|sample| sample.device.as_ref()).map(|name| name.len()).max();
+    let is_too_long = longest.is_some_and(|name| gateway.len() + JOINT.len() + name > MAX_TOPIC_LEVEL_BYTES);
+    if is_too_long { Err(Reject::Name("name of a gateway's device")) } else { Ok(()) }
 }

@@ -26,7 +26,7 @@ const OF_THE_STACK: [&str; 5] = ["alerts", "cmd", "live", sparkplug::NAMESPACE, 
 /// devices are one.
 pub(crate) const JOINT: &str = "::";
 /// What the sites of devices begin with that a payload names.
-const PAYLOAD_SITE: &str = "payload::";
+pub(crate) const PAYLOAD_SITE: &str = "payload::";
 /// What AWS IoT Core reports as the client id of a publish that came over HTTPS.
 const NO_CLIENT: &str = "n/a";
 
@@ -99,6 +99,11 @@ impl IdentityRules {
         self.payload_address(topic).map(Some)
     }
 
+    /// Whether messages on `topic` are ignored.
+    pub fn ignores(&self, topic: &str) -> bool {
+        self.layouts.ignores(without_basic_ingest(topic))
+    }
+
     fn payload_address<'a>(&self, topic: &'a str) -> Result<Address<'a>, Reject> {
         match &self.payload_identity {
             Some(filter) if filter.matches(topic) => {
@@ -134,6 +139,11 @@ pub(crate) fn without_basic_ingest(topic: &str) -> &str {
         .strip_prefix("$aws/rules/")
         .and_then(|rest| rest.split_once('/'))
         .map_or(topic, |(_rule, topic)| topic)
+}
+
+/// The name of a device behind a gateway.
+pub(crate) fn name_behind(gateway: &str, name: &str) -> String {
+    [gateway, JOINT, name].concat()
 }
 
 /// A level of a topic, or a `device_id`, that may become part of a key.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::reject::Reject;
-use crate::topic::{JOINT, check_broker_name, check_name, without_basic_ingest};
+use crate::topic::{JOINT, check_broker_name, check_name, name_behind, without_basic_ingest};
 
 /// The first level of every topic of Sparkplug B.
 pub const NAMESPACE: &str = "spBv1.0";
@@ -111,17 +111,12 @@ impl<'a> Address<'a> {
 
     /// Who the message is about, as a device of the site that is the group: the node, or `{node}::{device}`.
     pub(crate) fn name(&self) -> String {
-        self.device.map_or_else(|| self.node.to_owned(), |device| device_name(self.node, device))
+        self.device.map_or_else(|| self.node.to_owned(), |device| name_behind(self.node, device))
     }
 
     pub(crate) fn node(&self) -> NodeId {
         NodeId(format!("{}/{}", self.group, self.node).into())
     }
-}
-
-/// The name of a device behind a node.
-pub(super) fn device_name(node: &str, device: &str) -> String {
-    [node, JOINT, device].concat()
 }
 
 #[cfg(test)]

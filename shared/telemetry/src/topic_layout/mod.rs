@@ -26,16 +26,18 @@
 //! | `zigbee2mqtt/{device}` | `zigbee2mqtt/porch` | `main`, `porch`, none, none |
 
 mod overlap;
+mod policy;
 mod set;
 
 use std::fmt;
 use std::str::FromStr;
 
-use crate::limits::{MAX_NAME_BYTES, MAX_TOPIC_LEVELS};
+use crate::limits::{MAX_LAYOUT_BYTES, MAX_NAME_BYTES, MAX_TOPIC_LEVELS};
 use crate::reject::Reject;
 use crate::topic::{TopicFilter, check_broker_name, check_name, is_of_the_stack, literal_problem};
 
 pub use overlap::common_topic;
+pub use policy::PolicyTopics;
 pub use set::{LayoutSite, Layouts, LayoutsError};
 
 /// The layout that holds where no other is set.
@@ -298,6 +300,12 @@ fn check_words(levels: &[Level], problems: &mut Vec<String>) {
 
 /// Which topics of others it would reach, by its rule or by its policy.
 fn check_reach(levels: &[Level], problems: &mut Vec<String>) {
+    let length = levels.iter().map(|level| level.to_string().len() + 1).sum::<usize>() - 1;
+    if length > MAX_LAYOUT_BYTES {
+        problems.push(format!(
+            "it has {length} bytes, more than the {MAX_LAYOUT_BYTES} that a policy has room for"
+        ));
+    }
     if levels.len() > MAX_TOPIC_LEVELS {
         problems.push(format!(
             "it has {} levels, more than the {MAX_TOPIC_LEVELS} that AWS IoT Core allows",
@@ -448,7 +456,11 @@ mod tests {
         check("$aws/{device}", &["has"]);
         for wild in ["+", "{prefix}", "{stream}"] {
             check(&format!("f/{wild}/{{device}}/{{metric...}}"), &["spans slashes"]);
+            check(&format!("f/{{device}}/{wild}/x/{{metric...}}"), &["spans slashes"]);
+            layout(&format!("f/{{site}}/{{device}}/x/{wild}/{{metric...}}"));
         }
+        check("f/{device}/{site}/{metric...}", &["{site} stands before {device}"]);
+        check(&format!("f/{{device}}/{}", "x".repeat(64)), &["72"]);
         check("{metric}/{metric}", &["no {device}", "{metric} stands more than once", "first level"]);
         for valid in
             ["a/b/c/d/e/f/g/{device}", "f/{site}/{device}/{metric...}", "f/{prefix}/{device}/{metric}"]
