@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use proptest::sample::select;
+use telemetry::sparkplug::NodeId;
 use telemetry::{
     ClientId, Decoder, Envelope, Format, Identity, IdentityRules, Layouts, Level, Micros, Profile, Profiles,
     Reading, Settings, TopicFilter, TopicLayout,
@@ -60,7 +61,8 @@ fn layout() -> impl Strategy<Value = TopicLayout> {
 fn name() -> impl Strategy<Value = String> {
     prop_oneof![
         4 => "[a-zA-Z0-9_.-]{1,12}",
-        1 => "[a-b:]{1,6}",
+        // Few, so that they meet where what parts them does.
+        4 => "[a:]{1,4}",
         1 => select(&["payload::iot", "main", "plant-1", "gw-1", "gw-2", "gw-1::a", "::", "dt"][..]).prop_map(str::to_owned),
     ]
 }
@@ -218,7 +220,7 @@ fn decode(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1_024, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_payload_makes_a_device_that_a_topic_or_another_gateway_can_have(
@@ -227,33 +229,34 @@ proptest! {
         layout_site in select(&["main", "plant-1", "iot", "gw-1"][..]),
         sent in name(),
         stream in select(&["members", "member", "senml", "lorawan", "json"][..]),
-        other_site in name(),
+        other_site in prop::option::of(name()),
         other in name(),
         other_sent in name(),
     ) {
+        let other_site = other_site.unwrap_or_else(|| site.clone());
         let layouts = vec!["dt/{site}/{device}/{stream}".parse().unwrap(), "s/{device}/t".parse().unwrap()];
         let mut decoder = Decoder::new(settings(layouts, layout_site), gateways());
         let from_gateway = decode(&mut decoder, &format!("dt/{site}/{gateway}/{stream}"), &naming(stream, &sent));
         let from_payload = decode(&mut decoder, &format!("iot/{site}/{stream}"), &naming("json", &sent));
         let by_topic = [format!("dt/{other_site}/{other}/state"), format!("s/{other}/t")];
         let by_topic = by_topic.map(|topic| decode(&mut decoder, &topic, br#"{"t": 1}"#));
-        let node = format!("spBv1.0/{other_site}/NBIRTH/{other}");
-        let by_topic: Vec<Reading> = by_topic.into_iter().flatten().flat_map(|(readings, ..)| readings).collect();
+        let node = NodeId::of_topic(&format!("spBv1.0/{other_site}/NBIRTH/{other}"));
+        let nodes = node.iter().map(|node| node.as_str().to_owned());
+        let by_topic = by_topic.into_iter().flatten().flat_map(|(readings, ..)| readings);
+        let by_topic: BTreeSet<String> = by_topic.map(|reading| reading.device.to_string()).chain(nodes).collect();
 
-        for (readings, _, identities) in [&from_gateway, &from_payload].into_iter().flatten() {
+        let own = format!("{site}/{gateway}");
+        for ((readings, _, identities), own) in [(&from_gateway, Some(&*own)), (&from_payload, None)]
+            .into_iter()
+            .filter_map(|(decoded, own)| Some((decoded.as_ref()?, own)))
+        {
             for (reading, identity) in readings.iter().zip(identities) {
-                let is_own = reading.device.as_str() == format!("{site}/{gateway}");
-                prop_assert_eq!(identity.is_of_a_thing(), is_own, "{}", reading.device);
-                if is_own {
-                    // It names nobody: a device that speaks for itself.
-                    prop_assert_eq!(stream, "json");
-                    continue;
-                }
-                for device in &by_topic {
-                    prop_assert_ne!(&reading.device, &device.device);
-                }
-                // Neither could a node's birth be of it.
-                prop_assert_ne!(node.replace("spBv1.0/", "").replace("/NBIRTH", ""), reading.device.as_str().to_owned());
+                let device = reading.device.as_str();
+                let is_own = own == Some(device);
+                prop_assert_eq!(identity.is_of_a_thing(), is_own, "{}", device);
+                // A payload that names nobody is of the device that its topic names.
+                prop_assert_eq!(is_own, own.is_some() && stream == "json");
+                prop_assert!(is_own || !by_topic.contains(device), "{}", device);
             }
         }
         // Another gateway, whatever it names, is never taken for this one.
@@ -267,7 +270,25 @@ proptest! {
     }
 }
 
-/// The property above would hold of refusals alone: these are read.
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// However a text is cut into gateway and name, at most one cut makes a device of it.
+    #[test]
+    fn no_two_gateways_meet_in_one_text(text in "[a:]{3,9}") {
+        let mut decoder = Decoder::new(settings(vec![TopicLayout::default()], "main"), gateways());
+        let cuts = (0..text.len() - 1).filter(|at| text[*at..].starts_with("::"));
+        let made = cuts.filter_map(|at| {
+            let (gateway, name) = (&text[..at], &text[at + 2..]);
+            decode(&mut decoder, &format!("dt/p/{gateway}/member"), &naming("member", name))
+        });
+        let devices: Vec<String> =
+            made.flat_map(|(readings, ..)| readings).map(|reading| reading.device.to_string()).collect();
+        prop_assert!(devices.len() <= 1, "{devices:?}");
+    }
+}
+
+/// The properties above would hold of refusals alone: these are read.
 #[test]
 fn every_identity_path_makes_devices() {
     let mut decoder = Decoder::new(settings(vec![TopicLayout::default()], "main"), gateways());

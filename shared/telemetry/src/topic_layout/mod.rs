@@ -319,15 +319,26 @@ fn check_reach(levels: &[Level], problems: &mut Vec<String>) {
         Some(Level::Literal(_)) => {}
         _ => problems.push("the first level has to be a text: any other would match all topics".to_owned()),
     }
-    let is_wild =
-        |level: &&Level| matches!(level, Level::Dropped | Level::Prefix | Level::Stream | Level::Metric);
-    let before_device = levels.iter().take_while(|level| **level != Level::Device);
-    if let Some(wild) = before_device.into_iter().find(is_wild)
-        && levels.last() == Some(&Level::Metrics)
+    if levels.last() == Some(&Level::Metrics) {
+        check_open(levels, problems);
+    }
+}
+
+/// In a policy a wildcard becomes a `*`, which spans slashes, and where the depth is open nothing refuses what it spans:
+/// `f/*/pump-7/*` permits `f/a/pump-8/b/pump-7/c`.
+fn check_open(levels: &[Level], problems: &mut Vec<String>) {
+    let is_wild = |level: &Level| matches!(level, Level::Dropped | Level::Prefix | Level::Stream);
+    let mut rest = levels.iter().skip_while(|level| !is_wild(level));
+    if let Some(wild) = rest.next()
+        && let Some(after) = rest.find(|level| !is_wild(level) && **level != Level::Metrics)
     {
         problems.push(format!(
-            "{wild} cannot stand before {{device}} where {{metric...}} ends the layout: in a policy it becomes a * that spans slashes, and lets a device publish as another one"
+            "{wild} cannot stand before {after} where {{metric...}} ends the layout: in a policy it becomes a * that spans slashes, and lets a device publish on topics of others"
         ));
+    }
+    let place = |word: &Level| levels.iter().position(|level| level == word);
+    if place(&Level::Site) > place(&Level::Device) {
+        problems.push("{site} stands before {device} where {metric...} ends the layout".to_owned());
     }
 }
 
