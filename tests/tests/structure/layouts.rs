@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
+use telemetry::{ClientId, TopicLayout};
 use tests::cloudformation::{ACCOUNT, Resolver};
 use tests::iot::{Parent, Policy, Rule, Thing, filter_matches, of_account};
 
@@ -425,4 +426,29 @@ fn a_topic_filter_narrows_the_default_layout_only() {
     assert_eq!(filters(&[("TopicFilter", "dt/plant-1/+/+")]), ["dt/plant-1/+/+"; 2]);
     let other = [("TopicFilter", "dt/plant-1/+/+"), ("Layout", "N/{device}/{metric...}")];
     assert_eq!(filters(&other), ["N/+/#"]);
+}
+
+#[test]
+fn the_code_says_of_a_layout_what_the_template_makes_of_it() {
+    for text in small_layouts().iter().map(String::as_str).chain(LONG) {
+        let layout: TopicLayout = text.parse().unwrap();
+        let rendered = Rendered::new(2, text, "");
+        let rule = rendered.rules.iter().find(|rule| rule.name == "tidegate_dev_telemetry_2").unwrap();
+        assert_eq!(rule.filter, layout.rule_filter().to_string(), "{text}");
+        let policies = [(ClientId::Match, &rendered.devices), (ClientId::Any, &rendered.gateways)];
+        for (client_id, policy) in policies {
+            let said = layout.policy(client_id);
+            let has = |is_deny: bool, topics: &str| {
+                let statements = policy.0.iter().filter(|statement| statement.is_deny == is_deny);
+                let resources: Vec<&str> = statements
+                    .flat_map(|statement| &statement.resources)
+                    .filter_map(|resource| of_account(resource).strip_prefix("topic/"))
+                    .filter(|topics| !topics.starts_with('$'))
+                    .collect();
+                resources == [topics].into_iter().filter(|topics| !topics.is_empty()).collect::<Vec<_>>()
+            };
+            assert!(has(false, &said.allow), "{text}: allows {}", said.allow);
+            assert!(has(true, said.deny.as_deref().unwrap_or_default()), "{text}: denies {:?}", said.deny);
+        }
+    }
 }
