@@ -230,6 +230,11 @@ mod tests {
             assert_eq!(show_under(profile, payload), Err(expected), "{profile}: {payload}");
         };
         refused(r#"gateway = "members""#, r#"{"a/b": {"a": 1}}"#, Reject::Name("name of a gateway's device"));
+        for payload in [r#"{"a": 1}"#, r#"{"a": "x"}"#, r#"{"a": [1, 2]}"#, r#"{"a": {"t": 1}, "b": true}"#] {
+            let shape = Reject::Shape("a gateway's object in which a device has bare values");
+            refused(r#"gateway = "members""#, payload, shape);
+        }
+        refused(r#"gateway = "members""#, "[1]", Reject::Shape("an array of bare values"));
         refused(r#"documents = "data""#, r#"{"data": "{"}"#, Reject::CutShort);
     }
 

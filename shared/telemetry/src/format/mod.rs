@@ -11,6 +11,9 @@ pub(crate) mod msgpack;
 mod senml;
 pub(crate) mod shape;
 
+use std::borrow::Cow;
+
+use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
@@ -20,7 +23,7 @@ use crate::reject::Reject;
 use crate::sample::Payload;
 
 /// How a payload is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// JSON, in the shapes that devices send.
@@ -37,6 +40,21 @@ pub enum Format {
     MsgPack,
     /// Sparkplug B, on its own topics only.
     Sparkplug,
+}
+
+/// The words of the formats that a profile may name.
+const WORDS: [&str; 6] = ["json", "senml", "lorawan", "bytes", "cbor", "msgpack"];
+
+/// Reads a profile's word. `sparkplug` is read too, so that the profile's check can say why it is refused there; the list
+/// of expected words leaves it out.
+impl<'de> Deserialize<'de> for Format {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = Cow::<str>::deserialize(deserializer)?;
+        match &*word {
+            "sparkplug" => Ok(Self::Sparkplug),
+            word => Self::of_topic_level(word).ok_or_else(|| D::Error::unknown_variant(word, &WORDS)),
+        }
+    }
 }
 
 /// What a format's decoder works with.

@@ -624,6 +624,7 @@ unit_from = "/probe/u~1h"
         };
         check("colour = \"red\"", 3, "unknown field `colour`");
         check("format = \"xml\"", 3, "unknown variant `xml`");
+        check("format = 5", 3, "invalid type: integer `5`");
         check("format = \"sparkplug\"", 3, "told by its topics");
         check("\ninterval = \"soon\"", 4, "no length of time");
         check("interval = \"0s\"", 3, "longer than nothing");
@@ -677,6 +678,17 @@ unit_from = "/probe/u~1h"
         check("description = \"\"\"\nit", 4, "invalid multi-line basic string");
         check("name = \"twice\"", 3, "duplicate key");
         check(&format!("description = \"{}\"", "x".repeat(1_025)), 3, "more than 1024 bytes");
+    }
+
+    #[test]
+    fn the_formats_that_are_expected_are_those_that_a_profile_may_have() {
+        let [(Some(3), text)] = &*problems("format = \"xml\"") else { panic!("one problem in line 3") };
+        let (_, words) = text.split_once("expected one of ").expect(text);
+        for word in words.split(", ").map(|word| word.trim_matches('`')) {
+            let layout = if word == "bytes" { "payload = \"cayenne-lpp\"" } else { "" };
+            let profile = format!("name = \"p\"\ndevices = \"*/*\"\nformat = \"{word}\"\n{layout}");
+            assert!(Profile::from_toml(&profile).is_ok(), "{word}");
+        }
     }
 
     #[test]

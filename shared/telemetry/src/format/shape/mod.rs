@@ -158,7 +158,11 @@ impl<'s, 'c> Shape<'s, 'c> {
     /// What is known of the name so far.
     fn name<E: Error>(&mut self) -> Result<Rc<Name>, E> {
         if self.path.is_empty() {
-            let shape = if self.depth == 0 { "one bare value" } else { "an array of bare values" };
+            let shape = match (&self.device, self.depth) {
+                (Some(_), _) => "a gateway's object in which a device has bare values",
+                (None, 0) => "one bare value",
+                (None, _) => "an array of bare values",
+            };
             return Err(self.stop(Reject::Shape(shape)));
         }
         Ok(self.context.names.get(&self.path, self.context.profile))
