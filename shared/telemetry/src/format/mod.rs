@@ -10,6 +10,7 @@ mod lpp;
 pub(crate) mod msgpack;
 mod senml;
 pub(crate) mod shape;
+mod text;
 
 use std::borrow::Cow;
 
@@ -38,6 +39,10 @@ pub enum Format {
     Cbor,
     /// MessagePack, in the shapes of JSON.
     MsgPack,
+    /// One text, which the profile takes apart, or which is the value of the metric that the topic names.
+    Text,
+    /// LwM2M JSON (OMA LwM2M 1.0, content format 11543).
+    Lwm2m,
     /// Sparkplug B, on its own topics only.
     Sparkplug,
 }
@@ -78,6 +83,8 @@ impl Format {
             "application/msgpack" | "application/vnd.msgpack" | "application/x-msgpack" => {
                 Some(Self::MsgPack)
             }
+            "application/vnd.oma.lwm2m+json" => Some(Self::Lwm2m),
+            "text/plain" => Some(Self::Text),
             _ => None,
         }
     }
@@ -91,6 +98,7 @@ impl Format {
             "bytes" => Some(Self::Bytes),
             "cbor" => Some(Self::Cbor),
             "msgpack" => Some(Self::MsgPack),
+            "lwm2m" => Some(Self::Lwm2m),
             _ => None,
         }
     }
@@ -144,6 +152,8 @@ impl Format {
             Self::Senml => senml::decode(bytes, context, payload),
             Self::Cbor => cbor::decode(bytes, context, payload),
             Self::MsgPack => msgpack::decode(bytes, context, payload),
+            Self::Text => json::decode_text(text::of_bytes(bytes, context.profile)?.trim(), context, payload),
+            Self::Lwm2m => senml::lwm2m::decode(bytes, context, payload),
             // What it means depends on the messages before it, of which no other topic tells.
             Self::Sparkplug => Err(Reject::SparkplugTopic),
         }
