@@ -6,7 +6,7 @@ use std::str::FromStr;
 use super::overlap::{common_topic_of_layouts, common_topic_with_filter, covers};
 use super::{LayoutTopic, TopicLayout};
 use crate::reject::Reject;
-use crate::topic::{TopicFilter, check_broker_name};
+use crate::topic::{ClientId, TopicFilter, check_broker_name};
 
 /// Most layouts of one deployment: each is a rule and a policy of the template.
 const MAX_LAYOUTS: usize = 3;
@@ -73,8 +73,8 @@ impl Layouts {
     /// Layouts beside `payload_identity`, the filter of topics whose payloads name the device.
     ///
     /// # Errors
-    /// If two of them select one topic, which would be stored twice; if a filter ignores a whole layout; or if there are too
-    /// many.
+    /// If two of them select one topic, which would be stored twice; if one refuses the topics of another; if a filter
+    /// ignores a whole layout; or if there are too many.
     pub fn new(
         layouts: Vec<TopicLayout>,
         ignored: Vec<TopicFilter>,
@@ -86,6 +86,12 @@ impl Layouts {
             problems.push(format!("there are {} layouts, more than {MAX_LAYOUTS}", layouts.len()));
         }
         for (place, layout) in layouts.iter().enumerate() {
+            let deeper = layouts.iter().filter(|other| other.is_below(layout, !ignored.is_empty()));
+            problems.extend(deeper.map(|other| {
+                format!(
+                    "{other} is deeper than {layout} below the same first level, where the policies of {layout} refuse what is deeper, and a rule counts it"
+                )
+            }));
             for other in &layouts[place + 1..] {
                 problems.extend(common_topic_of_layouts(layout, other).map(|topic| {
                     format!("{layout} and {other} both match {topic}, whose readings would be stored twice")
@@ -128,6 +134,16 @@ impl Layouts {
     }
 }
 
+impl TopicLayout {
+    /// Whether it has topics that the template gives to `other` for being deeper than that: the policies of a layout of fixed
+    /// depth refuse them where they have stars, and where topics are ignored a rule selects them.
+    fn is_below(&self, other: &Self, is_ignoring: bool) -> bool {
+        let is_deeper = self.is_open() || self.levels().len() > other.levels().len();
+        let has_claim = is_ignoring || other.policy(ClientId::Match).deny.is_some();
+        !other.is_open() && has_claim && is_deeper && self.levels().first() == other.levels().first()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,6 +172,20 @@ mod tests {
         // The rule of the first selects it, though the layout does not match it.
         check(&["f/{device}/{metric...}", "f/{device}"], Some("f/pump-7"));
         check(&["f/{device}", "f/{device}"], Some("f/pump-7"));
+    }
+
+    #[test]
+    fn a_deeper_layout_has_another_first_level() {
+        let check = |texts: &[&str], ignored: &[&str], is_good: bool| {
+            assert_eq!(layouts(texts, ignored, None).is_ok(), is_good, "{texts:?} {ignored:?}");
+        };
+        check(&["f/{device}/{metric}", "f/{site}/{device}/{stream}"], &[], false);
+        check(&["f/{site}/{device}/{stream}", "f/{device}/{metric}"], &[], false);
+        check(&["f/{device}/{metric}", "g/{site}/{device}/{stream}"], &[], true);
+        // The first permits no topic but its own; but where topics are ignored, a rule selects all that is deeper.
+        check(&["f/{device}/t", "f/{device}/air/{metric}"], &[], true);
+        check(&["f/{device}/t", "f/{device}/air/{metric}"], &["f/announce"], false);
+        check(&["f/{device}/a/{metric}", "f/{device}/b/{metric}"], &["f/announce"], true);
     }
 
     #[test]
