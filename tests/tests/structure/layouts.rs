@@ -11,6 +11,7 @@ use tests::cloudformation::{ACCOUNT, Resolver};
 use tests::iot::{Parent, Policy, Rule, Thing, filter_matches, of_account};
 
 use crate::deployment::TEMPLATE;
+use crate::read;
 
 /// Layouts that have to work by parameters alone, each with what such a fleet publishes besides.
 const EXAMPLES: [(&str, &str); 8] = [
@@ -451,4 +452,55 @@ fn the_code_says_of_a_layout_what_the_template_makes_of_it() {
             assert!(has(true, said.deny.as_deref().unwrap_or_default()), "{text}: denies {:?}", said.deny);
         }
     }
+}
+
+#[test]
+fn the_page_says_what_becomes_of_the_examples() {
+    let page = read("docs/topics.md");
+    let (_, table) = page.split_once("<!-- layouts -->").unwrap();
+    let (table, _) = table.split_once("<!-- /layouts -->").unwrap();
+    let rows = table.lines().filter(|line| line.starts_with('|'));
+    let mut seen = BTreeSet::new();
+    for row in rows {
+        let cells: Vec<&str> =
+            row.trim_matches('|').split('|').map(|cell| cell.trim().trim_matches('`')).collect();
+        let layout: TopicLayout = cells[0].parse().unwrap();
+        let policy = layout.policy(ClientId::Match);
+        let allow = policy
+            .allow
+            .replace("${iot:Connection.Thing.Attributes[site]}", "SITE")
+            .replace("${iot:Connection.Thing.ThingName}", "THING");
+        let expected = [layout.rule_filter().to_string(), allow, policy.deny.unwrap_or_default()];
+        assert_eq!(cells[1..], expected, "{row}");
+        seen.insert(cells[0].to_owned());
+    }
+    for (layout, _) in EXAMPLES.into_iter().filter(|(layout, _)| !layout.starts_with("tele/")) {
+        assert!(seen.contains(layout), "{layout} is not in the table");
+    }
+}
+
+/// Parameters on the page, each as `Name=value`.
+#[test]
+fn the_pages_parameters_make_a_stack() {
+    let mut count = 0;
+    for document in ["docs/topics.md", "README.md"] {
+        let page = read(document);
+        let texts = page.lines().filter(|line| line.contains("Layout=") || line.contains("Layout2="));
+        for line in texts {
+            let words =
+                line.split(['`', ' ', '\'', '"', ',', '[', ']']).filter(|word| !word.starts_with('|'));
+            let parameters: Vec<(&str, &str)> = words
+                .filter_map(|word| word.split_once('='))
+                .filter(|(name, value)| !name.is_empty() && !value.is_empty())
+                .collect();
+            for (name, value) in parameters.iter().filter(|(name, _)| {
+                name.starts_with("Layout") && !name.ends_with("Ignore") && *name != "LayoutSite"
+            }) {
+                assert!(value.parse::<TopicLayout>().is_ok(), "{name}={value}");
+                count += 1;
+            }
+            rules(&resolver(&parameters));
+        }
+    }
+    assert!(count >= 7, "{count}");
 }
