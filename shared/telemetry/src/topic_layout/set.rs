@@ -97,13 +97,8 @@ impl Layouts {
                     format!("{layout} and {other} both match {topic}, whose readings would be stored twice")
                 }));
             }
-            if let Some(filter) = payload_identity {
-                problems.extend(common_topic_with_filter(layout, filter).map(|topic| {
-                    format!(
-                        "{layout} and {filter}, whose payloads name the device, both match {topic}, whose readings would be stored twice"
-                    )
-                }));
-            }
+            problems
+                .extend(payload_identity.and_then(|filter| problem_with_payload_identity(layout, filter)));
             let covering = ignored.iter().filter(|filter| covers(filter, layout));
             problems.extend(covering.map(|filter| format!("{filter} would ignore all topics of {layout}")));
         }
@@ -132,6 +127,21 @@ impl Layouts {
     pub fn read<'a>(&self, topic: &'a str) -> Option<Result<LayoutTopic<'a>, Reject>> {
         self.layouts.iter().find_map(|layout| layout.read(topic))
     }
+}
+
+/// Why a layout and topics whose payloads name the device do not go together.
+fn problem_with_payload_identity(layout: &TopicLayout, filter: &TopicFilter) -> Option<String> {
+    if let Some(topic) = common_topic_with_filter(layout, filter) {
+        return Some(format!(
+            "{layout} and {filter}, whose payloads name the device, both match {topic}, whose readings would be stored twice"
+        ));
+    }
+    let first = layout.levels().first().map(ToString::to_string);
+    (filter.levels().next() == first.as_deref()).then(|| {
+        format!(
+            "{layout} and {filter}, whose payloads name the device, begin with the same level: a policy's stars span slashes, and whoever may publish on {filter} could publish as any device"
+        )
+    })
 }
 
 impl TopicLayout {
@@ -194,6 +204,9 @@ mod tests {
         assert!(shared.contains("iot/# ") || shared.contains("iot/#,"), "{shared}");
         assert!(shared.contains("both match iot/pump-7,"), "{shared}");
         assert!(layouts(&["dt/{device}"], &[], Some("iot/#")).is_ok());
+        // The policy has f/*/up, which is f/pump-8/t/up, too.
+        let first = layouts(&["f/{device}/t/{metric}"], &[], Some("f/+/up")).unwrap_err().to_string();
+        assert!(first.contains("begin with the same level"), "{first}");
         let all = layouts(&["z/{device}"], &["z/#"], None).unwrap_err().to_string();
         assert!(all.contains("z/# would ignore all topics of z/{device}"), "{all}");
         let some = layouts(&["z/{device}/{metric...}"], &["z/bridge/#", "z/announce"], None).unwrap();
