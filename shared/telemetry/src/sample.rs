@@ -20,6 +20,8 @@ pub(crate) struct Sample {
     pub(crate) unit: Option<(Arc<str>, Dialect)>,
     /// The record's own time.
     pub(crate) time: Option<SentTime>,
+    /// How long after the record's time it was measured, in microseconds; negative for before.
+    pub(crate) after: i64,
     /// Which record of the payload, from 0: what tells samples of one name and time apart.
     pub(crate) record: u32,
     /// Which element of the payload's lists it stood in, 0 for none: what tells samples of one record apart that have
@@ -27,6 +29,8 @@ pub(crate) struct Sample {
     pub(crate) element: u32,
     /// The device that a gateway speaks for.
     pub(crate) device: Option<Arc<str>>,
+    /// Whether the profile gave it a name that does not begin with its place.
+    pub(crate) has_own_name: bool,
     /// Whether it is no sample any more: a null, or a member that says something of others.
     pub(crate) is_spent: bool,
 }
@@ -40,9 +44,11 @@ impl Sample {
             quality: Quality::Good,
             unit: None,
             time: None,
+            after: 0,
             record,
             element: 0,
             device: None,
+            has_own_name: false,
             is_spent: false,
         }
     }

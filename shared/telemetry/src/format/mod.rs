@@ -10,7 +10,11 @@ mod lpp;
 pub(crate) mod msgpack;
 mod senml;
 pub(crate) mod shape;
+mod text;
 
+use std::borrow::Cow;
+
+use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
@@ -20,7 +24,7 @@ use crate::reject::Reject;
 use crate::sample::Payload;
 
 /// How a payload is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// JSON, in the shapes that devices send.
@@ -35,8 +39,29 @@ pub enum Format {
     Cbor,
     /// MessagePack, in the shapes of JSON.
     MsgPack,
+    /// One text, which the profile takes apart, or which is the value of the metric that the topic names.
+    Text,
+    /// LwM2M JSON (OMA LwM2M 1.0, content format 11543).
+    Lwm2m,
     /// Sparkplug B, on its own topics only.
     Sparkplug,
+}
+
+/// The words of the formats that a profile may name.
+const WORDS: [&str; 8] = ["json", "senml", "lorawan", "bytes", "cbor", "msgpack", "text", "lwm2m"];
+
+/// Reads a profile's word. `sparkplug` is read too, so that the profile's check can say why it is refused there; the list
+/// of expected words leaves it out.
+impl<'de> Deserialize<'de> for Format {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = Cow::<str>::deserialize(deserializer)?;
+        match &*word {
+            "sparkplug" => Ok(Self::Sparkplug),
+            // No level of a topic: a stream of this name may be of any format.
+            "text" => Ok(Self::Text),
+            word => Self::of_topic_level(word).ok_or_else(|| D::Error::unknown_variant(word, &WORDS)),
+        }
+    }
 }
 
 /// What a format's decoder works with.
@@ -47,10 +72,6 @@ pub(crate) struct Context<'a> {
     pub(crate) profile: Option<&'a Profile>,
     /// How times are read.
     pub(crate) clock: &'a Clock<'a>,
-    /// What the topic says of the metrics' names: they begin with it, and a bare value is called by it. Empty where the
-    /// topic names no metric.
-    #[expect(dead_code, reason = "carried here for the formats, which do not begin names with it yet")]
-    pub(crate) stem: &'a str,
 }
 
 impl Format {
@@ -64,6 +85,7 @@ impl Format {
             "application/msgpack" | "application/vnd.msgpack" | "application/x-msgpack" => {
                 Some(Self::MsgPack)
             }
+            "application/vnd.oma.lwm2m+json" => Some(Self::Lwm2m),
             _ => None,
         }
     }
@@ -77,6 +99,7 @@ impl Format {
             "bytes" => Some(Self::Bytes),
             "cbor" => Some(Self::Cbor),
             "msgpack" => Some(Self::MsgPack),
+            "lwm2m" => Some(Self::Lwm2m),
             _ => None,
         }
     }
@@ -110,11 +133,15 @@ impl Format {
         payload.clear();
         context.names.begin_message(context.profile);
         let outcome = self.decode_samples(bytes, context, payload);
+        let allows_empty = context.profile.is_some_and(Profile::allows_empty);
         if context.names.has_too_many() {
             return Err(Reject::Names);
         }
-        outcome?;
-        if payload.samples.is_empty() { Err(Reject::NoValue) } else { Ok(()) }
+        match outcome {
+            Err(Reject::Empty | Reject::NoValue) if allows_empty => Ok(()),
+            Ok(()) if payload.samples.is_empty() && !allows_empty => Err(Reject::NoValue),
+            outcome => outcome,
+        }
     }
 
     fn decode_samples(
@@ -130,6 +157,8 @@ impl Format {
             Self::Senml => senml::decode(bytes, context, payload),
             Self::Cbor => cbor::decode(bytes, context, payload),
             Self::MsgPack => msgpack::decode(bytes, context, payload),
+            Self::Text => json::decode_text(text::of_bytes(bytes, context.profile)?.trim(), context, payload),
+            Self::Lwm2m => senml::lwm2m::decode(bytes, context, payload),
             // What it means depends on the messages before it, of which no other topic tells.
             Self::Sparkplug => Err(Reject::SparkplugTopic),
         }
@@ -156,11 +185,7 @@ pub(crate) mod testing {
         };
         let mut payload = Payload::default();
         let mut names = Names::default();
-        format.decode(
-            bytes,
-            &mut Context { names: &mut names, profile, clock: &clock, stem: "" },
-            &mut payload,
-        )?;
+        format.decode(bytes, &mut Context { names: &mut names, profile, clock: &clock }, &mut payload)?;
         Ok(payload)
     }
 

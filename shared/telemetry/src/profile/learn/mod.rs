@@ -103,7 +103,7 @@ fn read_all<M: AsRef<[u8]>>(messages: &[M], hints: &Hints<'_>, more: &str) -> Re
     for (place, message) in messages.iter().enumerate() {
         let bytes = message.as_ref();
         let format = hints.format.or(of_topic).unwrap_or_else(|| Format::of_bytes(bytes));
-        let mut context = Context { names: &mut names, profile: profile.as_ref(), clock: &clock, stem: "" };
+        let mut context = Context { names: &mut names, profile: profile.as_ref(), clock: &clock };
         format
             .decode(bytes, &mut context, &mut payload)
             .map_err(|reject| LearnError { number: place + 1, reject })?;
