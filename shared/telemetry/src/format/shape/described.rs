@@ -21,9 +21,9 @@ use crate::unit::Dialect;
 #[derive(Clone, Copy)]
 pub(super) enum Described {
     /// The rule at this place of the profile's list reads it.
-    By(usize),
+    By(u16),
     /// It is an object in which the rule at this place finds rows and their header.
-    WithHeader(usize),
+    WithHeader(u16),
 }
 
 impl<'c> Shape<'_, 'c> {
@@ -37,22 +37,28 @@ impl<'c> Shape<'_, 'c> {
     }
 
     /// What the profile says of the value at the path; the rules up to `after` have been applied to it.
-    pub(super) fn described(&mut self, place: Place, after: Option<usize>) -> Option<Described> {
-        let profile = self.context.profile.filter(|profile| !profile.shapes.is_empty())?;
-        let is_payload = matches!(place, Place::Payload | Place::Device);
+    pub(super) fn described(&mut self, place: Place, after: Option<u16>) -> Option<Described> {
+        let profile = self.context.profile?;
         if after.is_none()
             && profile.has_headers()
             && let Some(rule) = profile.header_shape(&self.path)
         {
             return Some(Described::WithHeader(rule));
         }
-        let rule = match after {
-            _ if is_payload => profile.shape(None, after).map(|(rule, _)| rule),
+        self.rule_at(place, after).map(Described::By)
+    }
+
+    /// The first rule after `after` that reads the value at the path.
+    fn rule_at(&mut self, place: Place, after: Option<u16>) -> Option<u16> {
+        let profile = self.context.profile?;
+        let rule = match (place, after) {
+            (Place::Payload | Place::Device, after) => profile.shape(None, after),
+            // No name stands over the elements of a payload.
             _ if self.path.is_empty() => None,
-            None => self.context.names.get(&self.path, self.context.profile).shape,
-            after => profile.shape(Some(&self.path), after).map(|(rule, _)| rule),
+            (_, None) => return self.context.names.get(&self.path, self.context.profile).shape,
+            (_, after) => profile.shape(Some(&self.path), after),
         };
-        rule.map(Described::By)
+        rule.map(|(rule, _)| rule)
     }
 
     /// Reads a described value.
@@ -79,33 +85,24 @@ impl<'c> Shape<'_, 'c> {
     }
 
     /// Reads an object whose rows have their names beside them.
-    fn read_with_header(&mut self, rule: usize, mut tree: Tree<'_>, place: Place) -> Result<(), Failure> {
+    fn read_with_header(&mut self, rule: u16, mut tree: Tree<'_>, place: Place) -> Result<(), Failure> {
         let shapes = self.context.profile.map_or(&[][..], |profile: &'c Profile| &profile.shapes);
-        if let Some(rule) = shapes.get(rule)
+        if let Some(rule) = shapes.get(usize::from(rule))
             && let ShapeKind::Rows(Columns::Member(header)) = &rule.kind
             && let Some(rows_name) = rule.at.as_ref().and_then(|at| at.last_name())
         {
             rewrite::rows_of_header(&mut tree, rows_name, header);
         }
-        match self.described_by_place(place) {
+        match self.rule_at(place, None) {
             Some(rule) => self.read_by(rule, tree, place),
             None => self.feed(&tree, place),
         }
     }
 
-    fn described_by_place(&mut self, place: Place) -> Option<usize> {
-        let profile = self.context.profile?;
-        match place {
-            Place::Payload | Place::Device => profile.shape(None, None).map(|(rule, _)| rule),
-            _ if self.path.is_empty() => None,
-            _ => self.context.names.get(&self.path, self.context.profile).shape,
-        }
-    }
-
     /// Reads a value by a rule.
-    fn read_by(&mut self, index: usize, tree: Tree<'_>, place: Place) -> Result<(), Failure> {
+    fn read_by(&mut self, index: u16, tree: Tree<'_>, place: Place) -> Result<(), Failure> {
         let profile: Option<&'c Profile> = self.context.profile;
-        let Some(rule) = profile.and_then(|profile| profile.shapes.get(index)) else {
+        let Some(rule) = profile.and_then(|profile| profile.shapes.get(usize::from(index))) else {
             return self.feed(&tree, place);
         };
         let tree = match &rule.kind {
@@ -141,16 +138,11 @@ impl<'c> Shape<'_, 'c> {
             // These are found by the object that they stand in.
             ShapeKind::Rows(Columns::Member(_)) | ShapeKind::Series(_) => tree,
         };
-        match profile.and_then(|profile| self.next_rule(profile, place, index)) {
+        match self.rule_at(place, Some(index)) {
             Some(next) => self.read_by(next, tree, place),
             None if tree.is_scalar() => self.feed(&tree, place),
             None => self.with_prefix(rule.under.as_ref(), |shape| shape.feed(&tree, place)),
         }
-    }
-
-    fn next_rule(&self, profile: &Profile, place: Place, after: usize) -> Option<usize> {
-        let at = (!matches!(place, Place::Payload | Place::Device)).then_some(&*self.path);
-        profile.shape(at, Some(after)).map(|(rule, _)| rule)
     }
 
     /// Reads a tree as a document of the usual shapes.
@@ -188,7 +180,7 @@ impl<'c> Shape<'_, 'c> {
         &mut self,
         text: &str,
         encoding: Option<Encoding>,
-        rule: usize,
+        rule: u16,
         place: Place,
     ) -> Result<(), Failure> {
         let place = if let Place::Member { .. } = place { Place::Member { unprefixed: None } } else { place };
@@ -227,7 +219,7 @@ impl<'c> Shape<'_, 'c> {
     fn read_records(
         &mut self,
         records: &Records,
-        rule: usize,
+        rule: u16,
         tree: Tree<'_>,
         place: Place,
     ) -> Result<(), Failure> {
@@ -251,8 +243,7 @@ impl<'c> Shape<'_, 'c> {
             }
             other => {
                 self.leave();
-                let next = self.context.profile.and_then(|profile| self.next_rule(profile, place, rule));
-                return match next {
+                return match self.rule_at(place, Some(rule)) {
                     Some(next) => self.read_by(next, other, place),
                     None => self.feed(&other, place),
                 };
@@ -422,7 +413,7 @@ impl<'c> Shape<'_, 'c> {
                 sample.name = std::rc::Rc::clone(&name);
                 self.elements = self.elements.saturating_add(1);
                 sample.element = self.elements;
-                sample.after = series.after(place, list.count, interval);
+                self.payload.distances.push((self.elements, series.after(place, list.count, interval)));
             }
             false
         });
