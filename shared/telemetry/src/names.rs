@@ -410,6 +410,11 @@ fn hash_of(text: &str) -> u64 {
     STATE.hash_one(text)
 }
 
+/// Whether a member of this name, its last level, may say something of others without a word of the profile.
+pub(crate) fn is_telling(level: &str) -> bool {
+    role(level).is_some()
+}
+
 fn role(level: &str) -> Option<Role> {
     let position = |names: &[&str]| names.iter().position(|known| known.eq_ignore_ascii_case(level));
     let identity = |rank, may_be_integer| Role::Identity { rank, may_be_integer };

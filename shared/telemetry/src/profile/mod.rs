@@ -19,6 +19,7 @@
 //! # Ok::<(), telemetry::ProfileError>(())
 //! ```
 
+mod effect;
 mod field;
 mod learn;
 mod metric_rule;

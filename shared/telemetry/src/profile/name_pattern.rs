@@ -133,6 +133,43 @@ impl NamePattern {
         other.is_covered_by(&[self])
     }
 
+    /// Whether some name is of both.
+    pub(super) fn meets(&self, other: &Self) -> bool {
+        let (one, two) = (self.dotless_levels(), other.dotless_levels());
+        let has_same_depth = match (self.is_at_any_depth, other.is_at_any_depth) {
+            (true, true) => true,
+            (true, false) => one.len() <= two.len(),
+            (false, true) => two.len() <= one.len(),
+            (false, false) => one.len() == two.len(),
+        };
+        has_same_depth && one.iter().rev().zip(two.iter().rev()).all(|(one, two)| one.meets(two))
+    }
+
+    /// Its levels, those that have dots themselves as several.
+    fn dotless_levels(&self) -> Vec<Level> {
+        let exact =
+            |text: &str| text.split('.').map(|level| Level::Exact(level.to_owned())).collect::<Vec<_>>();
+        let levels = self.levels.iter().flat_map(|level| match level {
+            Level::Exact(text) => exact(text),
+            Level::Star(before, after) => {
+                let (outer, before) = before
+                    .rsplit_once('.')
+                    .map_or((None, &**before), |(outer, before)| (Some(outer), before));
+                let (after, inner) =
+                    after.split_once('.').map_or((&**after, None), |(after, inner)| (after, Some(inner)));
+                let star = Level::Star(before.to_owned(), after.to_owned());
+                outer
+                    .map(exact)
+                    .into_iter()
+                    .flatten()
+                    .chain([star])
+                    .chain(inner.map(exact).into_iter().flatten())
+                    .collect()
+            }
+        });
+        levels.collect()
+    }
+
     /// The template that gives each name back, with `{1}` for the first star; `None` where none can.
     pub(super) fn identity(&self) -> Option<String> {
         if self.is_at_any_depth || self.text.contains(['{', '}']) {
@@ -200,6 +237,22 @@ pub(super) fn fresh<'t>(texts: impl Iterator<Item = &'t str> + Clone) -> char {
 }
 
 impl Level {
+    /// Whether some text is of both.
+    fn meets(&self, other: &Self) -> bool {
+        let fits = |exact: &str, before: &str, after: &str| {
+            exact.strip_prefix(before).is_some_and(|rest| rest.ends_with(after))
+        };
+        match (self, other) {
+            (Self::Exact(one), Self::Exact(other)) => one == other,
+            (Self::Exact(exact), Self::Star(before, after))
+            | (Self::Star(before, after), Self::Exact(exact)) => fits(exact, before, after),
+            (Self::Star(before, after), Self::Star(other_before, other_after)) => {
+                (before.starts_with(&**other_before) || other_before.starts_with(&**before))
+                    && (after.ends_with(&**other_after) || other_after.ends_with(&**after))
+            }
+        }
+    }
+
     /// Dots in the level itself, which only a pointer can have.
     fn dots(&self) -> usize {
         let dots = |text: &str| text.bytes().filter(|byte| *byte == b'.').count();
@@ -374,15 +427,18 @@ mod tests {
         #[test]
         fn a_pattern_is_covered_if_all_its_names_are_matched(one in patterns(), others in proptest::collection::vec(patterns(), 1..3)) {
             let others: Vec<_> = others.iter().collect();
+            let mut met = false;
             let mut names: Vec<String> = vec![String::new()];
             let mut shown = true;
             for _ in 0..5 {
-                let texts = ["a", "b", "ab", "x", "axb", "bxa"];
+                let texts = ["a", "b", "ab", "x", "axb", "bxa", "axa"];
                 names = names.iter().flat_map(|name| texts.map(|text| format!("{name}{}{text}", if name.is_empty() { "" } else { "." }))).collect();
+                met |= names.iter().any(|name| one.matches(name) && others[0].matches(name));
                 let is_missed = |name: &&String| one.matches(name) && !others.iter().any(|other| other.matches(name));
                 shown &= !names.iter().any(|name| is_missed(&name));
             }
             prop_assert_eq!(one.is_covered_by(&others), shown);
+            prop_assert_eq!(one.meets(others[0]), met);
         }
     }
 

@@ -56,6 +56,11 @@ use crate::sample::{Payload, Sample};
 use crate::time::Micros;
 use crate::topic::check_name;
 
+/// Whether a text is a number, perhaps with its unit, where the profile says that numbers stand in texts.
+pub(crate) fn is_number_with_unit(text: &str, decimal: char) -> bool {
+    rewrite::number(text, decimal).is_some()
+}
+
 /// A document while it is read.
 pub(crate) struct Shape<'s, 'c> {
     pub(super) context: &'s mut Context<'c>,
