@@ -29,6 +29,7 @@ mod set;
 mod shape_rule;
 mod time_field;
 mod topic_name;
+mod words;
 mod written;
 
 use std::sync::Arc;

@@ -161,12 +161,14 @@ fn said_again<'p>(profile: &'p Profile, index: usize, shape: &ShapeRule) -> Opti
     }
     let later = later.filter(|later| is_within(shape, later))?;
     let parts_the_same = match (&shape.kind, &later.kind) {
-        (ShapeKind::List { separator, into }, ShapeKind::List { separator: other, .. }) => {
-            into.is_empty() && separator == other
+        (ShapeKind::List { separator, into }, ShapeKind::List { separator: later, into: names }) => {
+            into.is_empty() && separator == later || separator.is_none() && into == names
         }
         _ => false,
     };
-    ((later.kind == shape.kind || parts_the_same) && later.under == shape.under).then(|| place(later))
+    // Of all but bytes the last shape says under what names they stand.
+    let is_under_the_same = !matches!(shape.kind, ShapeKind::Fields(_)) || later.under == shape.under;
+    ((later.kind == shape.kind || parts_the_same) && is_under_the_same).then(|| place(later))
 }
 
 /// The shape that goes on at all places of a shape which says `under` what names its values stand: the last one does.
