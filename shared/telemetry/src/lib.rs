@@ -74,10 +74,10 @@ pub use names::TIME_NAMES;
 pub use precedence::{OrderedValue, Precedence, TotalFloat};
 pub use presence::{Lifecycle, LifecycleError, Presence};
 pub use profile::{
-    Anchor, Charset, Columns, Encoding, EpochUnit, Field, FieldType, Gateway, Hints, Layout, LearnError,
-    Leniency, MemberPath, MetricRule, NamePattern, Others, Problem, Profile, ProfileError, ProfileUnit,
-    Profiles, QualityField, Records, Sentinel, Series, ShapeKind, ShapeRule, TimeField, TopicName, ValueType,
-    learn,
+    Anchor, Captured, Charset, Columns, Encoding, EpochUnit, Field, FieldType, Gateway, Hints, Layout,
+    LearnError, Learnt, Leniency, MemberPath, MetricRule, NamePattern, Others, Problem, Profile,
+    ProfileError, ProfileUnit, Profiles, QualityField, Records, Remark, Sentinel, Series, ShapeKind,
+    ShapeRule, TimeField, TopicName, ValueType, learn,
 };
 pub use reading::{
     Correction, CorrectionReason, DeviceId, Metric, Quality, Reading, Seq, TimeSource, Unit, Value,

@@ -45,7 +45,7 @@ use crate::reading::{DeviceId, Metric};
 use crate::topic::TopicFilter;
 
 pub use field::{Field, FieldType, Layout};
-pub use learn::{Hints, LearnError, learn};
+pub use learn::{Captured, Hints, LearnError, Learnt, Remark, learn};
 pub use metric_rule::{MetricRule, ProfileUnit, Sentinel, ValueType};
 pub use name_pattern::NamePattern;
 pub(crate) use quality_field::QualityCodes;

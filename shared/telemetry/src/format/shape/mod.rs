@@ -56,9 +56,9 @@ use crate::sample::{Payload, Sample};
 use crate::time::Micros;
 use crate::topic::check_name;
 
-/// Whether a text is a number, perhaps with its unit, where the profile says that numbers stand in texts.
-pub(crate) fn is_number_with_unit(text: &str, decimal: char) -> bool {
-    rewrite::number(text, decimal).is_some()
+/// The unit, perhaps empty, of the number that a text is where the profile says that numbers stand in texts.
+pub(crate) fn unit_of_number(text: &str, decimal: char) -> Option<&str> {
+    rewrite::number(text, decimal).map(|(_, unit)| unit)
 }
 
 /// A document while it is read.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{covering, roles, shapes};
 use crate::format::Format;
-use crate::format::shape::is_number_with_unit;
+use crate::format::shape::unit_of_number;
 use crate::measure::number_of_text;
 use crate::profile::name_pattern::fresh;
 use crate::profile::written::{Problems, ProfileFields, Step};
@@ -302,7 +302,9 @@ fn may_be_sent(profile: &Profile, placed: &Placed<'_>, key: &str) -> bool {
     }
     let reads_it = profile.shapes.iter().any(|shape| match (&shape.kind, &shape.at) {
         (ShapeKind::Number { decimal }, Some(at)) => {
-            profile.topic_name.is_none() && at.covers(&placed.rule.from) && is_number_with_unit(key, *decimal)
+            profile.topic_name.is_none()
+                && at.covers(&placed.rule.from)
+                && unit_of_number(key, *decimal).is_some()
         }
         _ => false,
     });
