@@ -95,6 +95,16 @@ pub use topic_layout::{
     TopicLayout, common_topic,
 };
 
+/// The documentation's tables of a profile's keys, in Markdown.
+pub fn profile_keys_markdown_table() -> String {
+    profile::grammar::markdown_table()
+}
+
+/// The JSON schema of a profile, for editors.
+pub fn profile_schema() -> String {
+    profile::grammar::schema()
+}
+
 /// The README's table of quantities and units, in Markdown.
 pub fn units_markdown_table() -> String {
     unit::markdown_table()

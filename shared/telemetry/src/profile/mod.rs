@@ -21,6 +21,7 @@
 
 mod effect;
 mod field;
+pub(crate) mod grammar;
 mod learn;
 mod metric_rule;
 mod name_pattern;

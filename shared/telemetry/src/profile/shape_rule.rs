@@ -262,8 +262,19 @@ pub(super) struct ShapeFields {
 }
 
 impl KindField {
+    pub(super) const ALL: [Self; 8] = [
+        Self::Records,
+        Self::Series,
+        Self::Rows,
+        Self::List,
+        Self::Pairs,
+        Self::Number,
+        Self::Document,
+        Self::Fields,
+    ];
+
     /// The keys that say something of this kind, beside `at` and `as`.
-    fn keys(self) -> &'static [&'static str] {
+    pub(super) fn keys(self) -> &'static [&'static str] {
         match self {
             Self::Records => &["name", "value", "unit", "quality", "time", "others"],
             Self::Series => &["interval", "interval_from", "interval_unit", "rate", "rate_from", "anchor"],
@@ -276,7 +287,7 @@ impl KindField {
         }
     }
 
-    fn word(self) -> &'static str {
+    pub(super) fn word(self) -> &'static str {
         match self {
             Self::Records => "records",
             Self::Series => "series",

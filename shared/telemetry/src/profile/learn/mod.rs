@@ -469,7 +469,7 @@ devices = "*/pump-*"
         let hints = Hints { name: "p", topic: None, format: None, received: RECEIVED };
         let learnt = learn(&captured(&["{\"a\": 1}", "{"]), &hints).unwrap();
         let text = "refused: the payload is cut short: its document does not end".to_owned();
-        assert_eq!(learnt.remarks, [Remark { number: Some(2), text }]);
+        assert_eq!(learnt.remarks, [Remark { number: 2, text }]);
         let error = learn(&captured(&["{", "["]), &hints).unwrap_err();
         assert_eq!(error, LearnError { number: 1, reject: Reject::CutShort });
     }

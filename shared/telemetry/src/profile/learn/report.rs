@@ -11,11 +11,11 @@ use crate::profile::{DevicePattern, Profile};
 use crate::reading::{Quality, Reading};
 use crate::reject::Reject;
 
-/// What is to be known of one message, or of all.
+/// What is to be known of one message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remark {
-    /// Which message, from 1; `None`: all of them.
-    pub number: Option<usize>,
+    /// Which message, from 1.
+    pub number: usize,
     /// What becomes of it, in a sentence.
     pub text: String,
 }
@@ -26,7 +26,7 @@ pub(super) fn remarks(messages: &[Captured<'_>], hints: &Hints<'_>, profile: &Pr
     let mut plain = self::decoder(None);
     let mut remarks = Vec::new();
     for (number, message) in (1..).zip(messages) {
-        let mut add = |text: String| remarks.push(Remark { number: Some(number), text });
+        let mut add = |text: String| remarks.push(Remark { number, text });
         match read(&mut decoder, message, hints) {
             Err((reject, member)) => add(refusal(&reject, member.as_deref())),
             Ok(readings) => {
