@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use telemetry::{profile_keys_markdown_table, profile_schema};
+use telemetry::{Profile, profile_keys_markdown_table, profile_schema};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -115,11 +115,12 @@ fn check_profile(text: &str) -> Option<String> {
 }
 
 #[test]
-fn every_profile_that_there_is_is_as_the_schema_says() {
+fn every_profile_that_there_is_is_as_the_schema_says_and_warned_of_nothing() {
     let mut profiles = 0;
     for entry in fs::read_dir(root().join("infra/profiles")).unwrap() {
         let text = fs::read_to_string(entry.unwrap().path()).unwrap();
         assert_eq!(check_profile(&text), None, "{text}");
+        assert_eq!(Profile::check_toml(&text).unwrap().1, [], "{text}");
         profiles += 1;
     }
     let page = fs::read_to_string(root().join("docs/profiles.md")).unwrap();
@@ -127,6 +128,7 @@ fn every_profile_that_there_is_is_as_the_schema_says() {
         let example = example.split("\n```").next().unwrap();
         let text = format!("name = \"p\"\ndevices = \"*/*\"\n{example}");
         assert_eq!(check_profile(&text), None, "{text}");
+        assert_eq!(Profile::check_toml(&text).unwrap().1, [], "{text}");
         profiles += 1;
     }
     assert!(profiles > 30, "{profiles}");

@@ -1,6 +1,6 @@
 //! Rules of metrics: which are never reached, which make one metric of several names, and keys that change nothing.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::{covering, roles, shapes};
 use crate::format::Format;
@@ -58,16 +58,16 @@ pub(super) fn warn(profile: &Profile, fields: &ProfileFields, problems: &mut Pro
             continue;
         }
         stars_left_out(placed, problems);
-        name_as_sent(placed, problems);
         unit_source(profile, placed, problems);
         reached.push(placed);
     }
     merging(&reached, problems);
     for (metric, fields) in fields.metric.iter().enumerate() {
-        let mut of_metric = reached.iter().filter(|placed| placed.metric == metric);
-        let Some(first) = of_metric.next() else { continue };
+        let of_metric: Vec<_> = reached.iter().filter(|placed| placed.metric == metric).collect();
+        let Some(first) = of_metric.first() else { continue };
+        name_as_sent(&of_metric, problems);
         keys_without_effect(profile, first, fields, problems);
-        let is_bare = fields.says_nothing() && of_metric.next().is_none();
+        let is_bare = fields.says_nothing() && of_metric.len() == 1;
         if is_bare && is_as_without(first, &reached) {
             let text = format!(
                 "the rule for {} says nothing of it: give it a `name`, a `unit` or the like, or leave it out",
@@ -148,32 +148,53 @@ fn stars_left_out(placed: &Placed<'_>, problems: &mut Problems) {
 }
 
 /// A name that the metric has anyway.
-fn name_as_sent(placed: &Placed<'_>, problems: &mut Problems) {
-    let Some(name) = placed.rule.name() else { return };
-    if placed.rule.from.identity().as_ref() == Some(&name) {
-        problems.add(&placed.path("name"), format!("`name` {name} is how it is called anyway: leave it out"));
+fn name_as_sent(of_metric: &[&&Placed<'_>], problems: &mut Problems) {
+    let is_as_sent = |placed: &&&Placed<'_>| {
+        placed.rule.name.is_some() && placed.rule.from.identity() == placed.rule.name()
+    };
+    if let Some(first) = of_metric.first().filter(|_| of_metric.iter().all(is_as_sent)) {
+        let name = first.rule.name().unwrap_or_default();
+        problems.add(&first.path("name"), format!("`name` {name} is how it is called anyway: leave it out"));
     }
 }
 
-/// Rules that make one metric of different names. Patterns of one `from` are meant to: a device sends one of them.
+/// Most patterns that are named in one warning.
+const MAX_SHOWN: usize = 4;
+
+/// Rules that make one metric of different names. Patterns of one `from` are meant to: a device sends one of them; so are
+/// rules of one quantity in different units, which cannot stand in one `from`.
 fn merging(rules: &[&Placed<'_>], problems: &mut Problems) {
-    let mut makers: HashMap<String, &Placed<'_>> = HashMap::new();
+    let mut makers: BTreeMap<String, Vec<&Placed<'_>>> = BTreeMap::new();
     for placed in rules {
-        let made = placed.rule.name().or_else(|| placed.rule.from.identity());
-        let Some(made) = made else { continue };
-        match makers.get(&made) {
-            Some(other) if other.metric != placed.metric && reaches_another(other, placed, rules) => {
-                let text = format!(
-                    "{} and {} both become {made}: a message with both is refused where they differ; list both in one `from` if a device sends only one of them, else give them names of their own",
-                    other.rule.from.as_str(),
-                    placed.rule.from.as_str()
-                );
-                problems.add(&placed.path(if placed.rule.name.is_some() { "name" } else { "from" }), text);
-            }
-            Some(_) => {}
-            None => drop(makers.insert(made, placed)),
+        if let Some(made) = placed.rule.name().or_else(|| placed.rule.from.identity()) {
+            makers.entry(made).or_default().push(placed);
         }
     }
+    for (made, makers) in makers {
+        let merges = |(number, placed): (usize, &&Placed<'_>)| {
+            makers.iter().take(number).any(|other| is_merged(other, placed, rules))
+        };
+        let Some(second) = makers.iter().enumerate().find(|maker| merges(*maker)).map(|(_, placed)| placed)
+        else {
+            continue;
+        };
+        let mut patterns: Vec<&str> =
+            makers.iter().take(MAX_SHOWN).map(|placed| placed.rule.from.as_str()).collect();
+        patterns.extend((makers.len() > MAX_SHOWN).then_some("others"));
+        let text = format!(
+            "{} all become {made}: a message with two of them is refused where they differ; list them in one `from` if a device sends only one, else give them names of their own",
+            patterns.join(", ")
+        );
+        problems.add(&second.path(if second.rule.name.is_some() { "name" } else { "from" }), text);
+    }
+}
+
+/// Whether two rules make one metric of what a message may have both of.
+fn is_merged(one: &Placed<'_>, other: &Placed<'_>, rules: &[&Placed<'_>]) -> bool {
+    let units = one.rule.unit.as_ref().zip(other.rule.unit.as_ref());
+    let are_alternatives = units
+        .is_some_and(|(one, other)| one.text != other.text && one.conversion.unit == other.conversion.unit);
+    one.metric != other.metric && !are_alternatives && reaches_another(one, other, rules)
 }
 
 /// Whether the same for all stars gives names that the one rule finds, and others that the other one does.

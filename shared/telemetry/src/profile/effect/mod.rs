@@ -178,15 +178,19 @@ mod tests {
         );
         check(&metric("from = \"**.a\"; name = \"x\""), 5, "**.a finds names at several places");
         let one = metric("from = \"a\"; name = \"x\"");
-        check(&format!("{one}{}", metric("from = \"b\"; name = \"x\"")), 8, "a and b both become x");
-        check(&format!("{one}{}", metric("from = \"x\"; unit = \"V\"")), 7, "a and x both become x");
+        check(&format!("{one}{}", metric("from = \"b\"; name = \"x\"")), 8, "a, b all become x");
+        check(&format!("{one}{}", metric("from = \"x\"; unit = \"V\"")), 7, "a, x all become x");
         let star = metric("from = \"*.a\"; name = \"{1}\"");
-        check(
-            &format!("{star}{}", metric("from = \"*.b\"; name = \"{1}\"")),
-            8,
-            "*.a and *.b both become {1}",
-        );
+        check(&format!("{star}{}", metric("from = \"*.b\"; name = \"{1}\"")), 8, "*.a, *.b all become {1}");
         check_none(&metric("from = [\"a\", \"b\"]; name = \"x\""));
+        check_none(&metric("from = [\"x\", \"b\"]; name = \"x\""));
+        let in_units = |one: &str, other: &str| {
+            let one = metric(&format!("from = \"a\"; name = \"x\"; unit = \"{one}\""));
+            one + &metric(&format!("from = \"b\"; name = \"x\"; unit = \"{other}\""))
+        };
+        check_none(&in_units("Cel", "degF"));
+        check(&in_units("Cel", "Cel"), 9, "a, b all become x");
+        check(&in_units("Cel", "V"), 9, "a, b all become x");
         check(&metric("from = \"a\"; name = \"a\""), 5, "how it is called anyway");
     }
 
