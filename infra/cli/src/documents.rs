@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use alert::Rule;
 use cloud::documents::{Document, Documents, Loaded};
-use telemetry::{Micros, Profile};
+use telemetry::{Micros, Problem, Profile};
 
 use crate::aws::patience;
 use crate::console::{note, print};
@@ -22,11 +22,11 @@ pub(crate) trait Written: Document {
     /// What it means if a stored one cannot be read.
     const IF_UNREADABLE: &'static str;
 
-    /// Reads it as people write it.
+    /// Reads it as people write it, with what is to be warned of.
     ///
     /// # Errors
     /// All that is wrong with it.
-    fn from_toml(text: &str) -> Result<Self, Vec<String>>;
+    fn from_toml(text: &str) -> Result<(Self, Vec<String>), Vec<String>>;
 
     /// What it does, in lines of words.
     fn summary(&self) -> Vec<String>;
@@ -37,8 +37,11 @@ impl Written for Rule {
     const COMMAND: &'static str = "alert-rule";
     const IF_UNREADABLE: &'static str = "nothing is judged by it";
 
-    fn from_toml(text: &str) -> Result<Self, Vec<String>> {
-        Self::from_toml(text).map_err(|error| error.problems().to_vec())
+    fn from_toml(text: &str) -> Result<(Self, Vec<String>), Vec<String>> {
+        match Self::from_toml(text) {
+            Ok(rule) => Ok((rule, Vec::new())),
+            Err(error) => Err(error.problems().to_vec()),
+        }
     }
 
     fn summary(&self) -> Vec<String> {
@@ -51,12 +54,16 @@ impl Written for Profile {
     const COMMAND: &'static str = "profile";
     const IF_UNREADABLE: &'static str = "the functions go by the last that they could read";
 
-    fn from_toml(text: &str) -> Result<Self, Vec<String>> {
-        Self::from_toml(text).map_err(|error| error.problems().iter().map(ToString::to_string).collect())
+    fn from_toml(text: &str) -> Result<(Self, Vec<String>), Vec<String>> {
+        let lines = |problems: &[Problem]| problems.iter().map(ToString::to_string).collect();
+        match Self::check_toml(text) {
+            Ok((profile, warnings)) => Ok((profile, lines(&warnings))),
+            Err(error) => Err(lines(error.problems())),
+        }
     }
 
     fn summary(&self) -> Vec<String> {
-        crate::profiles::summary(self)
+        self.summary()
     }
 }
 
@@ -64,6 +71,8 @@ impl Written for Profile {
 struct Checked<T> {
     file: PathBuf,
     document: Result<T, Vec<String>>,
+    /// What of a good one can have no effect, or collides.
+    warnings: Vec<String>,
 }
 
 /// Says of each file what the document in it does, or what is wrong with it. Returns whether all are good.
@@ -73,14 +82,15 @@ struct Checked<T> {
 pub(crate) fn check<T: Written>(files: &[PathBuf]) -> Result<bool> {
     let checked = check_files::<T>(files)?;
     let mut text = String::new();
-    for Checked { file, document } in &checked {
-        let lines = match document {
+    for Checked { file, document, warnings } in &checked {
+        let mut lines = match document {
             Ok(document) => {
                 let lines = document.summary().into_iter().map(|line| format!("\n  {line}"));
                 vec![format!("valid: {}{}", document.name(), lines.collect::<String>())]
             }
             Err(problems) => problems.clone(),
         };
+        lines.extend(warnings.iter().map(|warning| format!("warning: {warning}")));
         for line in lines {
             text.push_str(&format!("{}: {line}\n", file.display()));
         }
@@ -95,7 +105,10 @@ pub(crate) fn check<T: Written>(files: &[PathBuf]) -> Result<bool> {
 /// If one is not, with all that is wrong.
 pub(crate) fn good<T: Written>(files: &[PathBuf]) -> Result<Vec<T>> {
     let (mut good, mut problems) = (Vec::new(), Vec::new());
-    for Checked { file, document } in check_files(files)? {
+    for Checked { file, document, warnings } in check_files(files)? {
+        for warning in warnings {
+            note(&format!("{}: warning: {warning}", file.display()));
+        }
         match document {
             Ok(document) => good.push(document),
             Err(found) => {
@@ -122,7 +135,9 @@ pub(crate) fn good_one<T: Written>(file: &Path) -> Result<T> {
 fn check_files<T: Written>(files: &[PathBuf]) -> Result<Vec<Checked<T>>> {
     let mut checked: Vec<Checked<T>> = Vec::new();
     for file in files {
-        let document = read_toml::<T>(&read(file)?).and_then(|document| {
+        let mut warnings = Vec::new();
+        let document = read_toml::<T>(&read(file)?).and_then(|(document, found)| {
+            warnings = found;
             let is_twin = |other: &&Checked<T>| {
                 other.document.as_ref().is_ok_and(|other| other.name() == document.name())
             };
@@ -133,12 +148,12 @@ fn check_files<T: Written>(files: &[PathBuf]) -> Result<Vec<Checked<T>>> {
                 None => Ok(document),
             }
         });
-        checked.push(Checked { file: file.clone(), document });
+        checked.push(Checked { file: file.clone(), document, warnings });
     }
     Ok(checked)
 }
 
-fn read_toml<T: Written>(bytes: &[u8]) -> Result<T, Vec<String>> {
+fn read_toml<T: Written>(bytes: &[u8]) -> Result<(T, Vec<String>), Vec<String>> {
     let text = std::str::from_utf8(bytes).map_err(|_| vec!["is not UTF-8 text".to_owned()])?;
     <T as Written>::from_toml(text)
 }

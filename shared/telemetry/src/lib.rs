@@ -74,10 +74,10 @@ pub use names::TIME_NAMES;
 pub use precedence::{OrderedValue, Precedence, TotalFloat};
 pub use presence::{Lifecycle, LifecycleError, Presence};
 pub use profile::{
-    Anchor, Charset, Columns, Encoding, EpochUnit, Field, FieldType, Gateway, Hints, Layout, LearnError,
-    Leniency, MemberPath, MetricRule, NamePattern, Others, Problem, Profile, ProfileError, ProfileUnit,
-    Profiles, QualityField, Records, Sentinel, Series, ShapeKind, ShapeRule, TimeField, TopicName, ValueType,
-    learn,
+    Anchor, Captured, Charset, Columns, Encoding, EpochUnit, Field, FieldType, Gateway, Hints, Layout,
+    LearnError, Learnt, Leniency, MemberPath, MetricRule, NamePattern, Others, Problem, Profile,
+    ProfileError, ProfileUnit, Profiles, QualityField, Records, Remark, Sentinel, Series, ShapeKind,
+    ShapeRule, TimeField, TopicName, ValueType, learn,
 };
 pub use reading::{
     Correction, CorrectionReason, DeviceId, Metric, Quality, Reading, Seq, TimeSource, Unit, Value,
@@ -94,6 +94,16 @@ pub use topic_layout::{
     DEFAULT_LAYOUT, LayoutError, LayoutSite, LayoutTopic, Layouts, LayoutsError, Level, PolicyTopics,
     TopicLayout, common_topic,
 };
+
+/// The documentation's tables of a profile's keys, in Markdown.
+pub fn profile_keys_markdown_table() -> String {
+    profile::grammar::markdown_table()
+}
+
+/// The JSON schema of a profile, for editors.
+pub fn profile_schema() -> String {
+    profile::grammar::schema()
+}
 
 /// The README's table of quantities and units, in Markdown.
 pub fn units_markdown_table() -> String {

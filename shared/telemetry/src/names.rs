@@ -410,6 +410,31 @@ fn hash_of(text: &str) -> u64 {
     STATE.hash_one(text)
 }
 
+/// Whether a member of this name, its last level, may say something of others without a word of the profile.
+pub(crate) fn is_telling(level: &str) -> bool {
+    role(level).is_some()
+}
+
+/// Whether a member of this name says which element of a list it stands in.
+pub(crate) fn is_identity(level: &str) -> bool {
+    matches!(role(level), Some(Role::Identity { .. }))
+}
+
+/// Whether a member of this name is the value of its object.
+pub(crate) fn is_value(level: &str) -> bool {
+    matches!(role(level), Some(Role::Value))
+}
+
+/// Whether a member of this name is the unit of the value beside it.
+pub(crate) fn is_unit(level: &str) -> bool {
+    matches!(role(level), Some(Role::Unit))
+}
+
+/// Whether a member of this name is the quality of the value beside it.
+pub(crate) fn is_quality(level: &str) -> bool {
+    matches!(role(level), Some(Role::Quality))
+}
+
 fn role(level: &str) -> Option<Role> {
     let position = |names: &[&str]| names.iter().position(|known| known.eq_ignore_ascii_case(level));
     let identity = |rank, may_be_integer| Role::Identity { rank, may_be_integer };

@@ -227,6 +227,11 @@ impl TopicFilter {
         levels.next().is_none()
     }
 
+    /// How many levels its topics have at most; `None`: as many as any.
+    pub(crate) fn most_levels(&self) -> Option<usize> {
+        (!self.0.ends_with('#')).then(|| self.0.split('/').count())
+    }
+
     /// How much it says, in characters that are no wildcards.
     pub(crate) fn weight(&self) -> usize {
         self.0.chars().filter(|c| !matches!(c, '+' | '#' | '/')).count()

@@ -32,6 +32,18 @@ fn a_good_profile_is_told_in_words_and_a_bad_one_with_lines() {
 }
 
 #[test]
+fn what_can_have_no_effect_is_warned_of() {
+    let files = Files::new();
+    let profile = files.put("p.toml", "name = \"p\"\ndevices = \"*/*\"\nignore = [\"*\", \"a\"]\n");
+    let ran = tidegate(&["profile", "check", &profile], b"");
+    assert!(
+        ran.out.contains(&format!("{profile}: warning: line 3: `ignore`: * finds all that a does")),
+        "{ran:?}"
+    );
+    assert!(ran.good().starts_with(&format!("{profile}: valid: p\n")));
+}
+
+#[test]
 fn the_shipped_profiles_are_valid() {
     let folder = root().join("infra/profiles");
     let names =
@@ -113,10 +125,9 @@ fn what_is_learnt_is_a_profile_that_reads_what_it_was_learnt_from() {
     for expected in [
         "from 4 messages",
         "name = \"pump\"",
-        "interval = \"1m\"",
-        "from = \"flow\"",
-        "# range = [8, 12.5]",
-        "from = \"level\"",
+        "# interval = \"1m\"",
+        "#   \"flow\": 3 values; from 8 to 12.5",
+        "#   \"level\": 1 value",
     ] {
         assert!(text.contains(expected), "{expected}: {text}");
     }
@@ -136,7 +147,9 @@ fn what_cannot_be_learnt_from_is_refused_with_its_place() {
         assert!(err.contains(expected), "{words:?}: {err}");
     };
     let bad = files.put("bad.jsonl", "{\"a\": 1}\n[[1]]\n");
-    check(&[&bad], "", 1, &format!("{bad}:2: the payload is an array of arrays"));
+    let ran = tidegate(&["profile", "learn", &bad], b"");
+    assert!(ran.err.contains(&format!("{bad}:2: refused: the payload is an array of arrays")), "{ran:?}");
+    ran.good();
     check(&["-"], "{", 1, "-:1: the payload is cut short");
     check(&["no-such"], "", 2, "there is no file no-such");
     check(&["-", "--format", "xml"], "{}", 2, "xml is no format");

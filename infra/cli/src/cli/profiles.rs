@@ -67,7 +67,8 @@ pub(super) struct NamesArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct LearnArgs {
-    /// Payloads as published, one a file, or one JSON document a line; `-` is standard input
+    /// Payloads as published, one a file, or one JSON document a line, or a topic and a payload a line as mosquitto_sub -v
+    /// prints them; `-` is standard input
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// The topic that they were published on, such as dt/plant-1/pump-7/state

@@ -12,7 +12,6 @@ use serde::Serialize;
 use telemetry::{Latest, Micros, Profile};
 
 pub use learn::{Question, learn};
-pub(crate) use words::summary;
 
 use crate::alerts::{count, time};
 use crate::aws::patience;

@@ -103,7 +103,7 @@ pub(super) enum PayloadField {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Endian {
+pub(super) enum Endian {
     Big,
     Little,
 }
@@ -112,24 +112,24 @@ enum Endian {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FieldFields {
-    name: String,
-    offset: usize,
+    pub(super) name: String,
+    pub(super) offset: usize,
     #[serde(rename = "type")]
-    kind: FieldType,
+    pub(super) kind: FieldType,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    port: Option<u8>,
+    pub(super) port: Option<u8>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    endian: Option<Endian>,
+    pub(super) endian: Option<Endian>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    shift: Option<u32>,
+    pub(super) shift: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    bits: Option<u32>,
+    pub(super) bits: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    scale: Option<f64>,
+    pub(super) scale: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    add: Option<f64>,
+    pub(super) add: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    unit: Option<String>,
+    pub(super) unit: Option<String>,
 }
 
 /// The layout that a profile says, if it says one.

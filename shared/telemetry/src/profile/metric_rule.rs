@@ -37,7 +37,7 @@ pub struct MetricRule {
     /// How far a number has to be from what a shadow shows to be sent, in the canonical unit.
     pub deadband: Option<f64>,
     /// What values stand for, by their texts.
-    map: BTreeMap<String, Value>,
+    pub(super) map: BTreeMap<String, Value>,
     /// What its values are.
     pub(crate) value_type: Option<ValueType>,
 }
@@ -168,33 +168,48 @@ pub struct Sentinel {
 #[serde(deny_unknown_fields)]
 pub(super) struct MetricFields {
     #[serde(serialize_with = "one_or_many")]
-    from: Texts,
+    pub(super) from: Texts,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    name: Option<String>,
+    pub(super) name: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    unit: Option<String>,
+    pub(super) unit: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    unit_from: Option<String>,
+    pub(super) unit_from: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    scale: Option<f64>,
+    pub(super) scale: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    offset: Option<f64>,
+    pub(super) offset: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    range: Option<[f64; 2]>,
+    pub(super) range: Option<[f64; 2]>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    sentinels: Option<Vec<SentinelField>>,
+    pub(super) sentinels: Option<Vec<SentinelField>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    deadband: Option<f64>,
+    pub(super) deadband: Option<f64>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    map: BTreeMap<String, MeaningField>,
+    pub(super) map: BTreeMap<String, MeaningField>,
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
-    value_type: Option<ValueType>,
+    pub(super) value_type: Option<ValueType>,
+}
+
+impl MetricFields {
+    /// Whether it says of its names nothing but that they are names.
+    pub(super) fn says_nothing(&self) -> bool {
+        let has_number = self.scale.is_some() || self.offset.is_some() || self.range.is_some();
+        let has_unit = self.unit.is_some() || self.unit_from.is_some();
+        let has_values = !self.map.is_empty() || self.value_type.is_some();
+        self.name.is_none()
+            && !has_number
+            && !has_unit
+            && !has_values
+            && self.sentinels.is_none()
+            && self.deadband.is_none()
+    }
 }
 
 /// What a value stands for, as it is written.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(untagged, expecting = "true or false, a number, or a text")]
-enum MeaningField {
+pub(super) enum MeaningField {
     Boolean(bool),
     Integer(i64),
     Float(f64),
@@ -214,7 +229,7 @@ impl MeaningField {
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(untagged, expecting = "a sentinel is a number, or { value = …, quality = \"uncertain\" }")]
-enum SentinelField {
+pub(super) enum SentinelField {
     Bad(f64),
     Of { value: f64, quality: String },
 }

@@ -19,7 +19,9 @@
 //! # Ok::<(), telemetry::ProfileError>(())
 //! ```
 
+mod effect;
 mod field;
+pub(crate) mod grammar;
 mod learn;
 mod metric_rule;
 mod name_pattern;
@@ -28,6 +30,7 @@ mod set;
 mod shape_rule;
 mod time_field;
 mod topic_name;
+mod words;
 mod written;
 
 use std::sync::Arc;
@@ -43,7 +46,7 @@ use crate::reading::{DeviceId, Metric};
 use crate::topic::TopicFilter;
 
 pub use field::{Field, FieldType, Layout};
-pub use learn::{Hints, LearnError, learn};
+pub use learn::{Captured, Hints, LearnError, Learnt, Remark, learn};
 pub use metric_rule::{MetricRule, ProfileUnit, Sentinel, ValueType};
 pub use name_pattern::NamePattern;
 pub(crate) use quality_field::QualityCodes;

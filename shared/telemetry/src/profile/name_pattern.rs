@@ -97,6 +97,95 @@ impl NamePattern {
         self.levels.iter().filter(|level| matches!(level, Level::Star(..))).count()
     }
 
+    /// Whether it stands for names of any depth.
+    pub(super) fn is_at_any_depth(&self) -> bool {
+        self.is_at_any_depth
+    }
+
+    /// Names of the pattern that stand for all of them: `fresh`, a character that no pattern has, for each star, and one
+    /// for each number of levels before, up to `depth`. Another pattern that matches each of them matches whatever this
+    /// one does: what it has before and after its own stars does not reach beyond what this one has there.
+    pub(super) fn witnesses(&self, fresh: char, depth: usize) -> Vec<String> {
+        let level = |level: &Level| match level {
+            Level::Exact(exact) => exact.clone(),
+            Level::Star(before, after) => format!("{before}{fresh}{after}"),
+        };
+        let name = self.levels.iter().map(level).collect::<Vec<_>>().join(".");
+        let depths = if self.is_at_any_depth { depth } else { 0 };
+        (0..=depths).map(|count| format!("{fresh}.").repeat(count) + &name).collect()
+    }
+
+    /// How many levels its names have at least.
+    pub(super) fn least_levels(&self) -> usize {
+        self.dots + 1
+    }
+
+    /// Whether these patterns together match all names that this one does.
+    pub(super) fn is_covered_by(&self, others: &[&Self]) -> bool {
+        let depth = others.iter().map(|other| other.least_levels()).max().unwrap_or_default();
+        let fresh = fresh(others.iter().map(|other| &*other.text).chain([&*self.text]));
+        let is_met = |name: &String| others.iter().any(|other| other.matches(name));
+        self.witnesses(fresh, depth).iter().all(is_met)
+    }
+
+    /// Whether it matches all names that `other` does.
+    pub(super) fn covers(&self, other: &Self) -> bool {
+        other.is_covered_by(&[self])
+    }
+
+    /// Whether some name is of both.
+    pub(super) fn meets(&self, other: &Self) -> bool {
+        let (one, two) = (self.dotless_levels(), other.dotless_levels());
+        let has_same_depth = match (self.is_at_any_depth, other.is_at_any_depth) {
+            (true, true) => true,
+            (true, false) => one.len() <= two.len(),
+            (false, true) => two.len() <= one.len(),
+            (false, false) => one.len() == two.len(),
+        };
+        has_same_depth && one.iter().rev().zip(two.iter().rev()).all(|(one, two)| one.meets(two))
+    }
+
+    /// Its levels, those that have dots themselves as several.
+    fn dotless_levels(&self) -> Vec<Level> {
+        let exact =
+            |text: &str| text.split('.').map(|level| Level::Exact(level.to_owned())).collect::<Vec<_>>();
+        let levels = self.levels.iter().flat_map(|level| match level {
+            Level::Exact(text) => exact(text),
+            Level::Star(before, after) => {
+                let (outer, before) = before
+                    .rsplit_once('.')
+                    .map_or((None, &**before), |(outer, before)| (Some(outer), before));
+                let (after, inner) =
+                    after.split_once('.').map_or((&**after, None), |(after, inner)| (after, Some(inner)));
+                let star = Level::Star(before.to_owned(), after.to_owned());
+                outer
+                    .map(exact)
+                    .into_iter()
+                    .flatten()
+                    .chain([star])
+                    .chain(inner.map(exact).into_iter().flatten())
+                    .collect()
+            }
+        });
+        levels.collect()
+    }
+
+    /// The template that gives each name back, with `{1}` for the first star; `None` where none can.
+    pub(super) fn identity(&self) -> Option<String> {
+        if self.is_at_any_depth || self.text.contains(['{', '}']) {
+            return None;
+        }
+        let mut stars = 0;
+        let mut level = |level: &Level| match level {
+            Level::Exact(exact) => exact.clone(),
+            Level::Star(before, after) => {
+                stars += 1;
+                format!("{before}{{{stars}}}{after}")
+            }
+        };
+        Some(self.levels.iter().map(&mut level).collect::<Vec<_>>().join("."))
+    }
+
     /// What the stars stand for in `name`; `None` if it is none of these names. Each level of the pattern is as many
     /// of the name as it has dots itself, so that a pointer finds names with dots in them.
     pub(crate) fn captures<'n>(&self, name: &'n str) -> Option<Vec<&'n str>> {
@@ -141,7 +230,29 @@ impl NamePattern {
     }
 }
 
+/// A character that none of these texts has.
+pub(super) fn fresh<'t>(texts: impl Iterator<Item = &'t str> + Clone) -> char {
+    let is_free = |c: &char| texts.clone().all(|text| !text.contains(*c));
+    ('\u{e000}'..='\u{f8ff}').find(is_free).unwrap_or('\u{f8ff}')
+}
+
 impl Level {
+    /// Whether some text is of both.
+    fn meets(&self, other: &Self) -> bool {
+        let fits = |exact: &str, before: &str, after: &str| {
+            exact.strip_prefix(before).is_some_and(|rest| rest.ends_with(after))
+        };
+        match (self, other) {
+            (Self::Exact(one), Self::Exact(other)) => one == other,
+            (Self::Exact(exact), Self::Star(before, after))
+            | (Self::Star(before, after), Self::Exact(exact)) => fits(exact, before, after),
+            (Self::Star(before, after), Self::Star(other_before, other_after)) => {
+                (before.starts_with(&**other_before) || other_before.starts_with(&**before))
+                    && (after.ends_with(&**other_after) || other_after.ends_with(&**after))
+            }
+        }
+    }
+
     /// Dots in the level itself, which only a pointer can have.
     fn dots(&self) -> usize {
         let dots = |text: &str| text.bytes().filter(|byte| *byte == b'.').count();
@@ -224,6 +335,11 @@ impl NameTemplate {
         Ok(template)
     }
 
+    /// Whether what this star stands for is part of it.
+    pub(super) fn uses(&self, star: usize) -> bool {
+        self.0.iter().any(|piece| matches!(piece, Piece::Star(known) if *known == star))
+    }
+
     /// Whether it has more than stars.
     pub(super) fn has_text(&self) -> bool {
         self.0.iter().any(|piece| matches!(piece, Piece::Text(_)))
@@ -265,7 +381,66 @@ impl NameTemplate {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
     use super::*;
+
+    fn pattern(text: &str) -> NamePattern {
+        NamePattern::try_from(text.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn patterns_cover_others_level_by_level() {
+        let check = |a: &str, b: &str, expected: bool| {
+            assert_eq!(pattern(a).covers(&pattern(b)), expected, "{a} {b}");
+        };
+        check("*", "a", true);
+        check("a", "*", false);
+        check("a*", "ab*c", true);
+        check("ab*", "a*", false);
+        check("a*a", "a", false);
+        check("*.t", "x.t", true);
+        check("*", "a.b", false);
+        check("**.t", "a.*.t", true);
+        check("**.t", "**.a.t", true);
+        check("**.a.t", "**.t", false);
+        check("*.t", "**.t", false);
+        check("/a.b/*", "a.b.*", true);
+        check("/a.b*/*", "a.*.c", false);
+        check("a.*.*", "/a.b*/*", true);
+        let many = [pattern("t"), pattern("**.*.t"), pattern("u")];
+        assert!(pattern("**.t").is_covered_by(&many.iter().collect::<Vec<_>>()));
+        assert!(!pattern("**.t").is_covered_by(&[&many[1], &many[2]]));
+    }
+
+    const LEVELS: [&str; 8] = ["a", "b", "*", "a*", "*b", "a*b", "ab", "*a"];
+
+    fn patterns() -> impl Strategy<Value = NamePattern> {
+        (any::<bool>(), proptest::collection::vec(select(&LEVELS[..]), 1..4)).prop_map(|(is_deep, levels)| {
+            pattern(&format!("{}{}", if is_deep { "**." } else { "" }, levels.join(".")))
+        })
+    }
+
+    proptest! {
+        /// All names of up to four levels out of six texts: whether patterns cover another is what they show.
+        #[test]
+        fn a_pattern_is_covered_if_all_its_names_are_matched(one in patterns(), others in proptest::collection::vec(patterns(), 1..3)) {
+            let others: Vec<_> = others.iter().collect();
+            let mut met = false;
+            let mut names: Vec<String> = vec![String::new()];
+            let mut shown = true;
+            for _ in 0..5 {
+                let texts = ["a", "b", "ab", "x", "axb", "bxa", "axa"];
+                names = names.iter().flat_map(|name| texts.map(|text| format!("{name}{}{text}", if name.is_empty() { "" } else { "." }))).collect();
+                met |= names.iter().any(|name| one.matches(name) && others[0].matches(name));
+                let is_missed = |name: &&String| one.matches(name) && !others.iter().any(|other| other.matches(name));
+                shown &= !names.iter().any(|name| is_missed(&name));
+            }
+            prop_assert_eq!(one.is_covered_by(&others), shown);
+            prop_assert_eq!(one.meets(others[0]), met);
+        }
+    }
 
     #[test]
     fn patterns_match_level_by_level() {

@@ -82,9 +82,9 @@ fn of_name(name: &str) -> Option<Quality> {
 #[serde(deny_unknown_fields)]
 pub(super) struct QualityFields {
     #[serde(default, skip_serializing_if = "Texts::is_empty")]
-    field: Texts,
+    pub(super) field: Texts,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    codes: Option<CodesField>,
+    pub(super) codes: Option<CodesField>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -92,7 +92,7 @@ pub(super) struct QualityFields {
     untagged,
     expecting = "`codes` is \"opc-ua\", \"opc-da\", \"siemens\", or a table of codes and qualities"
 )]
-enum CodesField {
+pub(super) enum CodesField {
     Named(String),
     Table(BTreeMap<String, String>),
 }

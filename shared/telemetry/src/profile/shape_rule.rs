@@ -198,7 +198,7 @@ impl RecordName {
 /// The kinds, as they are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum KindField {
+pub(super) enum KindField {
     Records,
     Series,
     Rows,
@@ -214,56 +214,67 @@ enum KindField {
 #[serde(deny_unknown_fields)]
 pub(super) struct ShapeFields {
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    at: Option<String>,
+    pub(super) at: Option<String>,
     #[serde(rename = "as")]
-    kind: KindField,
+    pub(super) kind: KindField,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    under: Option<String>,
+    pub(super) under: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    name: Option<String>,
+    pub(super) name: Option<String>,
     #[serde(default, skip_serializing_if = "Texts::is_empty")]
-    value: Texts,
+    pub(super) value: Texts,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    unit: Option<String>,
+    pub(super) unit: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    quality: Option<String>,
+    pub(super) quality: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    time: Option<String>,
+    pub(super) time: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    others: Option<Others>,
+    pub(super) others: Option<Others>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    interval: Option<Length>,
+    pub(super) interval: Option<Length>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    interval_from: Option<String>,
+    pub(super) interval_from: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    interval_unit: Option<EpochUnit>,
+    pub(super) interval_unit: Option<EpochUnit>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    rate: Option<f64>,
+    pub(super) rate: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    rate_from: Option<String>,
+    pub(super) rate_from: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    anchor: Option<Anchor>,
+    pub(super) anchor: Option<Anchor>,
     #[serde(default, skip_serializing_if = "Texts::is_empty")]
-    columns: Texts,
+    pub(super) columns: Texts,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    columns_from: Option<String>,
+    pub(super) columns_from: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    separator: Option<String>,
+    pub(super) separator: Option<String>,
     #[serde(default, skip_serializing_if = "Texts::is_empty")]
-    into: Texts,
+    pub(super) into: Texts,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    equals: Option<String>,
+    pub(super) equals: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    end: Option<String>,
+    pub(super) end: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    decimal: Option<String>,
+    pub(super) decimal: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    encoding: Option<Encoding>,
+    pub(super) encoding: Option<Encoding>,
 }
 
 impl KindField {
+    pub(super) const ALL: [Self; 8] = [
+        Self::Records,
+        Self::Series,
+        Self::Rows,
+        Self::List,
+        Self::Pairs,
+        Self::Number,
+        Self::Document,
+        Self::Fields,
+    ];
+
     /// The keys that say something of this kind, beside `at` and `as`.
-    fn keys(self) -> &'static [&'static str] {
+    pub(super) fn keys(self) -> &'static [&'static str] {
         match self {
             Self::Records => &["name", "value", "unit", "quality", "time", "others"],
             Self::Series => &["interval", "interval_from", "interval_unit", "rate", "rate_from", "anchor"],
@@ -276,7 +287,7 @@ impl KindField {
         }
     }
 
-    fn word(self) -> &'static str {
+    pub(super) fn word(self) -> &'static str {
         match self {
             Self::Records => "records",
             Self::Series => "series",

@@ -96,33 +96,33 @@ impl EpochUnit {
 #[serde(deny_unknown_fields)]
 pub(super) struct TimeFields {
     #[serde(default, skip_serializing_if = "Texts::is_empty")]
-    field: Texts,
+    pub(super) field: Texts,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    zone: Option<String>,
+    pub(super) zone: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    unit: Option<EpochUnit>,
+    pub(super) unit: Option<EpochUnit>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    bits: Option<u32>,
+    pub(super) bits: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    resolution: Option<Length>,
+    pub(super) resolution: Option<Length>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    same_time: Option<SameTime>,
+    pub(super) same_time: Option<SameTime>,
     #[serde(default, skip_serializing_if = "Texts::is_empty")]
-    format: Texts,
+    pub(super) format: Texts,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    zone_marks: BTreeMap<String, String>,
+    pub(super) zone_marks: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Texts::is_empty")]
-    join: Texts,
+    pub(super) join: Texts,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    fraction: Option<String>,
+    pub(super) fraction: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    fraction_unit: Option<EpochUnit>,
+    pub(super) fraction_unit: Option<EpochUnit>,
 }
 
 /// What becomes of samples of one time from different messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum SameTime {
+pub(super) enum SameTime {
     /// The later one replaces the earlier one.
     Replace,
     /// All are kept.

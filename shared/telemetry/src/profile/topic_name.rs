@@ -41,6 +41,15 @@ impl TopicName {
         if pieces.is_empty() { Err("`topic_name` is empty".to_owned()) } else { Ok(Self(pieces)) }
     }
 
+    /// How many levels a topic has at least that it makes a name of.
+    pub(super) fn least_levels(&self) -> usize {
+        let levels = self.0.iter().map(|piece| match piece {
+            Piece::Text(_) => 0,
+            Piece::Level(place) | Piece::From(place) => place + 1,
+        });
+        levels.max().unwrap_or_default()
+    }
+
     /// The name for a topic; `None` if it lacks one of the levels.
     pub(crate) fn fill(&self, topic: &str) -> Option<String> {
         let levels: Vec<&str> = topic.split('/').collect();

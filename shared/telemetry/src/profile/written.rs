@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize, Serializer};
 use toml::de::{DeTable, DeValue};
 
+use super::effect;
 use super::field::{FieldFields, PayloadField, check_layout, has_ports};
 use super::metric_rule::{MetricFields, check_metric};
 use super::quality_field::{QualityFields, check_quality};
@@ -74,19 +75,22 @@ impl Profile {
     /// # Errors
     /// Everything that is wrong with it, with lines.
     pub fn from_toml(text: &str) -> Result<Self, ProfileError> {
-        let line_of = |at: usize| text.get(..at).map(|before| before.matches('\n').count() + 1);
         let fields = toml::from_str(text).map_err(|error: toml::de::Error| {
-            ProfileError::one(error.message(), error.span().and_then(|span| line_of(span.start)))
+            let line = error.span().and_then(|span| line_of(text, span.start));
+            ProfileError::one(error.message(), line)
         })?;
-        let checked = check(fields, Source::Written);
-        let table = DeTable::parse(text);
-        checked.map_err(|problems| {
-            let lined = problems.into_iter().map(|Found { path, text }| {
-                let place = table.as_ref().ok().and_then(|table| place_of(table.get_ref(), &path));
-                Problem { line: place.and_then(line_of), text }
-            });
-            ProfileError(lined.collect())
-        })
+        check(fields, Source::Written).map_err(|problems| ProfileError(with_lines(text, problems)))
+    }
+
+    /// As [`Profile::from_toml`], with what of the profile can have no effect, or collides. Each warning is certain, and
+    /// says what helps.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, with lines.
+    pub fn check_toml(text: &str) -> Result<(Self, Vec<Problem>), ProfileError> {
+        let profile = Self::from_toml(text)?;
+        let warnings = effect::warnings(&profile).into_found();
+        Ok((profile, with_lines(text, warnings)))
     }
 
     /// Reads a profile as it is stored: the JSON of [`Profile::to_json`].
@@ -104,6 +108,20 @@ impl Profile {
     }
 }
 
+fn line_of(text: &str, at: usize) -> Option<usize> {
+    text.get(..at).map(|before| before.matches('\n').count() + 1)
+}
+
+/// What was found in a text, with the lines that it concerns.
+fn with_lines(text: &str, found: Vec<Found>) -> Vec<Problem> {
+    let table = DeTable::parse(text);
+    let problem = |Found { path, text: problem }| {
+        let place = table.as_ref().ok().and_then(|table| place_of(table.get_ref(), &path));
+        Problem { line: place.and_then(|place| line_of(text, place)), text: problem }
+    };
+    found.into_iter().map(problem).collect()
+}
+
 /// Where a value stands: the names and numbers that lead to it.
 type Path = Vec<Step>;
 
@@ -113,7 +131,7 @@ pub(super) enum Step {
     Index(usize),
 }
 
-struct Found {
+pub(super) struct Found {
     path: Path,
     text: String,
 }
@@ -142,44 +160,44 @@ fn place_in(value: &DeValue<'_>, path: &[Step]) -> Option<usize> {
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ProfileFields {
-    name: String,
+pub(super) struct ProfileFields {
+    pub(super) name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    description: Option<String>,
+    pub(super) description: Option<String>,
     #[serde(default, skip_serializing_if = "Texts::is_empty")]
-    topics: Texts,
+    pub(super) topics: Texts,
     #[serde(default, skip_serializing_if = "Texts::is_empty")]
-    devices: Texts,
+    pub(super) devices: Texts,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    format: Option<Format>,
+    pub(super) format: Option<Format>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    gateway: Option<GatewayField>,
+    pub(super) gateway: Option<GatewayField>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    interval: Option<Length>,
+    pub(super) interval: Option<Length>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    topic_name: Option<String>,
+    pub(super) topic_name: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    charset: Option<Charset>,
+    pub(super) charset: Option<Charset>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    lenient: Vec<Leniency>,
+    pub(super) lenient: Vec<Leniency>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    numbers_as_text: bool,
+    pub(super) numbers_as_text: bool,
     #[serde(default, skip_serializing_if = "Texts::is_empty")]
-    documents: Texts,
+    pub(super) documents: Texts,
     #[serde(default, skip_serializing_if = "Texts::is_empty")]
-    ignore: Texts,
+    pub(super) ignore: Texts,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    time: Option<TimeFields>,
+    pub(super) time: Option<TimeFields>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    quality: Option<QualityFields>,
+    pub(super) quality: Option<QualityFields>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    payload: Option<PayloadField>,
+    pub(super) payload: Option<PayloadField>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    shape: Vec<ShapeFields>,
+    pub(super) shape: Vec<ShapeFields>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    metric: Vec<MetricFields>,
+    pub(super) metric: Vec<MetricFields>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    field: Vec<FieldFields>,
+    pub(super) field: Vec<FieldFields>,
 }
 
 /// A list of texts, or its only member.
@@ -222,7 +240,7 @@ impl From<OneOrMany> for Texts {
     untagged,
     expecting = "`gateway` is true, \"members\", or the name of the member that names the device"
 )]
-enum GatewayField {
+pub(super) enum GatewayField {
     Is(bool),
     By(String),
 }
@@ -235,6 +253,10 @@ const MEMBERS: &str = "members";
 pub(super) struct Problems(Vec<Found>);
 
 impl Problems {
+    fn into_found(self) -> Vec<Found> {
+        self.0
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -56,6 +56,11 @@ use crate::sample::{Payload, Sample};
 use crate::time::Micros;
 use crate::topic::check_name;
 
+/// The unit, perhaps empty, of the number that a text is where the profile says that numbers stand in texts.
+pub(crate) fn unit_of_number(text: &str, decimal: char) -> Option<&str> {
+    rewrite::number(text, decimal).map(|(_, unit)| unit)
+}
+
 /// A document while it is read.
 pub(crate) struct Shape<'s, 'c> {
     pub(super) context: &'s mut Context<'c>,

@@ -1,7 +1,11 @@
 //! A first profile, from what a device has sent: names, units, times and ranges as far as messages show them. What is
 //! a guess is written as a comment; the rest holds of all messages that were seen.
 
+mod bytes;
+mod records;
+mod report;
 mod seen;
+mod series;
 mod times;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,10 +22,11 @@ use crate::reject::Reject;
 use crate::sample::{Payload, Sample};
 use crate::time::Micros;
 use crate::topic::TopicFilter;
+pub use report::Remark;
 use seen::metrics;
 use times::Times;
 
-/// Most rules that are written: a profile with more is refused.
+/// Most names that are written: a profile with more rules is refused.
 const MAX_RULES: usize = 200;
 /// A number that may be a time is taken for one if it is at most this long before the arrival: five years.
 const MAX_AGE: i64 = 5 * 366 * 86_400 * 1_000_000;
@@ -43,53 +48,125 @@ pub struct Hints<'a> {
     pub received: Micros,
 }
 
-/// A message that nothing can be learnt from.
+/// A message as it came.
+#[derive(Debug, Clone, Copy)]
+pub struct Captured<'a> {
+    /// Its topic, where that is known of this message alone.
+    pub topic: Option<&'a str>,
+    /// Its payload.
+    pub payload: &'a [u8],
+}
+
+/// A first profile, and what it makes of the messages that it was learnt from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Learnt {
+    /// The profile, in TOML.
+    pub text: String,
+    /// Which messages it refuses, or loses something of.
+    pub remarks: Vec<Remark>,
+}
+
+/// No message can be learnt from.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("message {number}: {reject}")]
 pub struct LearnError {
-    /// Which, from 1.
+    /// The first, from 1.
     pub number: usize,
     /// Why.
     #[source]
     pub reject: Reject,
 }
 
-/// Writes a first profile, in TOML, of a device that has sent these messages.
+/// Writes a first profile, in TOML, of a device that has sent these messages. Messages that cannot be read are remarked
+/// upon.
 ///
 /// # Errors
-/// If one of them cannot be read.
-pub fn learn<M: AsRef<[u8]>>(messages: &[M], hints: &Hints<'_>) -> Result<String, LearnError> {
-    let mut base = String::new();
-    let is_gateway = messages.first().is_some_and(|message| has_devices_as_members(message.as_ref()));
-    if is_gateway {
-        base.push_str("gateway = \"members\"\n");
+/// If none of them can be read.
+pub fn learn(messages: &[Captured<'_>], hints: &Hints<'_>) -> Result<Learnt, LearnError> {
+    let mut text = heading(messages, hints);
+    match body(messages, hints) {
+        Ok(learnt) => text.push_str(&learnt),
+        Err(_) if are_bytes(messages, hints) => {
+            let payloads: Vec<&[u8]> = messages.iter().map(|message| message.payload).collect();
+            text.push_str(&bytes::skeleton(&payloads));
+        }
+        Err(error) => return Err(error),
     }
+    // A name that is none is for the caller to refuse.
+    let remarks = Profile::from_toml(&text).map(|profile| report::remarks(messages, hints, &profile));
+    Ok(Learnt { text, remarks: remarks.unwrap_or_default() })
+}
+
+/// Whether the payloads are bytes that only a profile can lay out.
+fn are_bytes(messages: &[Captured<'_>], hints: &Hints<'_>) -> bool {
+    let is_text = |message: &Captured<'_>| std::str::from_utf8(message.payload).is_ok();
+    hints.format == Some(Format::Bytes) || !messages.iter().any(is_text)
+}
+
+/// All but the heading.
+fn body(messages: &[Captured<'_>], hints: &Hints<'_>) -> Result<String, LearnError> {
     let read = |more: &str| read_all(messages, hints, more);
-    let mut samples = read(&base)?;
-    if let Some(documents) = documents(&samples) {
-        base.push_str(&documents);
-        samples = read(&base)?;
+    let parsed = messages.iter().filter_map(|message| serde_json::from_slice(message.payload).ok());
+    let documents: Vec<serde_json::Value> = parsed.collect();
+    let mut top = gateway(messages);
+    let mut samples = match read(&top) {
+        Err(LearnError { reject: Reject::BareValue, number }) => {
+            top.push_str(
+                &topic_name(messages, hints).ok_or(LearnError { number, reject: Reject::BareValue })?,
+            );
+            read(&top)?
+        }
+        outcome => outcome?,
+    };
+    if let Some(names) = self::documents(&samples) {
+        top.push_str(&names);
+        samples = read(&top)?;
     }
-    let times = Times::find(&samples, &read(&format!("{base}{NO_FIELD}"))?, hints.received);
-    let metrics = metrics(&samples, &times);
-    let mut text = heading(messages.len(), hints, is_gateway);
-    text.push_str(&base);
-    text.push_str(&interval(&samples));
+    let mut shapes = String::new();
+    for (shape, is_certain) in records::find(&documents, hints.received) {
+        // What refuses a message, or loses a value of one, is no description of it.
+        let with_shape = read(&format!("{top}{shapes}\n{shape}"));
+        let holds =
+            is_certain && with_shape.as_ref().is_ok_and(|found| messages_of(found) == messages_of(&samples));
+        match with_shape {
+            Ok(found) if holds => {
+                let _ = write!(shapes, "\n# Its elements name themselves.\n{shape}");
+                samples = found;
+            }
+            _ => {
+                let _ = write!(shapes, "\n# If its elements name themselves:\n{}", commented(&shape));
+            }
+        }
+    }
+    let times = Times::find(&samples, &read(&format!("{top}{NO_FIELD}{shapes}"))?, hints.received);
+    let mut text = top.clone();
+    text.push_str(&sub_devices(&samples));
+    text.push_str(&match interval(&samples) {
+        // Distances are the same in whatever zone.
+        unknown if unknown.is_empty() => interval(&read(&format!("{top}time.zone = \"UTC\"\n{shapes}"))?),
+        known => known,
+    });
     text.push_str(&times.render());
-    for metric in metrics.iter().take(MAX_RULES) {
-        text.push_str(&metric.render());
-    }
-    if metrics.len() > MAX_RULES {
-        let _ = writeln!(text, "\n# There are {} names more.", metrics.len() - MAX_RULES);
-    }
+    text.push_str(&shapes);
+    text.push_str(&series::hints(&documents, &samples));
+    text.push_str(&metrics(&samples, &times));
     Ok(text)
+}
+
+/// Which messages have samples, and how many.
+fn messages_of(samples: &[Sent]) -> BTreeSet<usize> {
+    samples.iter().map(|(place, _)| *place).collect()
+}
+
+fn commented(text: &str) -> String {
+    text.lines().map(|line| format!("# {line}\n")).collect()
 }
 
 /// A sample, and the place of the message that it was in.
 type Sent = (usize, Sample);
 
-/// The samples of all messages, under a profile that says `more`.
-fn read_all<M: AsRef<[u8]>>(messages: &[M], hints: &Hints<'_>, more: &str) -> Result<Vec<Sent>, LearnError> {
+/// The samples of all messages that can be read, under a profile that says `more`.
+fn read_all(messages: &[Captured<'_>], hints: &Hints<'_>, more: &str) -> Result<Vec<Sent>, LearnError> {
     let profile = Profile::from_toml(&format!("name = \"p\"\ndevices = \"*/*\"\n{more}")).ok();
     let policy = TimePolicy { max_age_micros: MAX_AGE, max_ahead_micros: MAX_AHEAD, ..TimePolicy::default() };
     let clock = Clock {
@@ -98,18 +175,68 @@ fn read_all<M: AsRef<[u8]>>(messages: &[M], hints: &Hints<'_>, more: &str) -> Re
         policy: &policy,
         field: profile.as_ref().map(|profile| &profile.time),
     };
-    let (mut names, mut payload, mut all) = (Names::default(), Payload::default(), Vec::new());
-    let of_topic = hints.topic.and_then(|topic| topic.rsplit('/').next()).and_then(Format::of_topic_level);
+    let (mut payload, mut all, mut refused) = (Payload::default(), Vec::new(), None);
     for (place, message) in messages.iter().enumerate() {
-        let bytes = message.as_ref();
-        let format = hints.format.or(of_topic).unwrap_or_else(|| Format::of_bytes(bytes));
+        let topic = message.topic.or(hints.topic);
+        let stem = profile.as_ref().and_then(|profile| profile.topic_name.as_ref()?.fill(topic?));
+        let mut names = Names::under(stem.as_deref().unwrap_or_default());
+        let of_topic = topic.and_then(|topic| topic.rsplit('/').next()).and_then(Format::of_topic_level);
+        let format = hints.format.or(of_topic).unwrap_or_else(|| Format::of_bytes(message.payload));
         let mut context = Context { names: &mut names, profile: profile.as_ref(), clock: &clock };
-        format
-            .decode(bytes, &mut context, &mut payload)
-            .map_err(|reject| LearnError { number: place + 1, reject })?;
-        all.extend(payload.samples.drain(..).map(|sample| (place, sample)));
+        match format.decode(message.payload, &mut context, &mut payload) {
+            Ok(()) => all.extend(payload.samples.drain(..).map(|sample| (place, sample))),
+            Err(reject) => drop(refused.get_or_insert(LearnError { number: place + 1, reject })),
+        }
     }
-    Ok(all)
+    match refused {
+        Some(refused) if all.is_empty() => Err(refused),
+        _ => Ok(all),
+    }
+}
+
+/// The line that says of a gateway's payloads that their members are devices.
+fn gateway(messages: &[Captured<'_>]) -> String {
+    let is_gateway = messages.first().is_some_and(|message| has_devices_as_members(message.payload));
+    if is_gateway { "gateway = \"members\"\n".to_owned() } else { String::new() }
+}
+
+/// A line that names bare values by the last level of their topics, where that is one that any topic has.
+fn topic_name(messages: &[Captured<'_>], hints: &Hints<'_>) -> Option<String> {
+    let levels = |message: &Captured<'_>| Some(message.topic.or(hints.topic)?.split('/').count());
+    let first = levels(messages.first()?)?;
+    let are_alike = messages.iter().all(|message| levels(message) == Some(first));
+    (are_alike && (2..=8).contains(&first)).then(|| {
+        format!("\n# A bare value is called by the last level of its topic.\ntopic_name = \"{{{first}}}\"\n")
+    })
+}
+
+/// The names under which gateways say whom a record is of; compared without case and separators.
+const DEVICE_NAMES: [&str; 9] =
+    ["mac", "macaddress", "address", "deveui", "eui", "devicename", "sensorid", "nodeid", "devicenr"];
+
+/// A hint that a member may name the device that a record is of: its texts differ.
+fn sub_devices(samples: &[Sent]) -> String {
+    let mut texts: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (_, sample) in samples {
+        let word: String =
+            sample.name.sent.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
+        if let Value::Text(text) = &sample.value
+            && DEVICE_NAMES.contains(&&*word)
+        {
+            texts.entry(&sample.name.sent).or_default().insert(text);
+        }
+    }
+    let names = texts
+        .iter()
+        .filter(|(_, texts)| texts.len() > 1)
+        .filter_map(|(name, texts)| Some((pattern_of(name)?, texts.len())));
+    let hint = |(pattern, count): (String, usize)| {
+        format!(
+            "\n# {count} texts: if each record is of another device, behind this one:\n# gateway = {}\n",
+            quoted(&pattern)
+        )
+    };
+    names.take(1).map(hint).collect()
 }
 
 /// Whether a payload is `{"device A": [{"ts": …, "values": {…}}]}`.
@@ -137,7 +264,9 @@ fn documents(samples: &[Sent]) -> Option<String> {
         .then(|| format!("\n# Their texts are documents.\ndocuments = [{}]\n", names.join(", ")))
 }
 
-fn heading(messages: usize, hints: &Hints<'_>, is_gateway: bool) -> String {
+fn heading(messages: &[Captured<'_>], hints: &Hints<'_>) -> String {
+    let is_gateway = !gateway(messages).is_empty();
+    let messages = messages.len();
     let (topics, device) = match hints.topic.map(|topic| topic.split('/').collect::<Vec<_>>()) {
         Some(levels) => match levels[..] {
             ["dt", _, device, stream] => (Some(format!("dt/+/+/{stream}")), Some(device)),
@@ -188,8 +317,8 @@ fn interval(samples: &[Sent]) -> String {
     let of_messages: BTreeSet<_> = newest.into_values().collect();
     let (times, is_sure) = if of_messages.len() > 2 { (of_messages, true) } else { (all, false) };
     let Some(middle) = middle_distance(&times) else { return String::new() };
-    let (of, mark) = if is_sure { ("messages", "") } else { ("records", "# ") };
-    format!("\n# From the times of {} {of}.\n{mark}interval = \"{middle}\"\n", times.len())
+    let of = if is_sure { "messages" } else { "records" };
+    format!("\n# From the times of {} {of}:\n# interval = \"{middle}\"\n", times.len())
 }
 
 fn middle_distance(times: &BTreeSet<Micros>) -> Option<Length> {
@@ -229,9 +358,13 @@ mod tests {
 
     const RECEIVED: Micros = Micros(1_795_417_200_000_000);
 
+    fn captured<'m, M: AsRef<[u8]>>(messages: &'m [M]) -> Vec<Captured<'m>> {
+        messages.iter().map(|message| Captured { topic: None, payload: message.as_ref() }).collect()
+    }
+
     fn learnt(topic: Option<&str>, messages: &[&str]) -> String {
         let hints = Hints { name: "pump", topic, format: None, received: RECEIVED };
-        let text = learn(messages, &hints).unwrap();
+        let text = learn(&captured(messages), &hints).unwrap().text;
         let profile = Profile::from_toml(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
         assert_eq!(&*profile.name, "pump");
         text
@@ -255,34 +388,17 @@ name = "pump"
 devices = "*/pump-*"
 # topics = "dt/+/+/state"
 
-# From the times of 3 messages.
-interval = "1m"
+# From the times of 3 messages:
+# interval = "1m"
 
 # Its times stand in "ts", which needs no word.
 
-# 3 values
-[[metric]]
-from = "flow"
-# unit = "…" # of volume flow
-# range = [-3, 12.5]
-
-# 2 names, 6 values
-[[metric]]
-from = "cell.*"
-# unit = "…"
-# range = [1, 6]
-
-# 3 values; true or false
-# [[metric]]
-# from = "on"
-
-# 3 values; texts: "auto", "\u007f\n"
-# [[metric]]
-# from = "mode"
-
-# 3 values; texts: "17", "18", "19", which `numbers_as_text = true` makes numbers of
-# [[metric]]
-# from = "count"
+# Its names. A [[metric]] gives one a `name`, a `unit`, a `range` and more; `ignore` leaves it out.
+#   "flow": 3 values; from -3 to 12.5; a volume flow: unit = "…"
+#   "cell.*": 2 names, 6 values; from 1 to 6
+#   "on": 3 values; true or false
+#   "mode": 3 values; texts: "auto", "\u007f\n"
+#   "count": 3 values; texts: "17", "18", "19", which `numbers_as_text = true` makes numbers of
 "##;
         assert_eq!(text, expected);
     }
@@ -304,10 +420,10 @@ from = "cell.*"
             &["field = \"Zeit\"\n# They are", "# zone = "],
         );
         // A number that now and then looks like a time is none.
-        check(&[r#"{"x": 1795417200}"#, r#"{"x": 12}"#], &["# No time was found", "from = \"x\""]);
+        check(&[r#"{"x": 1795417200}"#, r#"{"x": 12}"#], &["# No time was found", "#   \"x\": "]);
         check(
             &[r#"[{"ts": 1795417197, "a": 1}, {"ts": 1795417198.5, "a": 2}, {"ts": 1795417200, "a": 3}]"#],
-            &["# From the times of 3 records.\n# interval = \"1s 500ms\""],
+            &["# From the times of 3 records:\n# interval = \"1s 500ms\""],
         );
         check(&[r#"{"ts": 1795417200, "a": 1}"#, r#"{"ts": 1795417100, "a": 1}"#], &["\n\n# Its times"]);
     }
@@ -318,26 +434,26 @@ from = "cell.*"
             None,
             &[r#"{"A 1": [{"ts": 1795417200000, "values": {"a": 1}}], "B": [{"values": {"b": 2}}]}"#],
         );
-        assert!(text.contains("gateway = \"members\"\n") && text.contains("from = \"a\"\n"), "{text}");
+        assert!(text.contains("gateway = \"members\"\n") && text.contains("#   \"a\": "), "{text}");
         // Such a profile has to name its devices, also where the topic names none.
         let text = learnt(Some("home/hub/up"), &[r#"{"A 1": [{"ts": 1795417200000, "values": {"a": 1}}]}"#]);
         assert!(Profile::from_toml(&text).is_ok_and(|profile| !profile.devices.is_empty()), "{text}");
         let text = learnt(None, &[r#"{"data": "{\"a\": 1}", "b": "{"}"#]);
-        assert!(text.contains("documents = [\"data\"]\n") && text.contains("from = \"data.a\"\n"), "{text}");
+        assert!(text.contains("documents = [\"data\"]\n") && text.contains("#   \"data.a\": "), "{text}");
     }
 
     #[test]
     fn names_that_look_like_patterns_are_written_as_such() {
         let check = |name: &str, expected: &str| {
             let text = learnt(None, &[&serde_json::json!({ name: 1 }).to_string()]);
-            assert!(text.contains(&format!("\n{expected}\n")), "{expected}:\n{text}");
+            assert!(text.contains(&format!("\n{expected}")), "{expected}:\n{text}");
         };
-        check("a b", "from = \"a b\"");
-        check("/a", "from = \"/~1a\"");
-        check("/a/b~c.d", "from = \"/~1a~1b~0c/d\"");
+        check("a b", "#   \"a b\": ");
+        check("/a", "#   \"/~1a\": ");
+        check("/a/b~c.d", "#   \"/~1a~1b~0c/d\": ");
         check("a**", "# No pattern can name \"a**\".");
         check("a.", "# No pattern can name \"a.\".");
-        check("\u{7f}", "from = \"\\u007f\"");
+        check("\u{7f}", "#   \"\\u007f\": ");
     }
 
     #[test]
@@ -351,8 +467,11 @@ from = "cell.*"
     #[test]
     fn a_message_that_cannot_be_read_is_named() {
         let hints = Hints { name: "p", topic: None, format: None, received: RECEIVED };
-        let error = learn(&["{\"a\": 1}", "{"], &hints).unwrap_err();
-        assert_eq!(error, LearnError { number: 2, reject: Reject::CutShort });
+        let learnt = learn(&captured(&["{\"a\": 1}", "{"]), &hints).unwrap();
+        let text = "refused: the payload is cut short: its document does not end".to_owned();
+        assert_eq!(learnt.remarks, [Remark { number: 2, text }]);
+        let error = learn(&captured(&["{", "["]), &hints).unwrap_err();
+        assert_eq!(error, LearnError { number: 1, reject: Reject::CutShort });
     }
 
     fn document() -> impl Strategy<Value = serde_json::Value> {
@@ -378,8 +497,9 @@ from = "cell.*"
         fn what_is_learnt_is_a_profile(documents in proptest::collection::vec(document(), 1..4), topic in proptest::option::of("\\PC{0,12}")) {
             let messages: Vec<_> = documents.iter().map(ToString::to_string).collect();
             let hints = Hints { name: "p", topic: topic.as_deref(), format: None, received: RECEIVED };
-            if let Ok(text) = learn(&messages, &hints) {
-                prop_assert!(Profile::from_toml(&text).is_ok(), "{:?}\n{}", Profile::from_toml(&text), text);
+            if let Ok(Learnt { text, .. }) = learn(&captured(&messages), &hints) {
+                let checked = Profile::check_toml(&text);
+                prop_assert!(checked.as_ref().is_ok_and(|(_, warnings)| warnings.is_empty()), "{:?}\n{}", checked, text);
             }
         }
     }

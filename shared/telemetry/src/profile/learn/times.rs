@@ -84,6 +84,22 @@ impl Times {
     }
 }
 
+/// Whether a member of a document is a time of the last years.
+pub(super) fn looks_like_time(value: &serde_json::Value, received: Micros) -> bool {
+    let value = match value {
+        serde_json::Value::String(text) => Value::Text(text.as_str().into()),
+        serde_json::Value::Number(number) => {
+            match (number.as_i64(), number.as_f64().and_then(Value::from_f64)) {
+                (Some(count), _) => Value::Integer(count.into()),
+                (None, Some(count)) => count,
+                (None, None) => return false,
+            }
+        }
+        _ => return false,
+    };
+    written(&value, received).is_some()
+}
+
 /// How telling a name is, if it is one that times stand under.
 fn rank(name: &str) -> Option<usize> {
     let last = name.rsplit('.').next()?;
