@@ -18,10 +18,11 @@ use crate::plan::{Draft, Plan};
 /// How many readings a chunk has at most, but for one message that alone has more.
 ///
 /// A reading takes at most about 2 KB while its chunk is planned and written: 128 bytes as a [`Reading`], the same again
-/// while it is sorted by device, up to 1.1 KB as a span of its own with its row and column, up to 600 bytes of JSON. So a
-/// chunk stays below 80 MB, where the function has at least 128 MB and an event of 6 MB is in memory up to three times. A
-/// full event of ordinary messages, 5,800 with 4 readings each, is one chunk. Measured (`tests/tests/ingest_limits.rs`):
-/// 63 MB for readings that share spans, 88 MB where each makes a span of its own.
+/// while it is sorted by device, up to 1.1 KB as a span of its own with its row and column, up to 600 bytes of JSON. So
+/// the readings of a chunk take up to about 80 MB by this estimate. The function has at least 128 MB, and an event of 6 MB
+/// is in memory up to three times. A full event of ordinary messages, 5,800 with 4 readings each, is one chunk. The peak
+/// of the whole process was measured (`tests/tests/ingest_limits.rs`): 63 MB for readings that share spans, 88 MB where
+/// each makes a span of its own.
 pub const MAX_READINGS: usize = 40_000;
 
 /// Records are read in runs of so many between two looks at the clock. The slowest take some 10 ms each.

@@ -8,7 +8,7 @@
 //! | `kind` | S, partition key | `alert-rule` or `profile` |
 //! | `name` | S, sort key | the document's name |
 //! | `document` | S | it as JSON, checked when it was written |
-//! | `updated` | N | when it was written, µs since 1970; at least 1 more than that of the document that it replaced. Of a profile this is the revision: it decides which of two readings of one identity replaces the other, so no two documents of one name have the same, whatever the operators' clocks say |
+//! | `updated` | N | when it was written, µs since 1970; at least 1 more than that of the document that it replaced, whatever the operators' clocks say. Of a profile this is the revision: it decides which of two readings of one identity replaces the other, so no document has the revision of one that it replaced. A delete keeps no revision: a document that is put after it begins anew with the operator's clock |
 
 use std::collections::HashMap;
 use std::fmt;

@@ -9,6 +9,7 @@
 //! | a time before 2001, of a clock that begins anew when the device is switched on | the newest of the message gets the arrival time, the others keep their distance to it |
 //! | any other time outside of the range | the arrival; or the message is refused, as the policy says |
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -21,6 +22,7 @@ use crate::reading::{Correction, CorrectionReason, Seq, TimeSource, Value};
 use crate::reject::Reject;
 use crate::sample::{Basis, SentTime};
 use crate::time::Micros;
+use crate::time_format::Written;
 
 /// 2001-01-01T00:00:00Z. Clocks without a battery begin in 1970, 1980 or 2000 when they are switched on.
 const CLOCK_WAS_SET: Micros = Micros(978_307_200_000_000);
@@ -90,8 +92,14 @@ impl fmt::Display for Zone {
     }
 }
 
+/// A date and time of day, as if it were UTC.
+fn as_if_utc(local: DateTime) -> Option<Micros> {
+    let shown = local.to_zoned(TimeZone::UTC).ok()?.timestamp();
+    Some(Micros(shown.as_microsecond()))
+}
+
 /// `+02:00`, in seconds.
-fn offset_seconds(text: &str) -> Option<i32> {
+pub(crate) fn offset_seconds(text: &str) -> Option<i32> {
     let sign = match text.as_bytes().first()? {
         b'+' => 1,
         b'-' => -1,
@@ -166,6 +174,9 @@ impl Clock<'_> {
     }
 
     fn read_count(&self, count: i128) -> Option<SentTime> {
+        if let Some(written) = self.read_written(|| count.to_string().into()) {
+            return Some(written);
+        }
         if let Some(unit) = self.field.and_then(|field| field.unit) {
             let micros =
                 i64::try_from(count.checked_mul(unit.multiply().into())? / i128::from(unit.divide())).ok()?;
@@ -204,22 +215,42 @@ impl Clock<'_> {
         SentTime { basis, ..SentTime::of_device(at) }
     }
 
+    /// A time in one of the layouts that the profile writes down.
+    fn read_written<'t>(&self, text: impl FnOnce() -> Cow<'t, str>) -> Option<SentTime> {
+        let field = self.field.filter(|field| !field.formats.is_empty())?;
+        let text = text();
+        let written = field.formats.iter().find_map(|format| format.read(&text, &field.zone_marks))?;
+        match written {
+            Written::Local(local) => self.of_local(local),
+            Written::At(local, ahead) => {
+                let at = as_if_utc(local)?.plus(i64::from(ahead) * -1_000_000);
+                Some(SentTime::of_device(at))
+            }
+        }
+    }
+
+    /// A date and time of day in the zone of the device; `None` where none is known.
+    fn of_local(&self, local: DateTime) -> Option<SentTime> {
+        let (before, after) = self.zone()?.ahead(local);
+        let basis = Basis::Local { before, after };
+        Some(SentTime { basis, ..SentTime::of_device(as_if_utc(local)?) })
+    }
+
     fn read_text(&self, text: &str) -> Option<SentTime> {
         let text = text.trim();
+        if let Some(written) = self.read_written(|| text.into()) {
+            return Some(written);
+        }
         if let Some(at) = Micros::from_any_rfc3339(text) {
             return Some(SentTime::of_device(at));
         }
         if text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-')) {
             return self.read_count_in_text(text);
         }
-        // Without a zone to read it in, it is no time.
-        let zone = self.zone()?;
         let looks_right = text.len() >= 16 && text.as_bytes()[4] == b'-' && text.as_bytes()[7] == b'-';
-        let local: DateTime = text.parse().ok().filter(|_| looks_right)?;
-        let (before, after) = zone.ahead(local);
-        let shown = local.to_zoned(TimeZone::UTC).ok()?.timestamp();
-        let basis = Basis::Local { before, after };
-        Some(SentTime { basis, ..SentTime::of_device(Micros(shown.as_microsecond())) })
+        // Without a zone to read it in, it is no time.
+        self.zone().filter(|_| looks_right)?;
+        self.of_local(text.parse().ok()?)
     }
 
     /// A count since 1970 that is written as text, perhaps with a fraction. Where the profile does not say what is

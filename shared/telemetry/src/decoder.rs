@@ -20,11 +20,14 @@ use crate::reject::Reject;
 use crate::sample::Payload;
 use crate::sparkplug::{Nodes, Sender, SparkplugPolicy};
 use crate::time::Micros;
-use crate::topic::{IdentityRules, check_name};
+use crate::topic::{IdentityRules, check_name, without_basic_ingest};
 use crate::unit::Units;
 
 /// How many topics are remembered; then all are forgotten and learnt anew.
 const MAX_TOPICS: usize = 16 * 1024;
+/// How many beginnings of names are remembered that topics give, and how many names under all of them together.
+const MAX_STEMS: usize = 1024;
+const MAX_NAMES: usize = 64 * 1024;
 
 /// What follows from a topic alone: worked out when a message first comes on it.
 #[derive(Debug)]
@@ -36,6 +39,8 @@ struct Route {
     profile: Option<usize>,
     /// The format that its last level names.
     format: Option<Format>,
+    /// The place of the names that are known of its messages.
+    names: usize,
     /// Who speaks, where the topic is one of Sparkplug.
     sparkplug: Option<Sender>,
 }
@@ -67,8 +72,12 @@ pub struct Decoder {
     settings: Settings,
     profiles: Arc<Profiles>,
     routes: HashMap<Box<str>, Rc<Route>, RandomState>,
-    /// The names met without a profile, and then those under each profile.
+    /// The names met under each profile, or none, and each beginning of names that topics give.
     names: Vec<Names>,
+    /// Where these are.
+    names_of: HashMap<(Option<usize>, Box<str>), usize, RandomState>,
+    /// How many names these are, about.
+    known_names: usize,
     units: Units,
     devices: Interner,
     nodes: Nodes,
@@ -89,9 +98,15 @@ impl Decoder {
     pub fn set_profiles(&mut self, profiles: Arc<Profiles>) {
         if !Arc::ptr_eq(&self.profiles, &profiles) {
             self.profiles = profiles;
-            self.routes.clear();
-            self.names.clear();
+            self.forget();
         }
+    }
+
+    fn forget(&mut self) {
+        self.routes.clear();
+        self.names.clear();
+        self.names_of.clear();
+        self.known_names = 0;
     }
 
     /// What is known of Sparkplug's edge nodes. Their messages are to be decoded in the order in which they were sent, as
@@ -127,6 +142,9 @@ impl Decoder {
     }
 
     fn append(&mut self, envelope: &Envelope<'_>, readings: &mut Vec<Reading>) -> Result<Decoded, Reject> {
+        if self.known_names > MAX_NAMES {
+            self.forget();
+        }
         let route = self.route(&envelope.topic)?;
         if let Some(device) = &route.device {
             let speaker = route.sparkplug.as_ref().map_or_else(|| device.name(), Sender::node);
@@ -156,18 +174,17 @@ impl Decoder {
             policy: &self.settings.time,
             field: profile.map(|profile| &profile.time),
         };
-        let names_at = route.profile.map_or(0, |place| place + 1);
-        if self.names.len() <= names_at {
-            self.names.resize_with(names_at + 1, Names::default);
-        }
-        let mut context = Context { names: &mut self.names[names_at], profile, clock: &clock };
-        match &route.sparkplug {
+        let known_before = self.names[route.names].known();
+        let mut context = Context { names: &mut self.names[route.names], profile, clock: &clock };
+        let outcome = match &route.sparkplug {
             Some(sender) => {
                 let policy = &self.settings.sparkplug;
                 self.nodes.read(sender, bytes, policy, &mut context, &mut self.payload)
             }
             None => format.decode(bytes, &mut context, &mut self.payload),
-        }?;
+        };
+        self.known_names += self.names[route.names].known().saturating_sub(known_before);
+        outcome?;
         // What is refused from here on is refused for no name that was being read.
         self.payload.path.clear();
 
@@ -199,17 +216,33 @@ impl Decoder {
         }
         let address = self.settings.identity.address(topic)?;
         let device = address.device.map(|device| format!("{}/{device}", address.site));
+        let profile = self.profiles.find(topic, device.as_deref());
+        let is_full = self.routes.len() >= MAX_TOPICS || self.names_of.len() >= MAX_STEMS;
+        if is_full {
+            self.forget();
+        }
+        let named = profile.and_then(|place| self.profiles.at(place)?.0.topic_name.as_ref());
+        let stem = named.and_then(|name| name.fill(without_basic_ingest(topic))).unwrap_or_default();
+        let names = self.names_under(profile, &stem);
         let route = Rc::new(Route {
             site: address.site.into(),
-            profile: self.profiles.find(topic, device.as_deref()),
+            profile,
+            names,
             format: topic.rsplit('/').next().and_then(Format::of_topic_level),
             device: device.map(DeviceId::from_stored),
             sparkplug: address.sparkplug.as_ref().map(Sender::new),
         });
-        if self.routes.len() == MAX_TOPICS {
-            self.routes.clear();
-        }
         self.routes.insert(topic.into(), Rc::clone(&route));
         Ok(route)
+    }
+
+    /// The place of the names under a profile, of topics that give names this beginning.
+    fn names_under(&mut self, profile: Option<usize>, stem: &str) -> usize {
+        let next = self.names.len();
+        let place = *self.names_of.entry((profile, stem.into())).or_insert(next);
+        if place == next {
+            self.names.push(Names::under(stem));
+        }
+        place
     }
 }

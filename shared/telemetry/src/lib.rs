@@ -53,6 +53,7 @@ mod scalar;
 mod span;
 pub mod sparkplug;
 mod time;
+mod time_format;
 mod topic;
 mod twin;
 mod unit;
@@ -70,8 +71,10 @@ pub use names::TIME_NAMES;
 pub use precedence::{OrderedValue, Precedence, TotalFloat};
 pub use presence::{Lifecycle, LifecycleError, Presence};
 pub use profile::{
-    EpochUnit, Field, FieldType, Gateway, Hints, Layout, LearnError, MetricRule, NamePattern, Problem,
-    Profile, ProfileError, ProfileUnit, Profiles, Sentinel, TimeField, learn,
+    Anchor, Charset, Columns, Encoding, EpochUnit, Field, FieldType, Gateway, Hints, Layout, LearnError,
+    Leniency, MemberPath, MetricRule, NamePattern, Others, Problem, Profile, ProfileError, ProfileUnit,
+    Profiles, QualityField, Records, Sentinel, Series, ShapeKind, ShapeRule, TimeField, TopicName, ValueType,
+    learn,
 };
 pub use reading::{
     Correction, CorrectionReason, DeviceId, Metric, Quality, Reading, Seq, TimeSource, Unit, Value,
@@ -82,6 +85,7 @@ pub use span::{
     Carrier, Packed, Replaced, Run, RunReading, Span, SpanError, SpanItem, StoredSpan, pack, standing,
 };
 pub use time::Micros;
+pub use time_format::{TimeFormat, ZoneMarks};
 pub use topic::{ClientId, IdentityRules, TopicFilter, TopicFilterError};
 
 /// The README's table of quantities and units, in Markdown.

@@ -80,12 +80,17 @@ fn is_word_for_no_number(value: &Value) -> bool {
 /// Makes a number of a text that is one.
 pub(crate) fn read_number(value: &mut Value) {
     let Value::Text(text) = &*value else { return };
+    if let Some(number) = number_of_text(text) {
+        *value = number;
+    }
+}
+
+/// The number that a text is; `None` if it is none.
+pub(crate) fn number_of_text(text: &str) -> Option<Value> {
     let text = text.trim();
     let is_written =
         text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.' | b'e' | b'E'));
-    if let Some(number) = Value::from_digits(text).filter(|_| is_written) {
-        *value = number;
-    }
+    Value::from_digits(text).filter(|_| is_written)
 }
 
 /// One number, as it was sent and in the canonical unit.

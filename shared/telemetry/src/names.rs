@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 use foldhash::fast::RandomState;
 
 use crate::limits::MAX_PATTERN_COMPARISONS;
-use crate::profile::{MetricRule, Profile};
+use crate::profile::{MetricRule, NamePattern, Profile};
 use crate::reading::{Metric, Unit};
 use crate::unit::{self, Conversion, Measured, Quantity};
 
@@ -73,9 +73,11 @@ const QUALITIES: [&str; 3] = ["q", "qc", "quality"];
 /// A name, and all that follows from it alone.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Name {
-    /// As decoded, nested names joined by dots.
+    /// As it stands in the payload, nested names joined by dots.
     pub(crate) sent: Arc<str>,
-    /// Where its last level begins.
+    /// The same with what the topic gives it: what profiles' patterns of metrics are about.
+    pub(crate) decoded: Arc<str>,
+    /// Where the last level of `sent` begins.
     pub(crate) last_level: usize,
     /// What it may be beside a metric, as a member of a record.
     pub(crate) role: Option<Role>,
@@ -91,14 +93,16 @@ pub(crate) struct Name {
     pub(crate) measured: Measured,
     /// Whether it is a probe on a 1-Wire bus.
     pub(crate) is_one_wire: bool,
-    /// The member whose text is the unit, as the profile says.
-    pub(crate) unit_from: Option<Arc<str>>,
+    /// The members whose text is the unit, as the profile says; the first that is there counts.
+    pub(crate) unit_from: Option<NamePattern>,
     /// What the profile says of it.
     pub(crate) rule: Option<Arc<MetricRule>>,
     /// Whether the profile leaves it out.
     pub(crate) is_ignored: bool,
     /// Whether its texts are JSON documents, as the profile says.
     pub(crate) is_document: bool,
+    /// The first rule of the profile for what stands under it.
+    pub(crate) shape: Option<usize>,
 }
 
 impl Name {
@@ -143,6 +147,12 @@ pub(crate) enum Role {
     Value,
     Unit,
     Quality,
+    /// The quality of the value beside it, or of all values that are beside it, as the profile says.
+    QualityOfAll,
+    /// The part at this place of a time that stands in several members, as the profile says.
+    TimePart(usize),
+    /// What the seconds of the time beside it lack, as the profile says.
+    TimeFraction,
     /// The unit of all values of a quantity in this record, such as `TempUnit`.
     UnitOf(&'static Quantity),
     /// The unit of those metrics of which the profile says so.
@@ -161,9 +171,11 @@ pub(crate) enum TimeRank {
     Tagged,
 }
 
-/// The names that have been met under one profile, or under none.
+/// The names that have been met under one profile, or under none, on topics that give one beginning to names.
 #[derive(Debug)]
 pub(crate) struct Names {
+    /// What every name begins with, and a bare value is called: from the topic; empty where it says nothing.
+    stem: Box<str>,
     by_text: HashMap<Arc<str>, Met, RandomState>,
     by_number: HashMap<u32, Rc<Name>, RandomState>,
     /// The number of the message that is being read.
@@ -183,6 +195,7 @@ pub(crate) struct Names {
 impl Default for Names {
     fn default() -> Self {
         Self {
+            stem: Box::default(),
             by_text: HashMap::default(),
             by_number: HashMap::default(),
             message: 0,
@@ -203,6 +216,21 @@ struct Met {
 }
 
 impl Names {
+    /// Names of topics that give names this beginning.
+    pub(crate) fn under(stem: &str) -> Self {
+        Self { stem: stem.into(), ..Self::default() }
+    }
+
+    /// Whether the topic says what a bare value is called.
+    pub(crate) fn has_stem(&self) -> bool {
+        !self.stem.is_empty()
+    }
+
+    /// How many names are known.
+    pub(crate) fn known(&self) -> usize {
+        self.by_text.len() + self.by_number.len()
+    }
+
     /// Begins a message, whose names are compared with the patterns of `profile`, and counted from here.
     pub(crate) fn begin_message(&mut self, profile: Option<&Profile>) {
         self.message += 1;
@@ -262,10 +290,10 @@ impl Names {
         }
         self.distinct += 1;
         if self.has_too_many() {
-            let nameless = self.nameless.get_or_insert_with(|| Rc::new(describe("?", None)));
+            let nameless = self.nameless.get_or_insert_with(|| Rc::new(describe("?", "", None)));
             return Rc::clone(nameless);
         }
-        let name = Rc::new(describe(sent, profile));
+        let name = Rc::new(describe(sent, &self.stem, profile));
         let met = Met { name: Rc::clone(&name), message: self.message };
         self.by_text.insert(Arc::clone(&name.sent), met);
         name
@@ -291,50 +319,67 @@ impl Names {
     }
 }
 
-fn describe(sent: &str, profile: Option<&Profile>) -> Name {
+/// What a name in the payload means, on a topic that gives names the beginning `stem`.
+fn describe(sent: &str, stem: &str, profile: Option<&Profile>) -> Name {
     let last_level = sent.rfind('.').map_or(0, |dot| dot + 1);
-    let is_ignored = profile.is_some_and(|profile| profile.ignores(sent));
+    let sent_as: Arc<str> = Arc::from(sent);
+    let decoded = full_name(&sent_as, stem);
+    let full: &str = &decoded;
+    let is_ignored = profile.is_some_and(|profile| profile.ignores(full));
     let is_document = profile.is_some_and(|profile| profile.has_document(sent));
+    let shape = profile.and_then(|profile| profile.shape(Some(sent), None)).map(|(place, _)| place);
     // Where a profile says what the time is, nothing else is.
-    let has_time = profile.is_some_and(|profile| !profile.time.fields.is_empty());
+    let has_time = profile.is_some_and(|profile| profile.time.says_where());
     let built_in = || role(&sent[last_level..]).filter(|role| !has_time || !matches!(role, Role::Time(_)));
-    let role = profile.and_then(|profile| profile.role(sent)).or_else(built_in);
-    let sent: Arc<str> = Arc::from(sent);
+    let role = profile.and_then(|profile| profile.role(sent, full)).or_else(built_in);
     let mut name = Name {
-        metric: Arc::clone(&sent),
+        metric: Arc::clone(&decoded),
         metric_hash: 0,
-        quantity: unit::quantity_of_name(&sent),
-        sent: Arc::clone(&sent),
+        quantity: unit::quantity_of_name(full),
+        sent: Arc::clone(&sent_as),
+        decoded: Arc::clone(&decoded),
         last_level,
         role,
         unit: None,
         measured: Measured::default(),
-        is_one_wire: unit::is_one_wire(&sent)
+        is_one_wire: unit::is_one_wire(full)
             || profile.is_some_and(|profile| unit::is_one_wire(&profile.name)),
         unit_from: None,
         rule: None,
         is_ignored,
         is_document,
+        shape,
     };
-    if let Some((rule, metric)) = profile.and_then(|profile| profile.rule(&sent)) {
-        name.unit_from = rule.unit_of(&sent);
+    if let Some((rule, metric)) = profile.and_then(|profile| profile.rule(full)) {
+        name.unit_from = rule.unit_of(full);
         if let Some(unit) = &rule.unit {
             name.quantity = unit.quantity;
             name.unit = Some(NamedUnit::new(&unit.text, unit.conversion.clone()));
         }
         name.metric = metric;
         name.rule = Some(rule);
-    } else if let Some(suffix) = unit::of_name(&sent) {
+    } else if let Some(suffix) = unit::of_name(full) {
         name.metric = suffix.stem.into();
         name.quantity = suffix.quantity;
         name.unit = Some(NamedUnit::new(&suffix.unit_sent, suffix.conversion));
     }
     let is_certain = name.rule.as_ref().is_some_and(|rule| rule.unit.is_some());
-    let named = unit::quantities_of_name(&name.sent);
-    let quantity = name.quantity.filter(|_| is_certain || !unit::may_be_another(&name.sent));
+    let named = unit::quantities_of_name(full);
+    let quantity = name.quantity.filter(|_| is_certain || !unit::may_be_another(full));
     name.measured = Measured { quantity, named, is_certain };
     name.metric_hash = hash_of(&name.metric);
     name
+}
+
+/// The name of a member on a topic that names its metric: that of the topic goes before it, and is the name of the
+/// value itself.
+fn full_name(sent: &Arc<str>, stem: &str) -> Arc<str> {
+    let is_value = || VALUES.iter().any(|value| value.eq_ignore_ascii_case(sent));
+    match stem {
+        "" => Arc::clone(sent),
+        stem if is_value() => stem.into(),
+        stem => format!("{stem}.{sent}").into(),
+    }
 }
 
 /// The same for the same text as long as the process lives.

@@ -7,10 +7,10 @@ use crate::distinct::tell_apart;
 use crate::limits::MAX_UNIT_BYTES;
 use crate::measure::{measure, read_number};
 use crate::profile::Profile;
-use crate::reading::{DeviceId, Metric, Reading, Value};
+use crate::reading::{DeviceId, Metric, Quality, Reading, TimeSource, Value};
 use crate::reject::Reject;
 use crate::repeated_hour;
-use crate::sample::{Basis, Sample};
+use crate::sample::{Basis, Sample, SentTime};
 use crate::time::Micros;
 use crate::unit::Units;
 
@@ -36,6 +36,9 @@ pub(crate) fn normalise(
     readings: &mut Vec<Reading>,
 ) -> Result<(), (Reject, Metric)> {
     let clock = message.clock;
+    if samples.iter().any(|sample| sample.after != 0) {
+        spread(samples, clock.received);
+    }
     let Survey { has_ignored, has_local_times, newest_since_boot } = Survey::of(samples);
     if has_ignored {
         samples.retain(|sample| !sample.name.is_ignored);
@@ -44,13 +47,16 @@ pub(crate) fn normalise(
         repeated_hour::resolve(samples, clock.received);
     }
     let reads_texts = message.profile.is_some_and(|profile| profile.numbers_as_text);
+    let allows_nan = message.profile.is_some_and(Profile::allows_nan);
     let (first, received) = (readings.len(), clock.received_exactly());
     readings.reserve(samples.len());
     // Samples stay where they are, and texts are taken out of them: they are large to move.
     for sample in samples.iter_mut() {
         let name = &*sample.name;
         let refuse = |reject| (reject, Arc::clone(&name.sent));
-        if reads_texts {
+        let rule = name.rule.as_deref().filter(|rule| rule.interprets());
+        let is_of_type = rule.is_none_or(|rule| rule.interpret(&mut sample.value));
+        if reads_texts && rule.is_none() {
             read_number(&mut sample.value);
         }
         let time = clock.reading_time(sample.time, newest_since_boot, sample.record).map_err(refuse)?;
@@ -63,7 +69,7 @@ pub(crate) fn normalise(
             revision: message.revision,
             value: take(&mut sample.value),
             unit: None,
-            quality: sample.quality,
+            quality: if is_of_type { sample.quality } else { Quality::Bad },
             time_source: time.source,
             correction: time.correction,
         });
@@ -72,11 +78,28 @@ pub(crate) fn normalise(
         if unit.is_some_and(|(text, _)| text.len() > MAX_UNIT_BYTES) {
             return Err(refuse(Reject::LongUnit));
         }
-        measure(reading, name, unit, reads_texts, units);
+        measure(reading, name, unit, reads_texts || allows_nan, units);
     }
     let outcome = tell_apart(readings, first, samples);
     samples.clear();
     outcome.map_err(|metric| (Reject::Ambiguous, metric))
+}
+
+/// Moves the values of series to their own times. Where the record has none, the last of them was measured on arrival.
+fn spread(samples: &mut [Sample], received: Micros) {
+    let untimed = samples.iter().filter(|sample| sample.time.is_none());
+    let latest = untimed.map(|sample| sample.after).max().unwrap_or_default().max(0);
+    for sample in samples {
+        match &mut sample.time {
+            Some(time) => time.at = time.at.plus(sample.after),
+            // What is in no series has the arrival as it is.
+            None if sample.after == 0 && latest == 0 => {}
+            None => {
+                let at = received.plus(sample.after.saturating_sub(latest));
+                sample.time = Some(SentTime { at, source: TimeSource::Arrival, basis: Basis::Arrival });
+            }
+        }
+    }
 }
 
 /// What has to be known of all samples before one of them becomes a reading.

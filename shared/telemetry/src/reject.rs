@@ -142,6 +142,14 @@ pub enum Reject {
     /// Compressed, and too large.
     #[error("the payload is compressed, and expands to more than {MAX_EXPANDED_BYTES} bytes")]
     Expansion,
+    /// A value without a name.
+    #[error(
+        "the payload is one bare value, and nothing says which metric it is: a topic layout with {{metric}} does, or `topic_name` of a profile"
+    )]
+    BareValue,
+    /// A text that is not encoded as the profile says.
+    #[error("the payload has a text that the profile says is {0}, and is not")]
+    Encoding(&'static str),
     /// A JSON value that has no names.
     #[error("the payload is {0}; an object with names, or an array of such objects, was expected")]
     Shape(&'static str),
@@ -215,7 +223,8 @@ impl Reject {
             Self::NotCbor { .. } => "not_cbor",
             Self::NotMsgPack { .. } => "not_msgpack",
             Self::Compressed(_) => "compressed",
-            Self::Shape(_) => "shape",
+            Self::Shape(_) | Self::BareValue => "shape",
+            Self::Encoding(_) => "encoding",
             Self::TimeRange => "time",
             Self::Ambiguous => "ambiguous",
             Self::TooLarge(_)

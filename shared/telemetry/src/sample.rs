@@ -20,6 +20,8 @@ pub(crate) struct Sample {
     pub(crate) unit: Option<(Arc<str>, Dialect)>,
     /// The record's own time.
     pub(crate) time: Option<SentTime>,
+    /// How long after the record's time it was measured, in microseconds; negative for before.
+    pub(crate) after: i64,
     /// Which record of the payload, from 0: what tells samples of one name and time apart.
     pub(crate) record: u32,
     /// Which element of the payload's lists it stood in, 0 for none: what tells samples of one record apart that have
@@ -40,6 +42,7 @@ impl Sample {
             quality: Quality::Good,
             unit: None,
             time: None,
+            after: 0,
             record,
             element: 0,
             device: None,

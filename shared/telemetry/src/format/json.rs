@@ -1,17 +1,26 @@
 //! JSON payloads. Their shapes are those of every format that is made of maps and lists ([`shape`](super::shape)).
 
-use serde::de::DeserializeSeed;
+use std::borrow::Cow;
 
-use super::Context;
+use serde::de::{DeserializeSeed, IgnoredAny};
+
 use super::json_numbers as numbers;
 use super::shape::{Node, Shape};
+use super::{Context, text};
+use crate::limits::MAX_TEXT_BYTES;
 use crate::reject::Reject;
 use crate::sample::Payload;
 
 /// Adds the samples of a JSON text to `payload`.
 pub(crate) fn decode(bytes: &[u8], context: &mut Context<'_>, payload: &mut Payload) -> Result<(), Reject> {
+    let text = text::of_bytes(bytes, context.profile)?;
+    let lenient = context.profile.map_or(&[][..], |profile| &profile.lenient);
+    let text = text::as_json(&text, lenient);
+    if is_bare_word(&text) {
+        return decode_text(text.trim(), context, payload);
+    }
     let mut shape = Shape::new(context, payload);
-    let outcome = read(bytes, Node::payload(&mut shape));
+    let outcome = read(&text, Node::payload(&mut shape));
     let met_large_number = shape.met_large_number;
     let outcome = shape.finish().map_or(outcome, Err);
     let is_to_be_read_again = match &outcome {
@@ -21,27 +30,52 @@ pub(crate) fn decode(bytes: &[u8], context: &mut Context<'_>, payload: &mut Payl
     if !is_to_be_read_again {
         return outcome;
     }
-    let Some(marked) = numbers::mark(text(bytes)?) else { return outcome };
+    let Some(marked) = numbers::mark(&text) else { return outcome };
     payload.clear();
     let mut shape = Shape::new(context, payload).with_number_mark(marked.mark);
-    let outcome = read(marked.text.as_bytes(), Node::payload(&mut shape));
+    let outcome = read(&marked.text, Node::payload(&mut shape));
     shape.finish().map_or(outcome, Err)
 }
 
+/// Adds the samples of a payload that is one text to `payload`: what the profile finds in it, or the text itself.
+pub(super) fn decode_text(
+    text: &str,
+    context: &mut Context<'_>,
+    payload: &mut Payload,
+) -> Result<(), Reject> {
+    let mut shape = Shape::new(context, payload);
+    let outcome = shape.read_text(text);
+    shape.finish().map_or(outcome, Err)
+}
+
+/// Whether a payload is one value that is no JSON: `ON`, `21,5`, `007`. More than a line is none, nor what has the signs of
+/// a document.
+fn is_bare_word(text: &str) -> bool {
+    let text = text.trim();
+    let has_signs = |text: &str| text.contains(['{', '}', '[', ']', '"', '\n', '\0']);
+    !text.is_empty()
+        && text.len() <= MAX_TEXT_BYTES
+        && !has_signs(text)
+        && serde_json::from_str::<IgnoredAny>(text).is_err()
+}
+
 /// Reads a JSON document.
-pub(super) fn read<'de, T: DeserializeSeed<'de>>(bytes: &'de [u8], seed: T) -> Result<T::Value, Reject> {
-    let text = text(bytes)?;
+pub(super) fn read<'de, T: DeserializeSeed<'de>>(text: &'de str, seed: T) -> Result<T::Value, Reject> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let outcome = seed.deserialize(&mut deserializer);
     outcome.and_then(|value| deserializer.end().map(|()| value)).map_err(|error| explain(&error, text))
 }
 
-/// The text of a JSON document.
-fn text(bytes: &[u8]) -> Result<&str, Reject> {
-    let text = std::str::from_utf8(bytes).map_err(|error| Reject::NotUtf8(error.valid_up_to()))?;
-    // Byte order marks and C's closing zero bytes are what editors and firmware add, not content.
-    let text = text.trim_start_matches('\u{feff}').trim_end_matches('\0');
-    if text.trim_ascii().is_empty() { Err(Reject::Empty) } else { Ok(text) }
+/// Reads a JSON document that is UTF-8.
+pub(super) fn read_bytes<'de, T: DeserializeSeed<'de>>(
+    bytes: &'de [u8],
+    seed: T,
+) -> Result<T::Value, Reject> {
+    match text::of_bytes(bytes, None)? {
+        Cow::Borrowed(text) => read(text, seed),
+        // UTF-8 stays where it is.
+        Cow::Owned(_) => Err(Reject::Empty),
+    }
 }
 
 /// Puts a parser's complaint in words that quote nothing of the payload.
@@ -230,6 +264,11 @@ mod tests {
             assert_eq!(show_under(profile, payload), Err(expected), "{profile}: {payload}");
         };
         refused(r#"gateway = "members""#, r#"{"a/b": {"a": 1}}"#, Reject::Name("name of a gateway's device"));
+        for payload in [r#"{"a": 1}"#, r#"{"a": "x"}"#, r#"{"a": [1, 2]}"#, r#"{"a": {"t": 1}, "b": true}"#] {
+            let shape = Reject::Shape("a gateway's object in which a device has bare values");
+            refused(r#"gateway = "members""#, payload, shape);
+        }
+        refused(r#"gateway = "members""#, "[1]", Reject::Shape("an array of bare values"));
         refused(r#"documents = "data""#, r#"{"data": "{"}"#, Reject::CutShort);
     }
 
@@ -341,8 +380,8 @@ mod tests {
         check(b"null", Reject::NoValue);
         check(br#"{"a": null}"#, Reject::NoValue);
         check(br#"{"ts": 1700000000}"#, Reject::NoValue);
-        check(b"55.49", Reject::Shape("one bare value"));
-        check(b"\"text\"", Reject::Shape("one bare value"));
+        check(b"55.49", Reject::BareValue);
+        check(b"\"text\"", Reject::BareValue);
         check(b"[1, 2]", Reject::Shape("an array of bare values"));
         check(b"[[{}]]", Reject::Shape("an array of arrays"));
         check(b"{\"a\": \xff}", Reject::NotUtf8(6));

@@ -613,7 +613,7 @@ mod tests {
         check(r#"{"object": {}, "data": "AQ=="}"#, Err(Reject::NoLayout("them")));
         check(r#"{"objectJSON": " ", "data": "AQ=="}"#, Err(Reject::NoLayout("them")));
         check(r#"{"data": "AQ"}"#, Err(Reject::NotUplink("its data is not base64")));
-        check(r#"{"object": 5}"#, Err(Reject::Shape("one bare value")));
+        check(r#"{"object": 5}"#, Err(Reject::BareValue));
     }
 
     #[test]

@@ -10,7 +10,11 @@ mod lpp;
 pub(crate) mod msgpack;
 mod senml;
 pub(crate) mod shape;
+mod text;
 
+use std::borrow::Cow;
+
+use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
@@ -20,7 +24,7 @@ use crate::reject::Reject;
 use crate::sample::Payload;
 
 /// How a payload is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// JSON, in the shapes that devices send.
@@ -35,8 +39,27 @@ pub enum Format {
     Cbor,
     /// MessagePack, in the shapes of JSON.
     MsgPack,
+    /// One text, which the profile takes apart, or which is the value of the metric that the topic names.
+    Text,
+    /// LwM2M JSON (OMA LwM2M 1.0, content format 11543).
+    Lwm2m,
     /// Sparkplug B, on its own topics only.
     Sparkplug,
+}
+
+/// The words of the formats that a profile may name.
+const WORDS: [&str; 6] = ["json", "senml", "lorawan", "bytes", "cbor", "msgpack"];
+
+/// Reads a profile's word. `sparkplug` is read too, so that the profile's check can say why it is refused there; the list
+/// of expected words leaves it out.
+impl<'de> Deserialize<'de> for Format {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = Cow::<str>::deserialize(deserializer)?;
+        match &*word {
+            "sparkplug" => Ok(Self::Sparkplug),
+            word => Self::of_topic_level(word).ok_or_else(|| D::Error::unknown_variant(word, &WORDS)),
+        }
+    }
 }
 
 /// What a format's decoder works with.
@@ -60,6 +83,8 @@ impl Format {
             "application/msgpack" | "application/vnd.msgpack" | "application/x-msgpack" => {
                 Some(Self::MsgPack)
             }
+            "application/vnd.oma.lwm2m+json" => Some(Self::Lwm2m),
+            "text/plain" => Some(Self::Text),
             _ => None,
         }
     }
@@ -73,6 +98,7 @@ impl Format {
             "bytes" => Some(Self::Bytes),
             "cbor" => Some(Self::Cbor),
             "msgpack" => Some(Self::MsgPack),
+            "lwm2m" => Some(Self::Lwm2m),
             _ => None,
         }
     }
@@ -126,6 +152,8 @@ impl Format {
             Self::Senml => senml::decode(bytes, context, payload),
             Self::Cbor => cbor::decode(bytes, context, payload),
             Self::MsgPack => msgpack::decode(bytes, context, payload),
+            Self::Text => json::decode_text(text::of_bytes(bytes, context.profile)?.trim(), context, payload),
+            Self::Lwm2m => senml::lwm2m::decode(bytes, context, payload),
             // What it means depends on the messages before it, of which no other topic tells.
             Self::Sparkplug => Err(Reject::SparkplugTopic),
         }

@@ -21,27 +21,38 @@
 
 mod field;
 mod learn;
+mod metric_rule;
 mod name_pattern;
+mod quality_field;
 mod set;
+mod shape_rule;
+mod time_field;
+mod topic_name;
 mod written;
 
 use std::sync::Arc;
 
-use crate::clock::Zone;
+use serde::{Deserialize, Serialize};
+
 use crate::device_pattern::DevicePattern;
 use crate::format::Format;
 use crate::length::Length;
 use crate::limits::MAX_NAME_BYTES;
 use crate::names::{Role, TimeRank};
-use crate::reading::{DeviceId, Metric, Quality};
+use crate::reading::{DeviceId, Metric};
 use crate::topic::TopicFilter;
-use crate::unit::{self, Conversion, Quantity};
 
 pub use field::{Field, FieldType, Layout};
 pub use learn::{Hints, LearnError, learn};
+pub use metric_rule::{MetricRule, ProfileUnit, Sentinel, ValueType};
 pub use name_pattern::NamePattern;
-pub(crate) use name_pattern::NameTemplate;
+pub(crate) use quality_field::QualityCodes;
+pub use quality_field::QualityField;
 pub use set::Profiles;
+pub use shape_rule::{Anchor, Columns, Encoding, MemberPath, Others, Records, Series, ShapeKind, ShapeRule};
+pub(crate) use shape_rule::{Interval, NamePiece};
+pub use time_field::{EpochUnit, TimeField};
+pub use topic_name::TopicName;
 pub use written::{Problem, ProfileError};
 
 /// What is known of a kind of device; checked.
@@ -63,8 +74,21 @@ pub struct Profile {
     pub interval: Option<Length>,
     /// What is known of its times.
     pub time: TimeField,
+    /// What is known of the qualities that it sends.
+    pub quality: QualityField,
+    /// The levels of a topic that name a bare value, and stand before every other name.
+    pub topic_name: Option<TopicName>,
+    /// How the texts of its payloads are encoded.
+    pub charset: Charset,
+    /// What is let pass in its JSON.
+    pub lenient: Vec<Leniency>,
     /// Whether texts that are numbers are numbers.
     pub numbers_as_text: bool,
+    /// What stands at the places of its payloads; at one place they are taken in this order.
+    pub shapes: Vec<ShapeRule>,
+    has_payload_shape: bool,
+    has_headers: bool,
+    has_series: bool,
     /// What is known of its metrics; the first that matches a name counts.
     pub metrics: Vec<Arc<MetricRule>>,
     /// How bare bytes are read, also those within an uplink.
@@ -85,143 +109,39 @@ pub enum Gateway {
     Format,
 }
 
-/// What is known of a device's times.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct TimeField {
-    /// The names that a record's time may stand under, the first that has one counts; empty: the usual ones.
-    pub fields: Vec<NamePattern>,
-    /// The zone of times that are written without one.
-    pub zone: Option<Zone>,
-    /// What a number counts; `None`: told apart by magnitude.
-    pub unit: Option<EpochUnit>,
-    /// Whether the count has 32 bits, and runs over.
-    pub is_32_bit: bool,
-    /// How far its clock's times are apart, in microseconds, where samples of one such time are all kept: those of
-    /// different messages do not replace each other. `None`: they do.
-    pub kept_resolution: Option<i64>,
+/// How the text of a payload is encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Charset {
+    /// UTF-8.
+    #[default]
+    #[serde(rename = "utf-8")]
+    Utf8,
+    /// ISO 8859-1.
+    #[serde(rename = "latin-1")]
+    Latin1,
+    /// UTF-16, the byte order as its mark says, else the lower byte first.
+    #[serde(rename = "utf-16")]
+    Utf16,
+    /// UTF-16, the higher byte first where no mark says otherwise.
+    #[serde(rename = "utf-16be")]
+    Utf16Be,
 }
 
-/// What a number of an epoch counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub enum EpochUnit {
-    /// Seconds.
-    #[serde(rename = "s")]
-    Seconds,
-    /// Milliseconds.
-    #[serde(rename = "ms")]
-    Millis,
-    /// Microseconds.
-    #[serde(rename = "us")]
-    Micros,
-    /// Nanoseconds.
-    #[serde(rename = "ns")]
-    Nanos,
-}
-
-impl EpochUnit {
-    /// Microseconds in one.
-    pub(crate) fn multiply(self) -> i64 {
-        match self {
-            Self::Seconds => 1_000_000,
-            Self::Millis => 1_000,
-            Self::Micros | Self::Nanos => 1,
-        }
-    }
-
-    /// How many are a microsecond.
-    pub(crate) fn divide(self) -> i64 {
-        if self == Self::Nanos { 1_000 } else { 1 }
-    }
-
-    /// How long a counter of 32 bits takes to run over, in microseconds.
-    pub(crate) fn round_of_32_bits(self) -> i64 {
-        (1 << 32) * self.multiply() / self.divide()
-    }
-}
-
-/// What is known of a metric.
-#[derive(Debug, Clone, PartialEq)]
-pub struct MetricRule {
-    /// The names that it is about.
-    pub from: NamePattern,
-    name: Option<NameTemplate>,
-    /// The unit of the number that comes out of scale and offset.
-    pub unit: Option<ProfileUnit>,
-    /// The name whose text is the unit.
-    unit_from: Option<NameTemplate>,
-    /// What the number as sent is multiplied by.
-    pub scale: f64,
-    /// What is added then.
-    pub offset: f64,
-    /// Lowest and highest plausible number, in the canonical unit.
-    pub range: Option<(f64, f64)>,
-    /// Numbers as sent that say something else than a measurement; `None`: those that are known of sensors.
-    pub sentinels: Option<Vec<Sentinel>>,
-    /// How far a number has to be from what a shadow shows to be sent, in the canonical unit.
-    pub deadband: Option<f64>,
-}
-
-impl MetricRule {
-    /// The metric that it makes, `{1}` standing for what the first star of `from` stands for; `None`: the name as sent.
-    pub fn name(&self) -> Option<String> {
-        self.name.as_ref().map(ToString::to_string)
-    }
-
-    /// Whether its numbers are sent in another size than their unit's, as those of registers are.
-    pub(crate) fn is_scaled(&self) -> bool {
-        self.scale != 1.0 || self.offset != 0.0
-    }
-
-    /// The name whose text is the unit, `{1}` standing for what the first star of `from` stands for.
-    pub fn unit_from(&self) -> Option<String> {
-        self.unit_from.as_ref().map(ToString::to_string)
-    }
-
-    /// The name whose text is the unit of the values of the name `sent`.
-    pub(crate) fn unit_of(&self, sent: &str) -> Option<Arc<str>> {
-        let captures = self.from.captures(sent)?;
-        self.unit_from.as_ref().map(|name| Arc::from(name.fill(&captures)))
-    }
-}
-
-/// A unit that is known, as a profile has it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ProfileUnit {
-    /// As written.
-    pub text: Arc<str>,
-    pub(crate) quantity: Option<&'static Quantity>,
-    pub(crate) conversion: Conversion,
-}
-
-impl ProfileUnit {
-    /// The unit that its readings get.
-    pub fn canonical(&self) -> &str {
-        &self.conversion.unit
-    }
-
-    /// How a number in this unit becomes one in the canonical unit, to six digits: `1 mOhm = 0.001 Ohm`, or with a zero
-    /// of its own `Cel = degF × 0.555556 − 17.7778`. `None` where both are the same.
-    pub fn formula(&self) -> Option<String> {
-        let Conversion { unit: canonical, factor, offset } = &self.conversion;
-        let (factor, offset) = (unit::rounded_to(*factor, 6), unit::rounded_to(*offset, 6));
-        let sign = if offset < 0.0 { '−' } else { '+' };
-        let (text, shift) = (&self.text, offset.abs());
-        match (factor, offset) {
-            (1.0, 0.0) => None,
-            (_, 0.0) => Some(format!("1 {text} = {factor} {canonical}")),
-            (1.0, _) => Some(format!("{canonical} = {text} {sign} {shift}")),
-            _ => Some(format!("{canonical} = {text} × {factor} {sign} {shift}")),
-        }
-    }
-}
-
-/// A number that says something else than a measurement.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Sentinel {
-    /// The number as sent.
-    pub value: f64,
-    /// What it says of the reading.
-    pub quality: Quality,
+/// Something that is not JSON, and let pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Leniency {
+    /// `NaN` and `Infinity`, with any sign and case: numbers that are none, of bad quality.
+    Nan,
+    /// `007`.
+    LeadingZeros,
+    /// `[1, 2,]`
+    TrailingCommas,
+    /// `{'a': True}`: texts in single quotes, and Python's `True`, `False` and `None`.
+    SingleQuotes,
+    /// Several documents in one payload: each is a record.
+    Documents,
 }
 
 impl Profile {
@@ -248,8 +168,9 @@ impl Profile {
     pub(crate) fn patterns(&self) -> usize {
         let sources = self.metrics.iter().filter(|rule| rule.unit_from.is_some()).count();
         let members = usize::from(matches!(self.gateway, Some(Gateway::Member(_))));
-        let lists = self.metrics.len() + self.ignore.len() + self.documents.len() + self.time.fields.len();
-        lists + sources + members
+        let lists = self.metrics.len() + self.ignore.len() + self.documents.len() + self.shapes.len();
+        let times = self.time.fields.len() + self.time.join.len() + usize::from(self.time.fraction.is_some());
+        lists + times + self.quality.fields.len() + sources + members
     }
 
     pub(crate) fn ignores(&self, sent: &str) -> bool {
@@ -260,18 +181,79 @@ impl Profile {
         self.documents.iter().any(|pattern| pattern.matches(sent))
     }
 
-    /// What the profile says that a member is, beside a metric.
-    pub(crate) fn role(&self, sent: &str) -> Option<Role> {
+    /// What the profile says that a member is, beside a metric: by its name in the payload, and the one that the topic
+    /// gives it.
+    pub(crate) fn role(&self, sent: &str, full: &str) -> Option<Role> {
         if let Some(place) = self.time.fields.iter().position(|field| field.matches(sent)) {
             let is_each = self.time.fields.get(place).is_some_and(|field| field.stars() > 0);
             let place = u16::try_from(place).unwrap_or(u16::MAX);
             return Some(Role::Time(TimeRank::Profile { place, is_each }));
         }
+        if let Some(place) = self.time.join.iter().position(|part| part.matches(sent)) {
+            return Some(Role::TimePart(place));
+        }
+        if self.time.fraction.as_ref().is_some_and(|(fraction, _)| fraction.matches(sent)) {
+            return Some(Role::TimeFraction);
+        }
         if matches!(&self.gateway, Some(Gateway::Member(member)) if member.matches(sent)) {
             return Some(Role::SubDevice);
         }
-        let is_source = |rule: &Arc<MetricRule>| rule.unit_from.as_ref().is_some_and(|name| name.makes(sent));
+        if self.quality.fields.iter().any(|field| field.matches(sent)) {
+            return Some(Role::QualityOfAll);
+        }
+        let is_source = |rule: &Arc<MetricRule>| rule.unit_from.as_ref().is_some_and(|name| name.makes(full));
         self.metrics.iter().any(is_source).then_some(Role::UnitSource)
+    }
+
+    /// Whether rows are described that have their names beside them.
+    pub(crate) fn has_headers(&self) -> bool {
+        self.has_headers
+    }
+
+    /// The rule of the rows that an object at `path` holds beside their names.
+    pub(crate) fn header_shape(&self, path: &str) -> Option<usize> {
+        self.shapes.iter().position(|rule| {
+            let rows = match (&rule.kind, &rule.at) {
+                (ShapeKind::Rows(Columns::Member(_)), Some(at)) => at,
+                _ => return false,
+            };
+            let name = rows.last_name().unwrap_or_default();
+            if path.is_empty() { rows.matches(name) } else { rows.matches(&format!("{path}.{name}")) }
+        })
+    }
+
+    /// Whether series are described.
+    pub(crate) fn has_series(&self) -> bool {
+        self.has_series
+    }
+
+    /// What is said of the series under a name.
+    pub(crate) fn series(&self, name: &str) -> Option<&Series> {
+        self.shapes.iter().find_map(|rule| match (&rule.kind, &rule.at) {
+            (ShapeKind::Series(series), Some(at)) if at.matches(name) => Some(series),
+            _ => None,
+        })
+    }
+
+    /// The first rule after `after` of what stands at a place; `None` stands for the payload itself.
+    pub(crate) fn shape(&self, at: Option<&str>, after: Option<usize>) -> Option<(usize, &ShapeRule)> {
+        if at.is_none() && !self.has_payload_shape {
+            return None;
+        }
+        let is_of = |rule: &ShapeRule| match (&rule.kind, &rule.at, at) {
+            // These are found by the object that they stand in.
+            (ShapeKind::Series(_) | ShapeKind::Rows(Columns::Member(_)), ..) => false,
+            (_, None, None) => true,
+            (_, Some(pattern), Some(name)) => pattern.matches(name),
+            (_, Some(_), None) | (_, None, Some(_)) => false,
+        };
+        let from = after.map_or(0, |after| after + 1);
+        self.shapes.iter().enumerate().skip(from).find(|(_, rule)| is_of(rule))
+    }
+
+    /// Whether a word for a number that is none stands for one, wherever it is.
+    pub(crate) fn allows_nan(&self) -> bool {
+        self.lenient.contains(&Leniency::Nan)
     }
 
     /// The rule for a name as sent, and the metric that it makes of it: that of the rule, unless it comes out empty or
@@ -283,29 +265,5 @@ impl Profile {
             let made = made.filter(|name| !name.is_empty() && name.len() <= MAX_NAME_BYTES);
             Some((Arc::clone(rule), made.map_or_else(|| Metric::from(sent), Metric::from)))
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_unit_says_how_it_becomes_the_canonical_one() {
-        let check = |unit: &str, expected: Option<&str>| {
-            let text =
-                format!("name = \"p\"\ndevices = \"*/*\"\n[[metric]]\nfrom = \"x\"\nunit = \"{unit}\"");
-            let profile = Profile::from_toml(&text).unwrap();
-            let formula = profile.metrics[0].unit.as_ref().and_then(ProfileUnit::formula);
-            assert_eq!(formula.as_deref(), expected, "{unit}");
-        };
-        check("Cel", None);
-        check("C", None);
-        check("mOhm", Some("1 mOhm = 0.001 Ohm"));
-        check("kWh", Some("1 kWh = 3600000 J"));
-        check("degF", Some("Cel = degF × 0.555556 − 17.7778"));
-        check("K", Some("Cel = K − 273.15"));
-        check("dBW", Some("dBm = dBW + 30"));
-        check("psi", Some("1 psi = 6894.76 Pa"));
     }
 }

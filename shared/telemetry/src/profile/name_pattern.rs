@@ -5,13 +5,16 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// Names as they are decoded, nested ones joined by dots: `*` stands for any run of characters within a level, once in
-/// each. A JSON pointer (RFC 6901) is another way to write the same: `/ENERGY/Power` is `ENERGY.Power`.
+/// each; `**` as the first level for any number of levels, none among them. A JSON pointer (RFC 6901) is another way to
+/// write the same: `/ENERGY/Power` is `ENERGY.Power`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct NamePattern {
     text: String,
+    /// Whether any levels may stand before these.
+    is_at_any_depth: bool,
     levels: Vec<Level>,
-    /// Dots of a name that it stands for.
+    /// Dots of a name, or of its end, that the levels stand for.
     dots: usize,
 }
 
@@ -26,10 +29,14 @@ impl TryFrom<String> for NamePattern {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        let levels: Vec<String> = match text.strip_prefix('/') {
-            Some(pointer) => pointer.split('/').map(unescape).collect(),
-            None => text.split('.').map(str::to_owned).collect(),
-        };
+        let mut levels = levels_of(&text);
+        let is_at_any_depth = levels.first().is_some_and(|first| first == ANY_DEPTH);
+        if is_at_any_depth {
+            levels.remove(0);
+        }
+        if levels.is_empty() {
+            return Err("a name pattern is more than **");
+        }
         if levels.iter().any(String::is_empty) {
             return Err("a name pattern has an empty level");
         }
@@ -40,13 +47,24 @@ impl TryFrom<String> for NamePattern {
         };
         let levels = levels.into_iter().map(level).collect::<Result<Vec<_>, _>>()?;
         let dots = levels.len() - 1 + levels.iter().map(Level::dots).sum::<usize>();
-        Ok(Self { text, levels, dots })
+        Ok(Self { text, is_at_any_depth, levels, dots })
     }
 }
 
 impl From<NamePattern> for String {
     fn from(pattern: NamePattern) -> Self {
         pattern.text
+    }
+}
+
+/// The level that stands for any number of levels.
+const ANY_DEPTH: &str = "**";
+
+/// The levels of a name, or of a JSON pointer.
+pub(super) fn levels_of(text: &str) -> Vec<String> {
+    match text.strip_prefix('/') {
+        Some(pointer) => pointer.split('/').map(unescape).collect(),
+        None => text.split('.').map(str::to_owned).collect(),
     }
 }
 
@@ -59,6 +77,19 @@ impl NamePattern {
     /// As it was written.
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// The last level; `None` if it may be several.
+    pub(crate) fn last_name(&self) -> Option<&str> {
+        match self.levels.last()? {
+            Level::Exact(name) => Some(name),
+            Level::Star(..) => None,
+        }
+    }
+
+    /// The only name that it stands for; `None` if there may be several.
+    pub(crate) fn only_name(&self) -> Option<&str> {
+        (self.stars() == 0 && !self.is_at_any_depth && !self.text.starts_with('/')).then_some(&*self.text)
     }
 
     /// How many stars it has.
@@ -81,10 +112,15 @@ impl NamePattern {
     /// Whether `name` is one of these names; what the stars stand for goes to `take`, as far as it fits.
     fn each_star<'n>(&self, name: &'n str, mut take: impl FnMut(&'n str)) -> bool {
         // Most patterns have another number of levels, which is told at once.
-        if name.bytes().filter(|byte| *byte == b'.').count() != self.dots {
+        let Some(before) = name.bytes().filter(|byte| *byte == b'.').count().checked_sub(self.dots) else {
+            return false;
+        };
+        if before > 0 && !self.is_at_any_depth {
             return false;
         }
-        let mut rest = Some(name);
+        let begins = name.bytes().enumerate().filter(|(_, byte)| *byte == b'.').map(|(dot, _)| dot + 1);
+        let begin = if before == 0 { 0 } else { begins.skip(before - 1).next().unwrap_or_default() };
+        let mut rest = name.get(begin..);
         for level in &self.levels {
             let Some(text) = rest else { return false };
             let mut ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'.');
@@ -125,6 +161,8 @@ enum Piece {
     Text(String),
     /// The place of a star, from 0.
     Star(usize),
+    /// Any run of characters within a level.
+    Any,
 }
 
 impl fmt::Display for NameTemplate {
@@ -132,6 +170,7 @@ impl fmt::Display for NameTemplate {
         self.0.iter().try_for_each(|piece| match piece {
             Piece::Text(text) => f.write_str(text),
             Piece::Star(star) => write!(f, "{{{}}}", star + 1),
+            Piece::Any => f.write_str("*"),
         })
     }
 }
@@ -158,6 +197,33 @@ impl NameTemplate {
         if pieces.is_empty() { Err("is empty".to_owned()) } else { Ok(Self(pieces)) }
     }
 
+    /// As [`NameTemplate::new`], of a pattern: `*` stands for any run of characters within a level.
+    ///
+    /// # Errors
+    /// What is wrong with it, in a sentence.
+    pub(super) fn with_wildcards(text: &str, stars: usize) -> Result<Self, String> {
+        let Self(pieces) = Self::new(text, stars)?;
+        let split = |piece: Piece| match piece {
+            Piece::Text(text) => {
+                let mut parts = Vec::new();
+                for (number, part) in text.split('*').enumerate() {
+                    if number > 0 {
+                        parts.push(Piece::Any);
+                    }
+                    if !part.is_empty() {
+                        parts.push(Piece::Text(part.to_owned()));
+                    }
+                }
+                parts
+            }
+            piece => vec![piece],
+        };
+        let template = Self(pieces.into_iter().flat_map(split).collect());
+        let example = template.fill(&vec!["x"; stars]);
+        NamePattern::try_from(example)?;
+        Ok(template)
+    }
+
     /// Whether it has more than stars.
     pub(super) fn has_text(&self) -> bool {
         self.0.iter().any(|piece| matches!(piece, Piece::Text(_)))
@@ -168,6 +234,7 @@ impl NameTemplate {
         let piece = |piece: &Piece| match piece {
             Piece::Text(text) => text.clone(),
             Piece::Star(star) => captures.get(*star).copied().unwrap_or_default().to_owned(),
+            Piece::Any => "*".to_owned(),
         };
         self.0.iter().map(piece).collect()
     }
@@ -216,7 +283,13 @@ mod tests {
         check("/uplink.port/x", "uplink.port.x", Some(&[]));
         check("a.*.b.*", "a.1.b.2", Some(&["1", "2"]));
         check("a", "", None);
-        for bad in ["", "a..b", "/", "a.**", "a.b*c*"] {
+        check("**.v", "v", Some(&[]));
+        check("**.v", "a.b.v", Some(&[]));
+        check("**.v", "a.bv", None);
+        check("**.data.*", "x.data.7", Some(&["7"]));
+        check("**.data.*", "data", None);
+        check("/**/a~1b", "x.a/b", Some(&[]));
+        for bad in ["", "a..b", "/", "a.**", "a.b*c*", "**", "**."] {
             assert!(NamePattern::try_from(bad.to_owned()).is_err(), "{bad}");
         }
     }

@@ -7,19 +7,16 @@ use serde::{Deserialize, Serialize};
 use toml::de::{DeTable, DeValue};
 
 use super::field::{FieldFields, PayloadField, check_layout, has_ports};
-use super::name_pattern::unescape;
-use super::{
-    EpochUnit, Gateway, Layout, MetricRule, NamePattern, NameTemplate, Profile, ProfileUnit, Sentinel,
-    TimeField,
-};
-use crate::clock::Zone;
+use super::metric_rule::{MetricFields, check_metric};
+use super::quality_field::{QualityFields, check_quality};
+use super::shape_rule::{ShapeFields, ShapeKind, ShapeRule, check_shape};
+use super::time_field::{TimeFields, check_time};
+use super::topic_name::TopicName;
+use super::{Charset, Columns, Gateway, Layout, Leniency, NamePattern, Profile};
 use crate::device_pattern::DevicePattern;
 use crate::format::Format;
 use crate::length::Length;
-use crate::limits::MAX_NAME_BYTES;
-use crate::reading::Quality;
 use crate::topic::TopicFilter;
-use crate::unit;
 
 /// Longest name of a profile, in bytes.
 const MAX_PROFILE_NAME_BYTES: usize = 64;
@@ -159,6 +156,12 @@ struct ProfileFields {
     gateway: Option<GatewayField>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     interval: Option<Length>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    topic_name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    charset: Option<Charset>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    lenient: Vec<Leniency>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     numbers_as_text: bool,
     #[serde(default, skip_serializing_if = "Texts::is_empty")]
@@ -168,7 +171,11 @@ struct ProfileFields {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     time: Option<TimeFields>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    quality: Option<QualityFields>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     payload: Option<PayloadField>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    shape: Vec<ShapeFields>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     metric: Vec<MetricFields>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -178,10 +185,10 @@ struct ProfileFields {
 /// A list of texts, or its only member.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(from = "OneOrMany")]
-struct Texts(Vec<String>);
+pub(super) struct Texts(pub(super) Vec<String>);
 
 impl Texts {
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
@@ -214,62 +221,6 @@ enum GatewayField {
 
 /// The word for a gateway whose document's members are devices.
 const MEMBERS: &str = "members";
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TimeFields {
-    #[serde(default, skip_serializing_if = "Texts::is_empty")]
-    field: Texts,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    zone: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    unit: Option<EpochUnit>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    bits: Option<u32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    resolution: Option<Length>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    same_time: Option<SameTime>,
-}
-
-/// What becomes of samples of one time from different messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum SameTime {
-    /// The later one replaces the earlier one.
-    Replace,
-    /// All are kept.
-    Keep,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct MetricFields {
-    from: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    name: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    unit: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    unit_from: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    scale: Option<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    offset: Option<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    range: Option<[f64; 2]>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    sentinels: Option<Vec<SentinelField>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    deadband: Option<f64>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(untagged, expecting = "a sentinel is a number, or { value = …, quality = \"uncertain\" }")]
-enum SentinelField {
-    Bad(f64),
-    Of { value: f64, quality: String },
-}
 
 /// Collects what is wrong.
 #[derive(Default)]
@@ -304,7 +255,7 @@ impl Problems {
     }
 }
 
-fn name_pattern(text: &str) -> Result<NamePattern, &'static str> {
+pub(super) fn name_pattern(text: &str) -> Result<NamePattern, &'static str> {
     NamePattern::try_from(text.to_owned())
 }
 
@@ -348,7 +299,14 @@ fn check(fields: ProfileFields) -> Result<Profile, Vec<Found>> {
         problems.add(&[Step::Key("field")], format!("there are more than {MAX_ENTRIES} fields"));
     }
     let layout = check_layout(fields.payload, &fields.field, &mut problems);
-    check_format(fields.format, layout.as_ref(), &mut problems);
+    let shapes = check_shapes(&fields, layout.is_some(), &mut problems);
+    let has_bytes = shapes.iter().any(|shape| matches!(shape.kind, ShapeKind::Fields(_)));
+    check_format(fields.format, layout.as_ref().filter(|_| !has_bytes), &mut problems);
+    let topic_name = fields.topic_name.as_deref().map(TopicName::new);
+    let topic_name = topic_name.and_then(|name| problems.take(&[Step::Key("topic_name")], name));
+    check_text(&fields, &mut problems);
+    let has_records = shapes.iter().any(|shape| matches!(shape.kind, ShapeKind::Records(_)));
+    let quality = fields.quality.as_ref().map(|quality| check_quality(quality, has_records, &mut problems));
     let document = problems.take(&[], serde_json::to_string(&fields)).unwrap_or_default();
     if document.len() > MAX_PROFILE_BYTES {
         problems.add(&[], format!("the profile has more than {MAX_PROFILE_BYTES} bytes"));
@@ -365,7 +323,15 @@ fn check(fields: ProfileFields) -> Result<Profile, Vec<Found>> {
         gateway,
         interval: fields.interval,
         time,
+        quality: quality.unwrap_or_default(),
+        topic_name,
+        charset: fields.charset.unwrap_or_default(),
+        lenient: fields.lenient,
         numbers_as_text: fields.numbers_as_text,
+        has_payload_shape: shapes.iter().any(|shape| shape.at.is_none()),
+        has_headers: shapes.iter().any(|shape| matches!(shape.kind, ShapeKind::Rows(Columns::Member(_)))),
+        has_series: shapes.iter().any(|shape| matches!(shape.kind, ShapeKind::Series(_))),
+        shapes,
         metrics,
         layout,
         documents,
@@ -381,6 +347,26 @@ fn check_name(name: &str, problems: &mut Problems) {
             &[Step::Key("name")],
             format!("`name` has 1 to {MAX_PROFILE_NAME_BYTES} lower-case letters, digits, - and _"),
         );
+    }
+}
+
+fn check_shapes(fields: &ProfileFields, has_layout: bool, problems: &mut Problems) -> Vec<ShapeRule> {
+    if fields.shape.len() > MAX_ENTRIES {
+        problems.add(&[Step::Key("shape")], format!("there are more than {MAX_ENTRIES} shapes"));
+    }
+    let shapes = fields.shape.iter().enumerate();
+    shapes.filter_map(|(index, shape)| check_shape(index, shape, has_layout, problems)).collect()
+}
+
+/// Whether what is said of a payload's text goes with its format.
+fn check_text(fields: &ProfileFields, problems: &mut Problems) {
+    let is_binary = matches!(fields.format, Some(Format::Bytes | Format::Cbor | Format::MsgPack));
+    if is_binary && fields.charset.is_some() {
+        problems.add(&[Step::Key("charset")], "`charset` is for payloads of text");
+    }
+    let is_json = matches!(fields.format, None | Some(Format::Json));
+    if !is_json && !fields.lenient.is_empty() {
+        problems.add(&[Step::Key("lenient")], "`lenient` is for payloads of JSON");
     }
 }
 
@@ -404,131 +390,15 @@ fn check_format(format: Option<Format>, layout: Option<&Layout>, problems: &mut 
     }
 }
 
-fn check_time(fields: &TimeFields, problems: &mut Problems) -> TimeField {
-    let path = |key| [Step::Key("time"), Step::Key(key)];
-    let names = fields.field.0.iter().enumerate();
-    let time_fields: Vec<_> = names
-        .filter_map(|(index, name)| {
-            let path = [Step::Key("time"), Step::Key("field"), Step::Index(index)];
-            problems.take(&path, name_pattern(name))
-        })
-        .collect();
-    let zone = fields.zone.as_deref().and_then(|zone| problems.take(&path("zone"), zone.parse::<Zone>()));
-    if fields.bits.is_some_and(|bits| bits != 32 && bits != 64) {
-        problems.add(&path("bits"), "`bits` is 32, of a counter that runs over, or 64");
-    }
-    if fields.bits == Some(32) && fields.unit.is_none() {
-        problems.add(&path("bits"), "a counter of 32 bits needs its `unit`: s, ms, us or ns");
-    }
-    let keeps = fields.same_time == Some(SameTime::Keep);
-    if keeps != fields.resolution.is_some() {
-        problems.add(
-            &path(if keeps { "same_time" } else { "resolution" }),
-            "`resolution`, how far a clock's times are apart, and `same_time = \"keep\"` go together",
-        );
-    }
-    if fields.resolution.is_some_and(|resolution| resolution.is_zero()) {
-        problems.add(&path("resolution"), "`resolution` must be longer than nothing");
-    }
-    TimeField {
-        fields: time_fields,
-        zone,
-        unit: fields.unit,
-        is_32_bit: fields.bits == Some(32),
-        kept_resolution: fields.resolution.map(|resolution| resolution.0.max(1)).filter(|_| keeps),
-    }
-}
-
-fn check_metric(index: usize, fields: &MetricFields, problems: &mut Problems) -> Option<MetricRule> {
-    let path = |key| [Step::Key("metric"), Step::Index(index), Step::Key(key)];
-    let from = problems.take(&path("from"), name_pattern(&fields.from))?;
-    let name = fields.name.as_deref().and_then(|name| {
-        let template = NameTemplate::new(name, from.stars()).map_err(|problem| format!("`name` {problem}"));
-        problems.take(&path("name"), template)
-    });
-    if fields.name.as_ref().is_some_and(|name| name.len() > MAX_NAME_BYTES) {
-        problems.add(&path("name"), format!("`name` has more than {MAX_NAME_BYTES} bytes"));
-    }
-    let unit = fields.unit.as_deref().and_then(|text| {
-        let (quantity, conversion) = problems.take(&path("unit"), unit::check(text))?;
-        Some(ProfileUnit { text: text.into(), quantity: Some(quantity), conversion })
-    });
-    let unit_from = fields.unit_from.as_deref().and_then(|name| {
-        let template = NameTemplate::new(&dotted(name), from.stars()).and_then(|template| {
-            // Every member would be a unit.
-            if template.has_text() { Ok(template) } else { Err("has nothing but stars".to_owned()) }
-        });
-        problems.take(&path("unit_from"), template.map_err(|problem| format!("`unit_from` {problem}")))
-    });
-    if fields.unit.is_some() && fields.unit_from.is_some() {
-        problems.add(&path("unit_from"), "a metric has `unit` or `unit_from`, not both");
-    }
-    let mut sentinel = |(place, field): (usize, &SentinelField)| {
-        let path = [Step::Key("metric"), Step::Index(index), Step::Key("sentinels"), Step::Index(place)];
-        problems.take(&path, check_sentinel(field))
-    };
-    let sentinels: Option<Vec<_>> =
-        fields.sentinels.as_ref().map(|fields| fields.iter().enumerate().filter_map(&mut sentinel).collect());
-    let mut must_be_finite = |key, numbers: &[f64]| {
-        if numbers.iter().any(|number| !number.is_finite()) {
-            problems.add(&path(key), format!("`{key}` is finite"));
-        }
-    };
-    must_be_finite("scale", fields.scale.as_slice());
-    must_be_finite("offset", fields.offset.as_slice());
-    must_be_finite("deadband", fields.deadband.as_slice());
-    must_be_finite("range", fields.range.as_ref().map_or(&[], |ends| ends.as_slice()));
-    if fields.scale == Some(0.0) {
-        problems.add(&path("scale"), "`scale` is not 0");
-    }
-    if fields.range.is_some_and(|[low, high]| low > high) {
-        problems.add(&path("range"), "`range` is [lowest, highest]");
-    }
-    if fields.deadband.is_some_and(|deadband| deadband < 0.0) {
-        problems.add(&path("deadband"), "`deadband` is not negative");
-    }
-    let (factor, zero) =
-        unit.as_ref().map_or((1.0, 0.0), |unit| (unit.conversion.factor, unit.conversion.offset));
-    Some(MetricRule {
-        from,
-        name,
-        unit,
-        unit_from,
-        scale: fields.scale.unwrap_or(1.0),
-        offset: fields.offset.unwrap_or(0.0),
-        range: fields
-            .range
-            .map(|[low, high]| (unit::rounded(low * factor + zero), unit::rounded(high * factor + zero))),
-        sentinels,
-        deadband: fields.deadband.map(|deadband| unit::rounded(deadband * factor.abs())),
-    })
-}
-
-/// A name, or a JSON pointer, as names are decoded.
-fn dotted(name: &str) -> String {
-    let levels = |pointer: &str| pointer.split('/').map(unescape).collect::<Vec<_>>().join(".");
-    name.strip_prefix('/').map_or_else(|| name.to_owned(), levels)
-}
-
-fn check_sentinel(field: &SentinelField) -> Result<Sentinel, &'static str> {
-    match field {
-        SentinelField::Bad(value) | SentinelField::Of { value, .. } if !value.is_finite() => {
-            Err("a sentinel is a finite number")
-        }
-        SentinelField::Bad(value) => Ok(Sentinel { value: *value, quality: Quality::Bad }),
-        SentinelField::Of { value, quality } => match Quality::from_word(quality) {
-            Some(quality @ (Quality::Bad | Quality::Uncertain)) => Ok(Sentinel { value: *value, quality }),
-            _ => Err("the `quality` of a sentinel is bad or uncertain"),
-        },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
     use proptest::sample::select;
 
     use super::*;
+    use crate::limits::MAX_NAME_BYTES;
+    use crate::profile::Sentinel;
+    use crate::reading::Quality;
 
     const FULL: &str = r#"
 name = "cold-room"
@@ -624,6 +494,7 @@ unit_from = "/probe/u~1h"
         };
         check("colour = \"red\"", 3, "unknown field `colour`");
         check("format = \"xml\"", 3, "unknown variant `xml`");
+        check("format = 5", 3, "invalid type: integer `5`");
         check("format = \"sparkplug\"", 3, "told by its topics");
         check("\ninterval = \"soon\"", 4, "no length of time");
         check("interval = \"0s\"", 3, "longer than nothing");
@@ -677,6 +548,17 @@ unit_from = "/probe/u~1h"
         check("description = \"\"\"\nit", 4, "invalid multi-line basic string");
         check("name = \"twice\"", 3, "duplicate key");
         check(&format!("description = \"{}\"", "x".repeat(1_025)), 3, "more than 1024 bytes");
+    }
+
+    #[test]
+    fn the_formats_that_are_expected_are_those_that_a_profile_may_have() {
+        let [(Some(3), text)] = &*problems("format = \"xml\"") else { panic!("one problem in line 3") };
+        let (_, words) = text.split_once("expected one of ").expect(text);
+        for word in words.split(", ").map(|word| word.trim_matches('`')) {
+            let layout = if word == "bytes" { "payload = \"cayenne-lpp\"" } else { "" };
+            let profile = format!("name = \"p\"\ndevices = \"*/*\"\nformat = \"{word}\"\n{layout}");
+            assert!(Profile::from_toml(&profile).is_ok(), "{word}");
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@
 //! the pack.
 
 mod look;
+pub(super) mod lwm2m;
 mod name;
 mod number;
 #[cfg(test)]
@@ -55,6 +56,8 @@ pub(super) enum Labels {
     Json,
     /// By integer, or by name.
     Cbor,
+    /// By the names of LwM2M JSON.
+    Lwm2m,
 }
 
 /// Adds the samples of a SenML pack to `payload`.
@@ -62,7 +65,7 @@ pub(super) fn decode(bytes: &[u8], context: &mut Context<'_>, payload: &mut Payl
     let labels = if cbor::is_probable(bytes) { Labels::Cbor } else { Labels::Json };
     let mut pack = Pack::new(labels, context, payload);
     let outcome = match labels {
-        Labels::Json => json::read(bytes, Records(&mut pack)),
+        Labels::Json | Labels::Lwm2m => json::read_bytes(bytes, Records(&mut pack)),
         Labels::Cbor => cbor::read(bytes, Records(&mut pack)),
     };
     match pack.finish() {

@@ -38,6 +38,9 @@ pub(super) enum Label {
 impl Label {
     /// The label that `key` is, of a format that writes them in this way.
     pub(super) fn of(key: &str, labels: Labels) -> Option<Self> {
+        if labels == Labels::Lwm2m {
+            return Self::of_lwm2m(key);
+        }
         let named = match key {
             "bver" => Self::BaseVersion,
             "bn" => Self::BaseName,
@@ -58,6 +61,19 @@ impl Label {
             _ => return if labels == Labels::Cbor { Self::numbered(key) } else { None },
         };
         Some(named)
+    }
+
+    /// The labels of an entry of LwM2M JSON (OMA LwM2M 1.0, 6.4.4).
+    fn of_lwm2m(key: &str) -> Option<Self> {
+        match key {
+            "n" => Some(Self::Name),
+            "t" => Some(Self::Time),
+            "v" => Some(Self::Value),
+            "sv" => Some(Self::Text),
+            "bv" => Some(Self::Boolean),
+            "ov" => Some(Self::ObjectLink),
+            _ => None,
+        }
     }
 
     /// The labels of CBOR (RFC 8428, section 6).
@@ -258,7 +274,7 @@ pub(super) enum Field<'de> {
 
 impl<'de> Field<'de> {
     /// Whether it could be put where a number belongs. Null is as if it were not there.
-    fn put_number(self, place: &mut Option<Number>) -> bool {
+    pub(super) fn put_number(self, place: &mut Option<Number>) -> bool {
         match self {
             Self::Number(number) => *place = Some(number),
             Self::Null => {}
@@ -268,7 +284,7 @@ impl<'de> Field<'de> {
     }
 
     /// As [`Field::put_number`], for a text.
-    fn put_text(self, place: &mut Option<Cow<'de, str>>) -> bool {
+    pub(super) fn put_text(self, place: &mut Option<Cow<'de, str>>) -> bool {
         match self {
             Self::Text(text) => *place = Some(text),
             Self::Null => {}

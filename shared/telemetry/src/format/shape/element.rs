@@ -29,6 +29,7 @@ impl Shape<'_, '_> {
         let stem_length = match object {
             Object::Outermost => return Naming::Plain,
             Object::Nested => return self.value_of_nested(first_sample, facts),
+            Object::Row => return Naming::Plain,
             Object::BatchElement => 0,
             Object::Element { index_at } => index_at,
         };

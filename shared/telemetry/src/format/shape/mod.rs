@@ -14,7 +14,9 @@
 //! - `{"ts": …, "values": {…}}`, and arrays of those;
 //! - columns: `{"ts": […], "temperature": […]}`, each value at the time of its place ([`columns`]);
 //! - a text that is such a document: the whole payload, or a member of which the profile says so;
-//! - `{"device A": [{"ts": …, "values": {…}}]}`, where the profile says that members are devices.
+//! - `{"device A": [{"ts": …, "values": {…}}]}`, where the profile says that members are devices;
+//! - whatever else the profile describes at a place ([`described`]);
+//! - one bare value, or a list of such, where the topic says what it is called.
 //!
 //! A record's time is the first of [`TIME_NAMES`](crate::TIME_NAMES) in it whose value is a time; where a record has
 //! none, each object in it that has one has it for itself ([`object`]). `null` is no sample; a record's `device_id` says
@@ -24,9 +26,12 @@
 //! times.
 
 mod columns;
+mod described;
 mod element;
 mod object;
 mod quality;
+mod rewrite;
+mod tree;
 mod units;
 
 use std::borrow::Cow;
@@ -35,7 +40,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use serde::Deserialize as _;
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    DeserializeSeed, Deserializer, EnumAccess, Error, IgnoredAny, MapAccess, SeqAccess, VariantAccess as _,
+    Visitor,
+};
 
 use self::object::{Object, ProfileTime};
 use super::{Context, json, json_numbers as numbers};
@@ -65,6 +73,8 @@ pub(crate) struct Shape<'s, 'c> {
     /// Nulls that were met so far and are no samples. A record of nothing else is one, too: whether a null is a sample is
     /// the profile's to say, and which record is which must not be.
     nulls: usize,
+    /// The place of the element that is being read in the array that the payload is.
+    batch_index: usize,
     /// Whether the object that was read last had a name of its own.
     was_keyed: bool,
     /// Whom the samples are of, where a gateway has said it.
@@ -99,6 +109,7 @@ impl<'s, 'c> Shape<'s, 'c> {
             element: 0,
             outer_element: 0,
             nulls: 0,
+            batch_index: 0,
             was_keyed: false,
             device: None,
             profile_time: None,
@@ -157,11 +168,19 @@ impl<'s, 'c> Shape<'s, 'c> {
 
     /// What is known of the name so far.
     fn name<E: Error>(&mut self) -> Result<Rc<Name>, E> {
-        if self.path.is_empty() {
-            let shape = if self.depth == 0 { "one bare value" } else { "an array of bare values" };
-            return Err(self.stop(Reject::Shape(shape)));
+        if !self.path.is_empty() {
+            return Ok(self.context.names.get(&self.path, self.context.profile));
         }
-        Ok(self.context.names.get(&self.path, self.context.profile))
+        if self.context.names.has_stem() {
+            let mut number = itoa::Buffer::new();
+            let sent = if self.depth == 0 { BARE_VALUE } else { number.format(self.batch_index) };
+            return Ok(self.context.names.get(sent, self.context.profile));
+        }
+        Err(self.stop(match (&self.device, self.depth) {
+            (Some(_), _) => Reject::Shape("a gateway's object in which a device has bare values"),
+            (None, 0) => Reject::BareValue,
+            (None, _) => Reject::Shape("an array of bare values"),
+        }))
     }
 
     fn push_sample<E: Error>(&mut self, value: Value, quality: Quality) -> Result<(), E> {
@@ -180,6 +199,7 @@ impl<'s, 'c> Shape<'s, 'c> {
             time: None,
             record: self.record,
             element: self.element,
+            after: 0,
             device: self.device.clone(),
             is_spent: false,
         });
@@ -238,7 +258,7 @@ impl<'s, 'c> Shape<'s, 'c> {
     fn push_text<E: Error>(&mut self, text: &str) -> Result<(), E> {
         let name = self.name()?;
         if name.is_document {
-            return self.read_document(text, Place::Member { unprefixed: None });
+            return self.read_document(text, Place::Member { unprefixed: None }, None);
         }
         if text.len() > MAX_TEXT_BYTES {
             return Err(self.stop(Reject::LongText));
@@ -253,16 +273,17 @@ impl<'s, 'c> Shape<'s, 'c> {
         self.push_sample(Value::Text(Arc::from(at.to_string())), Quality::Good)
     }
 
-    /// Reads a text that is a JSON document itself.
-    fn read_document<E: Error>(&mut self, text: &str, place: Place) -> Result<(), E> {
+    /// Reads a text that is a JSON document itself; the profile's rules up to `after` have been applied to it.
+    fn read_document<E: Error>(&mut self, text: &str, place: Place, after: Option<usize>) -> Result<(), E> {
         self.enter()?;
         let marked = numbers::mark(text);
         let text = marked.as_ref().map_or(text, |marked| &marked.text);
         let outer =
             std::mem::replace(&mut self.number_mark, marked.as_ref().map(|marked| Rc::clone(&marked.mark)));
         let mut deserializer = serde_json::Deserializer::from_str(text);
-        let outcome =
-            Node { shape: self, place }.deserialize(&mut deserializer).and_then(|()| deserializer.end());
+        let outcome = Node { shape: self, place, after }
+            .deserialize(&mut deserializer)
+            .and_then(|()| deserializer.end());
         if let Err(error) = outcome {
             let reject = self.reject.take().unwrap_or_else(|| json::explain(&error, text));
             return Err(self.stop(reject));
@@ -277,23 +298,31 @@ impl<'s, 'c> Shape<'s, 'c> {
         while let Some(name) = map.next_key_seed(Key)? {
             let name = check_name(&name, "name of a gateway's device").map_err(|reject| self.stop(reject))?;
             self.device = Some(Arc::from(name));
-            map.next_value_seed(Node { shape: self, place: Place::Device })?;
+            map.next_value_seed(Node::new(self, Place::Device))?;
         }
         Ok(())
     }
 
     /// The elements of the array that a payload is: each that has a value or a null, and no name of its own, is a record.
     fn read_batch<'de, A: SeqAccess<'de>>(&mut self, mut seq: A) -> Result<(), A::Error> {
-        loop {
+        for number in 0.. {
             let before = (self.payload.samples.len(), self.nulls);
-            if seq.next_element_seed(Node { shape: self, place: Place::BatchElement })?.is_none() {
-                return Ok(());
+            self.batch_index = number;
+            if seq.next_element_seed(Node::new(self, Place::BatchElement))?.is_none() {
+                break;
             }
             // What is told apart by name is of one record, so that it shares its time with the others.
             if (self.payload.samples.len(), self.nulls) != before && !self.was_keyed {
                 self.record += 1;
             }
         }
+        Ok(())
+    }
+
+    /// Records under one name, each an object or a value.
+    fn read_rows<'de, A: SeqAccess<'de>>(&mut self, mut seq: A) -> Result<(), A::Error> {
+        while seq.next_element_seed(Node::new(self, Place::Row))?.is_some() {}
+        Ok(())
     }
 
     /// The elements of an array under a name, each under its number.
@@ -303,7 +332,7 @@ impl<'s, 'c> Shape<'s, 'c> {
         loop {
             self.push_name(itoa::Buffer::new().format(count))?;
             let before = self.payload.samples.len();
-            let element = seq.next_element_seed(Node { shape: self, place: Place::Element { index_at } })?;
+            let element = seq.next_element_seed(Node::new(self, Place::Element { index_at }))?;
             let name_length = self.path.len();
             self.path.truncate(index_at);
             if element.is_none() {
@@ -336,18 +365,29 @@ enum Place {
     Element {
         index_at: usize,
     },
+    /// One of several records under the name in the path.
+    Row,
 }
+
+/// What a bare value stands under on a topic that says what it is called.
+const BARE_VALUE: &str = "value";
 
 /// One value, at its place.
 pub(crate) struct Node<'a, 's, 'c> {
     shape: &'a mut Shape<'s, 'c>,
     place: Place,
+    /// The rules of the profile up to this one have been applied to it.
+    after: Option<usize>,
 }
 
 impl<'a, 's, 'c> Node<'a, 's, 'c> {
     /// The whole document.
     pub(crate) fn payload(shape: &'a mut Shape<'s, 'c>) -> Self {
-        Self { shape, place: Place::Payload }
+        Self::new(shape, Place::Payload)
+    }
+
+    fn new(shape: &'a mut Shape<'s, 'c>, place: Place) -> Self {
+        Self { shape, place, after: None }
     }
 }
 
@@ -355,7 +395,10 @@ impl<'de> DeserializeSeed<'de> for Node<'_, '_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
+        match self.shape.described(self.place, self.after) {
+            Some(described) => self.shape.read_described(described, deserializer, self.place),
+            None => deserializer.deserialize_any(self),
+        }
     }
 }
 
@@ -375,6 +418,7 @@ impl<'de> Visitor<'de> for Node<'_, '_, '_> {
             Place::Payload | Place::Device => shape.read_record(map, Object::Outermost)?,
             Place::BatchElement => shape.read_record(map, Object::BatchElement)?,
             Place::Element { index_at } => shape.read_record(map, Object::Element { index_at })?,
+            Place::Row => shape.read_record(map, Object::Row)?,
             Place::Member { unprefixed } => {
                 shape.path.truncate(unprefixed.unwrap_or(shape.path.len()));
                 shape.read_object(map, Object::Nested)?;
@@ -390,7 +434,7 @@ impl<'de> Visitor<'de> for Node<'_, '_, '_> {
         match self.place {
             Place::Payload | Place::Device => shape.read_batch(seq)?,
             Place::BatchElement => return Err(shape.stop(Reject::Shape("an array of arrays"))),
-            Place::Member { .. } | Place::Element { .. } => shape.read_list(seq)?,
+            Place::Member { .. } | Place::Element { .. } | Place::Row => shape.read_list(seq)?,
         }
         shape.leave();
         Ok(())
@@ -437,7 +481,11 @@ impl<'de> Visitor<'de> for Node<'_, '_, '_> {
     fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
         let is_document =
             matches!(self.place, Place::Payload) && text.trim_ascii_start().starts_with(['{', '[', '"']);
-        if is_document { self.shape.read_document(text, Place::Payload) } else { self.shape.push_text(text) }
+        if is_document {
+            self.shape.read_document(text, Place::Payload, self.after)
+        } else {
+            self.shape.push_text(text)
+        }
     }
 
     fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<(), E> {
@@ -461,6 +509,36 @@ impl<'de> Visitor<'de> for Node<'_, '_, '_> {
     fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         let micros = i64::deserialize(deserializer)?;
         self.shape.push_time(Micros(micros))
+    }
+
+    /// Rows, which only a tree has.
+    fn visit_enum<A: EnumAccess<'de>>(self, rows: A) -> Result<(), A::Error> {
+        let (_, rows) = rows.variant::<IgnoredAny>()?;
+        rows.tuple_variant(0, Rows(self))
+    }
+}
+
+/// The records of one list, at the place of the list.
+struct Rows<'a, 's, 'c>(Node<'a, 's, 'c>);
+
+impl<'de> Visitor<'de> for Rows<'_, '_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("rows")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<(), A::Error> {
+        let Self(Node { shape, place, .. }) = self;
+        shape.enter()?;
+        match place {
+            Place::Payload | Place::Device => shape.read_batch(seq)?,
+            Place::BatchElement | Place::Member { .. } | Place::Element { .. } | Place::Row => {
+                shape.read_rows(seq)?;
+            }
+        }
+        shape.leave();
+        Ok(())
     }
 }
 

@@ -10,6 +10,7 @@ use super::columns::Times;
 use super::element::Naming;
 use super::{Key, Node, Place, Shape, quality, units};
 use crate::names::{Name, Role, TimeRank};
+use crate::profile::TimeField;
 use crate::reading::Value;
 use crate::reject::Reject;
 use crate::sample::{Sample, SentTime};
@@ -29,6 +30,8 @@ pub(super) enum Object {
     /// An element of an array inside a record: a record of its own if it has a time. Its number begins at `index_at` in
     /// the path.
     Element { index_at: usize },
+    /// One of several records under one name.
+    Row,
     /// Part of a record.
     Nested,
 }
@@ -47,6 +50,12 @@ pub(super) struct Facts {
     pub(super) value: Option<usize>,
     unit: Option<usize>,
     quality: Option<usize>,
+    /// The member that is the quality of all that stand beside it.
+    quality_of_all: Option<usize>,
+    /// The members that are a time together, each with its place among them.
+    time_parts: Vec<(usize, usize)>,
+    /// The member that says what the seconds of the time lack.
+    fraction: Option<usize>,
     /// Whether a member is the unit of others.
     has_unit_source: bool,
 }
@@ -105,7 +114,7 @@ impl Shape<'_, '_> {
             let level_at = self.path.len() - name.len();
             let is_outermost = matches!(object, Object::Outermost | Object::BatchElement);
             let unprefixed = (is_outermost && name == VALUES).then_some(base);
-            map.next_value_seed(Node { shape: self, place: Place::Member { unprefixed } })?;
+            map.next_value_seed(Node::new(self, Place::Member { unprefixed }))?;
             let role = self.role_of_member(before, level_at, &mut facts);
             self.path.truncate(base);
             if let Some(role) = role {
@@ -120,10 +129,13 @@ impl Shape<'_, '_> {
         if facts.has_unit_source {
             self.payload.has_spent |= units::give_units(&mut self.payload.samples[first_sample..]);
         }
+        self.join_time(object, &mut facts);
+        self.read_series(first_list, first_sample);
         if let Some(times) = facts.times.take() {
             self.read_columns(first_list, &times);
         }
         self.attach_to_value(&facts);
+        self.attach_to_all(first_sample, &facts);
         let naming = self.naming(first_sample, object, &facts);
         let is_series = self.give_time(first_sample, first_timed, object, &mut facts);
         self.rename((first_sample, first_timed), object, naming, is_series)?;
@@ -207,8 +219,12 @@ impl Shape<'_, '_> {
             Role::Value => facts.value = facts.value.or(Some(place)),
             Role::Unit if is_text => facts.unit = Some(place),
             Role::Quality if !is_null => facts.quality = Some(place),
+            Role::QualityOfAll if !is_null => facts.quality_of_all = Some(place),
+            Role::TimePart(part) if !is_null => facts.time_parts.push((part, place)),
+            Role::TimeFraction if !is_null => facts.fraction = Some(place),
             Role::UnitOf(_) | Role::UnitSource => facts.has_unit_source = true,
             Role::Unit | Role::Quality | Role::DeviceId => {}
+            Role::QualityOfAll | Role::TimePart(_) | Role::TimeFraction => {}
         }
         Ok(())
     }
@@ -275,7 +291,9 @@ impl Shape<'_, '_> {
         }
         if let Some(quality_at) = facts.quality {
             let quality = self.payload.samples.get(quality_at);
-            let quality = quality.and_then(|sample| quality::of_sender(&sample.name.sent, &sample.value));
+            let codes = self.context.profile.and_then(|profile| profile.quality.codes.as_ref());
+            let quality =
+                quality.and_then(|sample| quality::of_sender(&sample.name.sent, &sample.value, codes));
             if let (Some(quality), Some(value)) = (quality, self.payload.samples.get_mut(place)) {
                 value.quality = value.quality.max(quality);
             }
@@ -283,6 +301,66 @@ impl Shape<'_, '_> {
                 self.spend(quality_at);
             }
         }
+    }
+
+    /// Gives the quality that the profile looks for to the object's value, or to all its samples where it has none.
+    fn attach_to_all(&mut self, first_sample: usize, facts: &Facts) {
+        let Some(place) = facts.quality_of_all else { return };
+        let codes = self.context.profile.and_then(|profile| profile.quality.codes.as_ref());
+        let sample = self.payload.samples.get(place);
+        let quality = sample.and_then(|sample| quality::of_sender(&sample.name.sent, &sample.value, codes));
+        let Some(quality) = quality else { return };
+        let range = facts.value.map_or(first_sample..self.payload.samples.len(), |value| value..value + 1);
+        for sample in self.payload.samples.get_mut(range).unwrap_or_default() {
+            sample.quality = sample.quality.max(quality);
+        }
+        self.spend(place);
+    }
+
+    /// Makes the time of an object out of the members that the profile says it stands in.
+    fn join_time(&mut self, object: Object, facts: &mut Facts) {
+        let Some(field) = self.context.clock.field else { return };
+        let time = self.time_of_parts(field, facts);
+        let best = if object == Object::Nested { &mut self.profile_time } else { &mut facts.time };
+        if let Some(time) = time
+            && best.is_none()
+        {
+            *best = Some(time);
+            for (_, place) in std::mem::take(&mut facts.time_parts) {
+                self.spend(place);
+            }
+        }
+        let best = if object == Object::Nested { &mut self.profile_time } else { &mut facts.time };
+        if let Some((_, unit)) = &field.fraction
+            && let Some(place) = facts.fraction
+            && let Some(time) = best.as_mut().filter(|time| matches!(time.rank, TimeRank::Profile { .. }))
+            && let Some(count) = self.payload.samples.get(place).and_then(|sample| sample.value.as_f64())
+        {
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "a cast saturates, and such a time is not accepted"
+            )]
+            let micros = (count * unit.micros()) as i64;
+            time.at.at = time.at.at.plus(micros);
+            self.spend(place);
+        }
+    }
+
+    /// The time that several members are together; `None` if one of them is missing, or they are none.
+    fn time_of_parts(&self, field: &TimeField, facts: &Facts) -> Option<OwnTime> {
+        if field.join.is_empty() {
+            return None;
+        }
+        let part = |number: usize| {
+            let (_, place) = facts.time_parts.iter().find(|(part, _)| *part == number)?;
+            self.payload.samples.get(*place)
+        };
+        let parts = (0..field.join.len()).map(part).collect::<Option<Vec<&Sample>>>()?;
+        let text = parts.iter().map(|sample| sample.value.to_string()).collect::<Vec<_>>().join(" ");
+        let value = Value::Text(text.into());
+        let name = Rc::clone(&parts.first()?.name);
+        let at = self.context.clock.read(&value)?;
+        Some(OwnTime { rank: TimeRank::Profile { place: 0, is_each: false }, at, name, value })
     }
 
     /// Gives an object's time to its samples that have none yet. Returns whether it is a record because of its time.

@@ -1,5 +1,6 @@
 //! What senders say of the quality of a value that stands beside it.
 
+use crate::profile::QualityCodes;
 use crate::reading::{Quality, Value};
 
 /// The quality that a member called `name` says; `None` if it says none that is known.
@@ -7,7 +8,12 @@ use crate::reading::{Quality, Value};
 /// - `good`, `uncertain` or `bad`, and true or false (Kepware's IoT Gateway);
 /// - under `qc`: the two bits of PROFIBUS and OPC that Siemens' Industrial Edge sends, 0 bad, 1 uncertain, 2 and 3 good;
 /// - else a code of OPC or Sparkplug: 192 good, 64 or 500 uncertain, 0 bad.
-pub(super) fn of_sender(name: &str, value: &Value) -> Option<Quality> {
+///
+/// Where the profile says what the `codes` mean, they mean that.
+pub(super) fn of_sender(name: &str, value: &Value, codes: Option<&QualityCodes>) -> Option<Quality> {
+    if let Some(codes) = codes {
+        return codes.read(value);
+    }
     let is_two_bits = name.rsplit('.').next().is_some_and(|level| level.eq_ignore_ascii_case("qc"));
     match value {
         Value::Boolean(true) => Some(Quality::Good),

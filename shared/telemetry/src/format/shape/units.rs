@@ -10,13 +10,18 @@ use crate::reading::Value;
 use crate::sample::Sample;
 use crate::unit::{Dialect, Quantity};
 
+/// How many members that are units a pattern is compared with, for each value.
+const MAX_COMPARED: usize = 64;
+
 /// The members of an object that say units, by their places among its samples.
 #[derive(Default)]
 struct Sources {
     /// Of all values of a quantity: the first member of each that says it.
     of_quantity: Vec<(&'static Quantity, usize)>,
-    /// Where the profile says so, by the name of the member.
+    /// Where the profile says so, by the metric that the member would be.
     named: HashMap<Arc<str>, usize, RandomState>,
+    /// The first of these in their order.
+    first_named: Vec<(Arc<str>, usize)>,
 }
 
 impl Sources {
@@ -31,7 +36,10 @@ impl Sources {
                     sources.of_quantity.push((quantity, place));
                 }
                 Some(Role::UnitSource) => {
-                    sources.named.entry(Arc::clone(&sample.name.sent)).or_insert(place);
+                    if sources.first_named.len() < MAX_COMPARED {
+                        sources.first_named.push((Arc::clone(&sample.name.decoded), place));
+                    }
+                    sources.named.entry(Arc::clone(&sample.name.decoded)).or_insert(place);
                 }
                 _ => {}
             }
@@ -45,8 +53,11 @@ impl Sources {
 
     /// The place of the member that says the unit of a sample.
     fn unit_of(&self, sample: &Sample) -> Option<usize> {
-        let named = sample.name.unit_from.as_ref().and_then(|source| self.named.get(source));
-        named.copied().or_else(|| {
+        let named = sample.name.unit_from.as_ref().and_then(|source| match source.only_name() {
+            Some(name) => self.named.get(name).copied(),
+            None => self.first_named.iter().find(|(name, _)| source.matches(name)).map(|(_, place)| *place),
+        });
+        named.or_else(|| {
             let quantity = sample.name.quantity.filter(|_| sample.name.unit.is_none())?;
             self.of_quantity.iter().find(|(known, _)| *known == quantity).map(|(_, place)| *place)
         })

@@ -1,0 +1,442 @@
+//! What stands at the places that a profile describes (`[[shape]]`), read by what it says.
+
+use std::sync::Arc;
+
+use serde::de::{DeserializeSeed, Deserializer};
+
+use super::tree::{Room, Tree, TreeSeed};
+use super::{Node, Place, Shape, rewrite};
+use crate::format::items::Failure;
+use crate::format::{cbor, layout};
+use crate::limits::{MAX_NAME_BYTES, MAX_UNIT_BYTES};
+use crate::profile::{
+    Anchor, Columns, Encoding, Interval, NamePiece, Others, Profile, Records, Series, ShapeKind,
+};
+use crate::reading::{Quality, Value};
+use crate::reject::Reject;
+use crate::sample::{Payload, SentTime};
+use crate::unit::Dialect;
+
+/// What a profile says of a place.
+#[derive(Clone, Copy)]
+pub(super) enum Described {
+    /// The rule at this place of the profile's list reads it.
+    By(usize),
+    /// It is an object in which the rule at this place finds rows and their header.
+    WithHeader(usize),
+}
+
+impl<'c> Shape<'_, 'c> {
+    /// Reads a payload that is one text.
+    pub(crate) fn read_text(&mut self, text: &str) -> Result<(), Reject> {
+        let outcome = match self.described(Place::Payload, None) {
+            Some(Described::By(rule)) => self.read_by(rule, Tree::Text(text.into()), Place::Payload),
+            Some(Described::WithHeader(_)) | None => self.push_text(text),
+        };
+        outcome.map_err(|Failure(reject)| self.reject.take().unwrap_or(reject))
+    }
+
+    /// What the profile says of the value at the path; the rules up to `after` have been applied to it.
+    pub(super) fn described(&mut self, place: Place, after: Option<usize>) -> Option<Described> {
+        let profile = self.context.profile.filter(|profile| !profile.shapes.is_empty())?;
+        let is_payload = matches!(place, Place::Payload | Place::Device);
+        if after.is_none()
+            && profile.has_headers()
+            && let Some(rule) = profile.header_shape(&self.path)
+        {
+            return Some(Described::WithHeader(rule));
+        }
+        let rule = match after {
+            _ if is_payload => profile.shape(None, after).map(|(rule, _)| rule),
+            _ if self.path.is_empty() => None,
+            None => self.context.names.get(&self.path, self.context.profile).shape,
+            after => profile.shape(Some(&self.path), after).map(|(rule, _)| rule),
+        };
+        rule.map(Described::By)
+    }
+
+    /// Reads a described value.
+    pub(super) fn read_described<'de, D: Deserializer<'de>>(
+        &mut self,
+        described: Described,
+        deserializer: D,
+        place: Place,
+    ) -> Result<(), D::Error> {
+        let mut room = Room::default();
+        let tree = TreeSeed { room: &mut room, depth: self.depth }.deserialize(deserializer);
+        let tree = match room.reject {
+            Some(reject) => return Err(self.stop(reject)),
+            None => tree?,
+        };
+        let outcome = match described {
+            Described::By(rule) => self.read_by(rule, tree, place),
+            Described::WithHeader(rule) => self.read_with_header(rule, tree, place),
+        };
+        outcome.map_err(|Failure(reject)| {
+            let reject = self.reject.take().unwrap_or(reject);
+            self.stop(reject)
+        })
+    }
+
+    /// Reads an object whose rows have their names beside them.
+    fn read_with_header(&mut self, rule: usize, mut tree: Tree<'_>, place: Place) -> Result<(), Failure> {
+        let shapes = self.context.profile.map_or(&[][..], |profile: &'c Profile| &profile.shapes);
+        if let Some(rule) = shapes.get(rule)
+            && let ShapeKind::Rows(Columns::Member(header)) = &rule.kind
+            && let Some(rows_name) = rule.at.as_ref().and_then(|at| at.last_name())
+        {
+            rewrite::rows_of_header(&mut tree, rows_name, header);
+        }
+        match self.described_by_place(place) {
+            Some(rule) => self.read_by(rule, tree, place),
+            None => self.feed(&tree, place),
+        }
+    }
+
+    fn described_by_place(&mut self, place: Place) -> Option<usize> {
+        let profile = self.context.profile?;
+        match place {
+            Place::Payload | Place::Device => profile.shape(None, None).map(|(rule, _)| rule),
+            _ if self.path.is_empty() => None,
+            _ => self.context.names.get(&self.path, self.context.profile).shape,
+        }
+    }
+
+    /// Reads a value by a rule.
+    fn read_by(&mut self, index: usize, tree: Tree<'_>, place: Place) -> Result<(), Failure> {
+        let profile: Option<&'c Profile> = self.context.profile;
+        let Some(rule) = profile.and_then(|profile| profile.shapes.get(index)) else {
+            return self.feed(&tree, place);
+        };
+        let tree = match &rule.kind {
+            ShapeKind::Records(records) => return self.read_records(records, index, tree, place),
+            ShapeKind::Number { decimal } => match &tree {
+                Tree::Text(text) => match rewrite::number(text, *decimal) {
+                    Some((number, unit)) => return self.push_measured(number, unit),
+                    None => tree,
+                },
+                _ => tree,
+            },
+            ShapeKind::Document(encoding) => match &tree {
+                Tree::Text(text) => {
+                    return self.with_prefix(rule.under.as_ref(), |shape| {
+                        shape.read_encoded_document(text, *encoding, index, place)
+                    });
+                }
+                _ => tree,
+            },
+            ShapeKind::Fields(encoding) => match &tree {
+                Tree::Text(text) => {
+                    return self.with_prefix(rule.under.as_ref(), |shape| {
+                        shape.read_encoded_fields(text, *encoding)
+                    });
+                }
+                _ => tree,
+            },
+            ShapeKind::Rows(Columns::Named(columns)) => rewrite::rows(tree, columns),
+            ShapeKind::List { separator, into } => rewrite::list(tree, separator.as_deref(), into),
+            ShapeKind::Pairs { separator, equals } => rewrite::pairs(tree, separator, equals),
+            // These are found by the object that they stand in.
+            ShapeKind::Rows(Columns::Member(_)) | ShapeKind::Series(_) => tree,
+        };
+        match profile.and_then(|profile| self.next_rule(profile, place, index)) {
+            Some(next) => self.read_by(next, tree, place),
+            None if tree.is_scalar() => self.feed(&tree, place),
+            None => self.with_prefix(rule.under.as_ref(), |shape| shape.feed(&tree, place)),
+        }
+    }
+
+    fn next_rule(&self, profile: &Profile, place: Place, after: usize) -> Option<usize> {
+        let at = (!matches!(place, Place::Payload | Place::Device)).then_some(&*self.path);
+        profile.shape(at, Some(after)).map(|(rule, _)| rule)
+    }
+
+    /// Reads a tree as a document of the usual shapes.
+    fn feed(&mut self, tree: &Tree<'_>, place: Place) -> Result<(), Failure> {
+        tree.deserialize_any(Node { shape: self, place, after: None })
+    }
+
+    /// Runs `read` with another beginning of names, where there is one.
+    fn with_prefix<T>(&mut self, under: Option<&Arc<str>>, read: impl FnOnce(&mut Self) -> T) -> T {
+        let Some(under) = under else { return read(self) };
+        let path = std::mem::replace(&mut self.path, under.to_string());
+        let outcome = read(self);
+        self.path = path;
+        outcome
+    }
+
+    fn push_measured(&mut self, number: Value, unit: &str) -> Result<(), Failure> {
+        self.push_sample::<Failure>(number, Quality::Good)?;
+        if let Some(sample) = self.payload.samples.last_mut().filter(|_| !unit.is_empty()) {
+            sample.unit = Some((unit.into(), Dialect::Written));
+        }
+        Ok(())
+    }
+
+    fn read_encoded_document(
+        &mut self,
+        text: &str,
+        encoding: Option<Encoding>,
+        rule: usize,
+        place: Place,
+    ) -> Result<(), Failure> {
+        let place = if let Place::Member { .. } = place { Place::Member { unprefixed: None } } else { place };
+        let Some(encoding) = encoding else {
+            return self.read_document(text, place, Some(rule));
+        };
+        let bytes = rewrite::bytes(text, encoding)?;
+        if cbor::is_probable(&bytes) {
+            self.enter::<Failure>()?;
+            let node = Node { shape: self, place, after: Some(rule) };
+            cbor::read(&bytes, node)?;
+            self.leave();
+            return Ok(());
+        }
+        let text = std::str::from_utf8(&bytes).map_err(|error| Reject::NotUtf8(error.valid_up_to()))?;
+        self.read_document(text, place, Some(rule))
+    }
+
+    fn read_encoded_fields(&mut self, text: &str, encoding: Encoding) -> Result<(), Failure> {
+        let bytes = rewrite::bytes(text, encoding)?;
+        let mut inner = Payload::default();
+        layout::decode(&bytes, None, self.context, &mut inner)?;
+        for sample in inner.samples {
+            let base = self.path.len();
+            self.push_name::<Failure>(&sample.name.sent)?;
+            self.push_sample::<Failure>(sample.value, sample.quality)?;
+            self.path.truncate(base);
+            if let Some(last) = self.payload.samples.last_mut() {
+                (last.unit, last.time) = (sample.unit, sample.time);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads records that say which of their members is what.
+    fn read_records(
+        &mut self,
+        records: &Records,
+        rule: usize,
+        tree: Tree<'_>,
+        place: Place,
+    ) -> Result<(), Failure> {
+        let has_own_names = records.name.0.contains(&NamePiece::Own);
+        self.enter::<Failure>()?;
+        match tree {
+            Tree::List(elements) | Tree::Rows(elements) => {
+                for (number, element) in elements.into_iter().enumerate() {
+                    self.read_keyed(records, &number.to_string(), element)?;
+                }
+            }
+            Tree::Map(members) if has_own_names => {
+                for (name, element) in members {
+                    self.read_keyed(records, &name, element)?;
+                }
+            }
+            object @ Tree::Map(_) => self.read_keyed(records, "", object)?,
+            other => {
+                self.leave();
+                let next = self.context.profile.and_then(|profile| self.next_rule(profile, place, rule));
+                return match next {
+                    Some(next) => self.read_by(next, other, place),
+                    None => self.feed(&other, place),
+                };
+            }
+        }
+        self.leave();
+        Ok(())
+    }
+
+    /// Reads one record, whose own name is `own`. One that lacks what names it is read as if nothing had been said of it.
+    fn read_keyed(&mut self, records: &Records, own: &str, mut element: Tree<'_>) -> Result<(), Failure> {
+        let outer = (self.element, self.outer_element);
+        self.elements = self.elements.saturating_add(1);
+        (self.element, self.outer_element) = (self.elements, self.element);
+        match self.record_name(records, own, &element) {
+            Some(name) if name.len() > MAX_NAME_BYTES => return Err(Reject::LongName.into()),
+            Some(name) if name.split('.').any(str::is_empty) => return Err(Reject::EmptyName.into()),
+            Some(name) => {
+                for piece in &records.name.0 {
+                    if let NamePiece::Member(member) = piece {
+                        element.take(member);
+                    }
+                }
+                let path = std::mem::replace(&mut self.path, name);
+                self.read_named(records, element)?;
+                self.path = path;
+            }
+            None => {
+                let base = self.path.len();
+                if !own.is_empty() {
+                    self.push_name::<Failure>(own)?;
+                }
+                self.feed(&element, Place::Member { unprefixed: None })?;
+                self.path.truncate(base);
+            }
+        }
+        (self.element, self.outer_element) = outer;
+        Ok(())
+    }
+
+    /// What a record's metric is called; `None` if a member of its name is missing.
+    fn record_name(&self, records: &Records, own: &str, element: &Tree<'_>) -> Option<String> {
+        let mut name = String::new();
+        for piece in &records.name.0 {
+            match piece {
+                NamePiece::Text(text) => name.push_str(text),
+                NamePiece::Own => name.push_str(own),
+                NamePiece::Member(member) => match self.value_of(element.get(member)?)? {
+                    Value::Text(text) if text.is_empty() => return None,
+                    value => name.push_str(&value.to_string()),
+                },
+            }
+        }
+        Some(name)
+    }
+
+    /// Reads the value of a record, under its name, and its other members.
+    fn read_named(&mut self, records: &Records, mut element: Tree<'_>) -> Result<(), Failure> {
+        let first = self.payload.samples.len();
+        let time = records.time.as_ref().and_then(|member| {
+            let time = self.time_of(element.get(member)?)?;
+            element.take(member);
+            Some(time)
+        });
+        let unit = records.unit.as_ref().and_then(|member| match element.get(member)? {
+            Tree::Text(text) if text.len() <= MAX_UNIT_BYTES => {
+                let unit: Arc<str> = Arc::from(&**text);
+                element.take(member);
+                Some(unit)
+            }
+            Tree::Null => element.take(member).and(None),
+            _ => None,
+        });
+        let quality = records.quality.as_ref().and_then(|member| {
+            let quality = self.quality_of(element.get(member)?)?;
+            element.take(member);
+            Some(quality)
+        });
+        let is_object = matches!(element, Tree::Map(_));
+        let value = if records.value.is_empty() || !is_object {
+            Some(std::mem::take(&mut element))
+        } else {
+            records.value.iter().find_map(|member| element.take(member))
+        };
+        let value_place = Place::Member { unprefixed: None };
+        if let Some(value) = value {
+            self.feed(&value, value_place)?;
+        }
+        for sample in self.payload.samples.get_mut(first..).unwrap_or_default() {
+            if let Some(unit) = unit.as_ref().filter(|unit| !unit.is_empty() && sample.unit.is_none()) {
+                sample.unit = Some((Arc::clone(unit), Dialect::Written));
+            }
+            sample.quality = sample.quality.max(quality.unwrap_or(Quality::Good));
+        }
+        if records.others == Others::Keep && matches!(&element, Tree::Map(left) if !left.is_empty()) {
+            self.feed(&element, value_place)?;
+        }
+        for sample in self.payload.samples.get_mut(first..).unwrap_or_default() {
+            sample.time = sample.time.or(time);
+        }
+        Ok(())
+    }
+
+    /// The value of a tree that is neither a list nor an object nor nothing.
+    fn value_of(&self, tree: &Tree<'_>) -> Option<Value> {
+        match tree {
+            Tree::Boolean(flag) => Some(Value::Boolean(*flag)),
+            Tree::Integer(number) => Some(Value::from_integer(*number)),
+            Tree::Single(number) => Value::from_any_f32(*number).map(|(value, _)| value),
+            Tree::Double(number) => Value::from_any_f64(*number).map(|(value, _)| value),
+            Tree::Text(text) => {
+                Some(match self.number_mark.as_deref().and_then(|mark| text.strip_prefix(mark)) {
+                    Some(digits) => Value::from_digits(digits)?,
+                    None => Value::Text(Arc::from(&**text)),
+                })
+            }
+            Tree::Bytes(_) | Tree::Time(_) | Tree::Unstorable(_) | Tree::Null => None,
+            Tree::List(_) | Tree::Map(_) | Tree::Rows(_) => None,
+        }
+    }
+
+    fn time_of(&self, tree: &Tree<'_>) -> Option<SentTime> {
+        match tree {
+            Tree::Time(at) => Some(SentTime::of_device(*at)),
+            tree => self.context.clock.read(&self.value_of(tree)?),
+        }
+    }
+
+    fn quality_of(&self, tree: &Tree<'_>) -> Option<Quality> {
+        let codes = self.context.profile.and_then(|profile| profile.quality.codes.as_ref());
+        // OPC UA's JSON has a code with its name where it is verbose (OPC UA, part 6, 5.4.2.12).
+        let code = match tree {
+            Tree::Map(members) => &members.iter().find(|(name, _)| name == "Code")?.1,
+            tree => tree,
+        };
+        super::quality::of_sender("", &self.value_of(code)?, codes)
+    }
+
+    /// Gives the values of the lists from `first_list` on that are series their list's name, and the distance in time from
+    /// the record's own. Lists that lack their interval stay as they are.
+    pub(super) fn read_series(&mut self, first_list: usize, first_sample: usize) {
+        let profile: Option<&'c Profile> = self.context.profile;
+        let Some(profile) = profile.filter(|profile| profile.has_series()) else { return };
+        let mut lists = self.lists.split_off(first_list.min(self.lists.len()));
+        lists.retain(|list| {
+            let Some(first) = self.payload.samples.get(list.first_sample) else { return true };
+            let stem = first.name.sent.get(..list.stem_length).unwrap_or_default().to_owned();
+            let Some(series) = profile.series(&stem) else { return true };
+            let Some(interval) = self.interval_of(series, first_sample) else { return true };
+            let name = self.context.names.get(&stem, self.context.profile);
+            let values = self.payload.samples.iter_mut().skip(list.first_sample).take(list.count);
+            for (sample, place) in values.zip(0_u32..) {
+                sample.name = std::rc::Rc::clone(&name);
+                self.elements = self.elements.saturating_add(1);
+                sample.element = self.elements;
+                sample.after = series.after(place, list.count, interval);
+            }
+            false
+        });
+        self.lists.extend(lists);
+    }
+
+    /// How far the values of a series are apart, in microseconds; takes the member that says it, if one does.
+    fn interval_of(&mut self, series: &Series, first_sample: usize) -> Option<f64> {
+        let (member, micros): (_, fn(f64, f64) -> f64) = match &series.interval {
+            Interval::Micros(micros) => return Some(*micros),
+            Interval::Member { name, .. } => (name, |count, unit| count * unit),
+            Interval::Rate(name) => (name, |rate, _| 1e6 / rate),
+        };
+        let base = if self.path.is_empty() { String::new() } else { format!("{}.", self.path) };
+        let sent = format!("{base}{}", member.0.join("."));
+        let samples = self.payload.samples.iter().enumerate().skip(first_sample);
+        let (place, sample) = samples.into_iter().find(|(_, sample)| *sample.name.sent == *sent)?;
+        let unit = match &series.interval {
+            Interval::Member { unit, .. } => unit.micros(),
+            Interval::Micros(_) | Interval::Rate(_) => 1.0,
+        };
+        let micros = micros(sample.value.as_f64()?, unit);
+        if !(micros.is_finite() && micros > 0.0) {
+            return None;
+        }
+        self.spend(place);
+        Some(micros)
+    }
+}
+
+impl Series {
+    /// How long after the record's time the value at `place` was measured, in microseconds.
+    fn after(&self, place: u32, count: usize, interval: f64) -> i64 {
+        let last = u32::try_from(count.saturating_sub(1)).unwrap_or(u32::MAX);
+        let steps = match self.anchor {
+            Anchor::First => f64::from(place),
+            Anchor::Last => f64::from(place) - f64::from(last),
+        };
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a cast saturates, and such a time is not accepted"
+        )]
+        let micros = (steps * interval).round() as i64;
+        micros
+    }
+}
