@@ -144,7 +144,7 @@ pub enum Reject {
     Expansion,
     /// A value without a name.
     #[error(
-        "the payload is one bare value, and nothing says which metric it is: a topic layout with {{metric}} does, or `topic_name` of a profile"
+        "the payload is one bare value, and nothing says which metric it is: a topic layout with {{metric}} does, or `topic_name` of a profile; a text of several values is taken apart by a profile's `[[shape]]`"
     )]
     BareValue,
     /// A text that is not encoded as the profile says.

@@ -29,6 +29,8 @@ pub(crate) struct Sample {
     pub(crate) element: u32,
     /// The device that a gateway speaks for.
     pub(crate) device: Option<Arc<str>>,
+    /// Whether the profile gave it a name that does not begin with its place.
+    pub(crate) has_own_name: bool,
     /// Whether it is no sample any more: a null, or a member that says something of others.
     pub(crate) is_spent: bool,
 }
@@ -46,6 +48,7 @@ impl Sample {
             record,
             element: 0,
             device: None,
+            has_own_name: false,
             is_spent: false,
         }
     }

@@ -394,10 +394,8 @@ mod tests {
         check(br#"{"a": inf}"#, Reject::NotANumber { line: 1, column: 7 });
         check(br#"{"a": 1} x"#, Reject::NotJson { what: "trailing characters".into(), line: 1, column: 10 });
         check(b"{a: 1}", Reject::NotJson { what: "key must be a string".into(), line: 1, column: 2 });
-        check(
-            b"temperature=22.5",
-            Reject::NotJson { what: "no JSON value begins".into(), line: 1, column: 2 },
-        );
+        check(b"temperature=22.5", Reject::BareValue);
+        check(b"a,b\n1,2", Reject::NotJson { what: "no JSON value begins".into(), line: 1, column: 1 });
         check(format!(r#"{{"a": {}}}"#, "9".repeat(1_000_000)).as_bytes(), Reject::LongText);
         check(br#"{"": 1}"#, Reject::EmptyName);
         check(format!(r#"{{"{}": 1}}"#, "n".repeat(10_000)).as_bytes(), Reject::LongName);

@@ -48,7 +48,7 @@ pub enum Format {
 }
 
 /// The words of the formats that a profile may name.
-const WORDS: [&str; 6] = ["json", "senml", "lorawan", "bytes", "cbor", "msgpack"];
+const WORDS: [&str; 8] = ["json", "senml", "lorawan", "bytes", "cbor", "msgpack", "text", "lwm2m"];
 
 /// Reads a profile's word. `sparkplug` is read too, so that the profile's check can say why it is refused there; the list
 /// of expected words leaves it out.
@@ -57,6 +57,8 @@ impl<'de> Deserialize<'de> for Format {
         let word = Cow::<str>::deserialize(deserializer)?;
         match &*word {
             "sparkplug" => Ok(Self::Sparkplug),
+            // No level of a topic: a stream of this name may be of any format.
+            "text" => Ok(Self::Text),
             word => Self::of_topic_level(word).ok_or_else(|| D::Error::unknown_variant(word, &WORDS)),
         }
     }
@@ -84,7 +86,6 @@ impl Format {
                 Some(Self::MsgPack)
             }
             "application/vnd.oma.lwm2m+json" => Some(Self::Lwm2m),
-            "text/plain" => Some(Self::Text),
             _ => None,
         }
     }
@@ -132,11 +133,15 @@ impl Format {
         payload.clear();
         context.names.begin_message(context.profile);
         let outcome = self.decode_samples(bytes, context, payload);
+        let allows_empty = context.profile.is_some_and(Profile::allows_empty);
         if context.names.has_too_many() {
             return Err(Reject::Names);
         }
-        outcome?;
-        if payload.samples.is_empty() { Err(Reject::NoValue) } else { Ok(()) }
+        match outcome {
+            Err(Reject::Empty | Reject::NoValue) if allows_empty => Ok(()),
+            Ok(()) if payload.samples.is_empty() && !allows_empty => Err(Reject::NoValue),
+            outcome => outcome,
+        }
     }
 
     fn decode_samples(

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::NamePattern;
 use super::name_pattern::{NameTemplate, unescape};
-use super::written::{Problems, Step, name_pattern};
+use super::written::{Problems, Step, Texts, name_pattern, one_or_many};
 use crate::limits::{MAX_NAME_BYTES, MAX_TEXT_BYTES};
 use crate::measure::read_number;
 use crate::reading::{Quality, Value};
@@ -167,7 +167,8 @@ pub struct Sentinel {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct MetricFields {
-    from: String,
+    #[serde(serialize_with = "one_or_many")]
+    from: Texts,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     name: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -219,13 +220,36 @@ enum SentinelField {
 }
 
 /// Reads a metric; notes what is wrong with it.
-pub(super) fn check_metric(
+pub(super) fn check_metric(index: usize, fields: &MetricFields, problems: &mut Problems) -> Vec<MetricRule> {
+    let path = [Step::Key("metric"), Step::Index(index), Step::Key("from")];
+    let patterns = fields.from.0.iter().filter_map(|from| problems.take(&path, name_pattern(from)));
+    let patterns: Vec<_> = patterns.collect();
+    if fields.from.is_empty() {
+        problems.add(&path, "`from` names no metric");
+    }
+    if patterns.windows(2).any(|pair| pair[0].stars() != pair[1].stars()) {
+        problems.add(&path, "the patterns of one `from` have equally many stars");
+        return Vec::new();
+    }
+    let mut rules = Vec::new();
+    for from in patterns {
+        match check_rule(index, from, fields, problems) {
+            Some(rule) if problems.is_empty() => rules.push(rule),
+            // What is wrong with the rest is said once.
+            _ => break,
+        }
+    }
+    rules
+}
+
+/// Reads what is said of the names that one pattern finds.
+fn check_rule(
     index: usize,
+    from: NamePattern,
     fields: &MetricFields,
     problems: &mut Problems,
 ) -> Option<MetricRule> {
     let path = |key| [Step::Key("metric"), Step::Index(index), Step::Key(key)];
-    let from = problems.take(&path("from"), name_pattern(&fields.from))?;
     let name = fields.name.as_deref().and_then(|name| {
         let template = NameTemplate::new(name, from.stars()).map_err(|problem| format!("`name` {problem}"));
         problems.take(&path("name"), template)

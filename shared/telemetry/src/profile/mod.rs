@@ -142,6 +142,8 @@ pub enum Leniency {
     SingleQuotes,
     /// Several documents in one payload: each is a record.
     Documents,
+    /// A payload without a value: it is ignored, not refused.
+    Empty,
 }
 
 impl Profile {
@@ -242,13 +244,18 @@ impl Profile {
         }
         let is_of = |rule: &ShapeRule| match (&rule.kind, &rule.at, at) {
             // These are found by the object that they stand in.
-            (ShapeKind::Series(_) | ShapeKind::Rows(Columns::Member(_)), ..) => false,
+            (ShapeKind::Series(_), ..) => false,
             (_, None, None) => true,
             (_, Some(pattern), Some(name)) => pattern.matches(name),
             (_, Some(_), None) | (_, None, Some(_)) => false,
         };
         let from = after.map_or(0, |after| after + 1);
         self.shapes.iter().enumerate().skip(from).find(|(_, rule)| is_of(rule))
+    }
+
+    /// Whether a payload without a value is ignored.
+    pub(crate) fn allows_empty(&self) -> bool {
+        self.lenient.contains(&Leniency::Empty)
     }
 
     /// Whether a word for a number that is none stands for one, wherever it is.

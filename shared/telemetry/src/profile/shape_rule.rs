@@ -46,6 +46,10 @@ pub enum ShapeKind {
         separator: Box<str>,
         /// What parts a name from its value.
         equals: Box<str>,
+        /// What a value ends with, and does not belong to it.
+        end: Option<Box<str>>,
+        /// What becomes of parts without a name.
+        others: Others,
     },
     /// A number in a text, perhaps with its unit: `20,6 ℃`.
     Number {
@@ -82,11 +86,11 @@ pub struct Records {
     pub(crate) others: Others,
 }
 
-/// What becomes of members that a record's rule does not speak of.
+/// What becomes of members that a record's rule does not speak of, and of parts of a text that have no name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Others {
-    /// They are metrics of their own: `{name}.{member}`.
+    /// They are metrics of their own: `{name}.{member}`, or numbered.
     #[default]
     Keep,
     /// They are left out.
@@ -147,7 +151,7 @@ impl MemberPath {
 }
 
 /// What a record's metric is called: texts, and members of the element. `{}` stands for the name that the element itself
-/// has where it is a member of an object.
+/// has where it is a member of an object, `{.}` for the place of the records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RecordName(pub(crate) Vec<NamePiece>);
 
@@ -157,6 +161,8 @@ pub(crate) enum NamePiece {
     Member(MemberPath),
     /// The name of the element itself.
     Own,
+    /// The place of the records; the first piece if it is one.
+    Place,
 }
 
 impl RecordName {
@@ -170,6 +176,8 @@ impl RecordName {
             }
             pieces.push(match member {
                 "" => NamePiece::Own,
+                "." if pieces.is_empty() => NamePiece::Place,
+                "." => return Err("`name`: {.}, the place of the records, stands at its beginning".into()),
                 member => NamePiece::Member(MemberPath::new(member)?),
             });
             rest = after;
@@ -177,7 +185,7 @@ impl RecordName {
         if !rest.is_empty() {
             pieces.push(NamePiece::Text(rest.into()));
         }
-        if pieces.iter().all(|piece| matches!(piece, NamePiece::Text(_))) {
+        if pieces.iter().all(|piece| matches!(piece, NamePiece::Text(_) | NamePiece::Place)) {
             return Err(
                 "`name` names no member in braces, such as {id}, nor {}: all records would have one name"
                     .into(),
@@ -246,6 +254,8 @@ pub(super) struct ShapeFields {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     equals: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    end: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     decimal: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     encoding: Option<Encoding>,
@@ -259,7 +269,7 @@ impl KindField {
             Self::Series => &["interval", "interval_from", "interval_unit", "rate", "rate_from", "anchor"],
             Self::Rows => &["columns", "columns_from", "under"],
             Self::List => &["separator", "into", "under"],
-            Self::Pairs => &["separator", "equals", "under"],
+            Self::Pairs => &["separator", "equals", "end", "others", "under"],
             Self::Number => &["decimal"],
             Self::Document => &["encoding", "under"],
             Self::Fields => &["encoding", "under"],
@@ -302,6 +312,7 @@ impl ShapeFields {
             ("separator", self.separator.is_some()),
             ("into", !self.into.is_empty()),
             ("equals", self.equals.is_some()),
+            ("end", self.end.is_some()),
             ("decimal", self.decimal.is_some()),
             ("encoding", self.encoding.is_some()),
         ]
@@ -394,6 +405,8 @@ pub(super) fn check_shape(
         KindField::Pairs => ShapeKind::Pairs {
             separator: problems.separator("separator", fields.separator.as_deref(), ";"),
             equals: problems.separator("equals", fields.equals.as_deref(), "="),
+            end: fields.end.as_deref().map(|text| problems.separator("end", Some(text), "")),
+            others: fields.others.unwrap_or_default(),
         },
         KindField::Number => ShapeKind::Number { decimal: check_decimal(fields, &mut problems) },
         KindField::Document => ShapeKind::Document(fields.encoding),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use toml::de::{DeTable, DeValue};
 
 use super::field::{FieldFields, PayloadField, check_layout, has_ports};
@@ -193,6 +193,14 @@ impl Texts {
     }
 }
 
+/// Writes one text as such, which a list was not always.
+pub(super) fn one_or_many<S: Serializer>(texts: &Texts, serializer: S) -> Result<S::Ok, S::Error> {
+    match &*texts.0 {
+        [text] => text.serialize(serializer),
+        texts => texts.serialize(serializer),
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "a text, or a list of texts")]
 enum OneOrMany {
@@ -227,6 +235,10 @@ const MEMBERS: &str = "members";
 pub(super) struct Problems(Vec<Found>);
 
 impl Problems {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(super) fn add(&mut self, path: &[Step], text: impl Into<String>) {
         self.0.push(Found { path: path.to_vec(), text: text.into() });
     }
@@ -292,7 +304,7 @@ fn check(fields: ProfileFields) -> Result<Profile, Vec<Found>> {
     }
     let metrics = fields.metric.iter().enumerate();
     let metrics: Vec<_> = metrics
-        .filter_map(|(index, metric)| check_metric(index, metric, &mut problems))
+        .flat_map(|(index, metric)| check_metric(index, metric, &mut problems))
         .map(Arc::new)
         .collect();
     if fields.field.len() > MAX_ENTRIES {

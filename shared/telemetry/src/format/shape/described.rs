@@ -135,7 +135,9 @@ impl<'c> Shape<'_, 'c> {
             },
             ShapeKind::Rows(Columns::Named(columns)) => rewrite::rows(tree, columns),
             ShapeKind::List { separator, into } => rewrite::list(tree, separator.as_deref(), into),
-            ShapeKind::Pairs { separator, equals } => rewrite::pairs(tree, separator, equals),
+            ShapeKind::Pairs { separator, equals, end, others } => {
+                rewrite::pairs(tree, separator, equals, end.as_deref(), *others)
+            }
             // These are found by the object that they stand in.
             ShapeKind::Rows(Columns::Member(_)) | ShapeKind::Series(_) => tree,
         };
@@ -159,9 +161,18 @@ impl<'c> Shape<'_, 'c> {
     /// Runs `read` with another beginning of names, where there is one.
     fn with_prefix<T>(&mut self, under: Option<&Arc<str>>, read: impl FnOnce(&mut Self) -> T) -> T {
         let Some(under) = under else { return read(self) };
-        let path = std::mem::replace(&mut self.path, under.to_string());
+        self.with_names_under(under.to_string(), read)
+    }
+
+    /// Runs `read` with names that begin with `path`, whatever the place.
+    fn with_names_under<T>(&mut self, path: String, read: impl FnOnce(&mut Self) -> T) -> T {
+        let first = self.payload.samples.len();
+        let outer = std::mem::replace(&mut self.path, path);
         let outcome = read(self);
-        self.path = path;
+        self.path = outer;
+        for sample in self.payload.samples.get_mut(first..).unwrap_or_default() {
+            sample.has_own_name = true;
+        }
         outcome
     }
 
@@ -225,15 +236,19 @@ impl<'c> Shape<'_, 'c> {
         match tree {
             Tree::List(elements) | Tree::Rows(elements) => {
                 for (number, element) in elements.into_iter().enumerate() {
-                    self.read_keyed(records, &number.to_string(), element)?;
+                    self.read_keyed(records, &number.to_string(), element, None)?;
                 }
             }
             Tree::Map(members) if has_own_names => {
                 for (name, element) in members {
-                    self.read_keyed(records, &name, element)?;
+                    self.read_keyed(records, &name, element, None)?;
                 }
             }
-            object @ Tree::Map(_) => self.read_keyed(records, "", object)?,
+            object @ Tree::Map(_) => {
+                // What is one record is no deeper than its place.
+                self.leave();
+                return self.read_keyed(records, "", object, Some(place));
+            }
             other => {
                 self.leave();
                 let next = self.context.profile.and_then(|profile| self.next_rule(profile, place, rule));
@@ -248,7 +263,13 @@ impl<'c> Shape<'_, 'c> {
     }
 
     /// Reads one record, whose own name is `own`. One that lacks what names it is read as if nothing had been said of it.
-    fn read_keyed(&mut self, records: &Records, own: &str, mut element: Tree<'_>) -> Result<(), Failure> {
+    fn read_keyed(
+        &mut self,
+        records: &Records,
+        own: &str,
+        mut element: Tree<'_>,
+        place: Option<Place>,
+    ) -> Result<(), Failure> {
         let outer = (self.element, self.outer_element);
         self.elements = self.elements.saturating_add(1);
         (self.element, self.outer_element) = (self.elements, self.element);
@@ -261,18 +282,24 @@ impl<'c> Shape<'_, 'c> {
                         element.take(member);
                     }
                 }
-                let path = std::mem::replace(&mut self.path, name);
-                self.read_named(records, element)?;
-                self.path = path;
-            }
-            None => {
-                let base = self.path.len();
-                if !own.is_empty() {
-                    self.push_name::<Failure>(own)?;
+                if records.name.0.first() == Some(&NamePiece::Place) {
+                    let outer = std::mem::replace(&mut self.path, name);
+                    self.read_named(records, element)?;
+                    self.path = outer;
+                } else {
+                    self.with_names_under(name, |shape| shape.read_named(records, element))?;
                 }
-                self.feed(&element, Place::Member { unprefixed: None })?;
-                self.path.truncate(base);
             }
+            None => match place {
+                Some(place) => self.feed(&element, place)?,
+                None if self.path.is_empty() => self.feed(&element, Place::BatchElement)?,
+                None => {
+                    let index_at = self.path.len();
+                    self.push_name::<Failure>(own)?;
+                    self.feed(&element, Place::Element { index_at })?;
+                    self.path.truncate(index_at);
+                }
+            },
         }
         (self.element, self.outer_element) = outer;
         Ok(())
@@ -285,6 +312,7 @@ impl<'c> Shape<'_, 'c> {
             match piece {
                 NamePiece::Text(text) => name.push_str(text),
                 NamePiece::Own => name.push_str(own),
+                NamePiece::Place => name.push_str(&self.path),
                 NamePiece::Member(member) => match self.value_of(element.get(member)?)? {
                     Value::Text(text) if text.is_empty() => return None,
                     value => name.push_str(&value.to_string()),
@@ -323,8 +351,9 @@ impl<'c> Shape<'_, 'c> {
             records.value.iter().find_map(|member| element.take(member))
         };
         let value_place = Place::Member { unprefixed: None };
+        // The name that a record has is a place, too, at which the profile may describe its value.
         if let Some(value) = value {
-            self.feed(&value, value_place)?;
+            Node::new(self, value_place).deserialize(&value)?;
         }
         for sample in self.payload.samples.get_mut(first..).unwrap_or_default() {
             if let Some(unit) = unit.as_ref().filter(|unit| !unit.is_empty() && sample.unit.is_none()) {

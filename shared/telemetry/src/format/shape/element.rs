@@ -11,6 +11,7 @@ use super::Shape;
 use super::object::{Facts, Object};
 use crate::limits::MAX_NAME_BYTES;
 use crate::reject::Reject;
+use crate::sample::Sample;
 
 /// How the samples of an object are called.
 pub(super) enum Naming {
@@ -37,9 +38,11 @@ impl Shape<'_, '_> {
         let samples = &self.payload.samples;
         let Some(identity) = samples.get(identity_at) else { return Naming::Plain };
         let mut others = samples.iter().enumerate().skip(first_sample);
-        let is_other =
-            |place: usize, is_spent: bool| place != identity_at && (!is_spent || facts.value == Some(place));
-        let count = others.clone().filter(|(place, sample)| is_other(*place, sample.is_spent)).count();
+        // What has a name of its own is not named by its element.
+        let is_other = |place: usize, sample: &Sample| {
+            place != identity_at && !sample.has_own_name && (!sample.is_spent || facts.value == Some(place))
+        };
+        let count = others.clone().filter(|(place, sample)| is_other(*place, sample)).count();
         let has_value = others.any(|(place, _)| facts.value == Some(place));
         if self.is_left_out(&identity.name.sent, stem_length) {
             self.spend(identity_at);
@@ -90,8 +93,10 @@ impl Shape<'_, '_> {
             return Err(Reject::EmptyName);
         }
         let Self { context, payload, timed_objects, path, .. } = self;
-        let samples = payload.samples.iter_mut().skip(first_sample).map(|sample| &mut sample.name);
+        let samples = payload.samples.iter_mut().skip(first_sample).filter(|sample| !sample.has_own_name);
+        let samples = samples.map(|sample| &mut sample.name);
         let times = timed_objects.iter_mut().skip(first_timed).map(|timed| &mut timed.time.name);
+        let times = times.filter(|name| name.sent.starts_with(&**path));
         for known in samples.chain(times) {
             let rest = known.sent.get(path.len()..).unwrap_or_default();
             let dot = if rest.starts_with('.') { "" } else { "." };

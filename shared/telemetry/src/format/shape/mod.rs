@@ -201,6 +201,7 @@ impl<'s, 'c> Shape<'s, 'c> {
             element: self.element,
             after: 0,
             device: self.device.clone(),
+            has_own_name: false,
             is_spent: false,
         });
         Ok(())
@@ -340,7 +341,8 @@ impl<'s, 'c> Shape<'s, 'c> {
             }
             count += 1;
             let added = self.payload.samples.get(before..).unwrap_or_default();
-            has_values_only &= matches!(added, [one] if one.name.sent.len() == name_length);
+            has_values_only &=
+                matches!(added, [one] if one.name.sent.len() == name_length && !one.has_own_name);
         }
         if count > 0 && has_values_only {
             self.lists.push(columns::List { first_sample, count, stem_length: index_at });

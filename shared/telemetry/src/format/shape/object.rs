@@ -152,6 +152,7 @@ impl Shape<'_, '_> {
         let (context, path) = (&mut *self.context, &self.path);
         match &self.payload.samples[before..] {
             // A scalar's sample has just this name; that of an object with one member has a longer one.
+            [one, ..] if one.has_own_name => None,
             [one] if one.name.sent.len() == path.len() && one.name.last_level == level_at => {
                 match one.name.role {
                     Some(Role::Time(rank)) => Some(Role::Time(rank)),

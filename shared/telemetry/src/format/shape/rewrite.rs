@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::tree::Tree;
 use crate::limits::MAX_UNIT_BYTES;
 use crate::measure::number_of_text;
-use crate::profile::Encoding;
+use crate::profile::{Encoding, Others};
 use crate::reading::Value;
 use crate::reject::Reject;
 
@@ -69,15 +69,25 @@ pub(super) fn list<'de>(tree: Tree<'de>, separator: Option<&str>, into: &[Box<st
     if into.is_empty() { Tree::List(values) } else { named(values, into) }
 }
 
-/// The names and values of a text; what has no name is numbered.
-pub(super) fn pairs<'de>(tree: Tree<'de>, separator: &str, equals: &str) -> Tree<'de> {
+/// The names and values of a text; what has no name is numbered, or left out.
+pub(super) fn pairs<'de>(
+    tree: Tree<'de>,
+    separator: &str,
+    equals: &str,
+    end: Option<&str>,
+    others: Others,
+) -> Tree<'de> {
     let Tree::Text(text) = &tree else { return tree };
     let parts = text.split(separator).map(str::trim).filter(|part| !part.is_empty());
     let pair = |(place, part): (usize, &str)| match part.split_once(equals) {
-        Some((name, value)) if !name.trim().is_empty() => (Cow::Owned(name.trim().to_owned()), word(value)),
-        _ => (Cow::Owned(place.to_string()), word(part)),
+        Some((name, value)) if !name.trim().is_empty() => {
+            let value = end.and_then(|end| value.strip_suffix(end)).unwrap_or(value);
+            Some((Cow::Owned(name.trim().to_owned()), word(value)))
+        }
+        _ if others == Others::Ignore => None,
+        _ => Some((Cow::Owned(place.to_string()), word(part))),
     };
-    Tree::Map(parts.enumerate().map(pair).collect())
+    Tree::Map(parts.enumerate().filter_map(pair).collect())
 }
 
 /// A value in a text: a number, a truth value or nothing where it is written as such.
@@ -133,7 +143,8 @@ pub(super) fn number(text: &str, decimal: char) -> Option<(Value, &str)> {
         number.extend(["e", exponent]);
         unit = rest;
     }
-    let unit = unit.trim();
+    // DSMR has a star between the two (DSMR P1 5.0.2, 6.4).
+    let unit = unit.trim().trim_start_matches('*').trim_start();
     let is_unit = unit.len() <= MAX_UNIT_BYTES
         && !unit.starts_with(|c: char| {
             c.is_ascii_digit() || matches!(c, ':' | '-' | '/' | ',' | '.' | '+' | ';')
@@ -196,6 +207,7 @@ mod tests {
         check("1e3 Hz", '.', Some("1000|Hz"));
         check("007", '.', Some("7|"));
         check("230V", '.', Some("230|V"));
+        check("001234.567*kWh", '.', Some("1234.567|kWh"));
         check("2.5eV", '.', Some("2.5|eV"));
         check("12:30", '.', None);
         check("2024-07-11", '.', None);

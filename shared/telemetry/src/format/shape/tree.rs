@@ -6,8 +6,8 @@ use std::fmt;
 use serde::Deserialize as _;
 use serde::de::value::{I64Deserializer, StringDeserializer};
 use serde::de::{
-    DeserializeSeed, Deserializer, EnumAccess, Error, IntoDeserializer as _, MapAccess, SeqAccess,
-    VariantAccess, Visitor,
+    DeserializeSeed, Deserializer, EnumAccess, Error, IgnoredAny, IntoDeserializer as _, MapAccess,
+    SeqAccess, VariantAccess, Visitor,
 };
 use serde::forward_to_deserialize_any;
 
@@ -182,6 +182,14 @@ impl<'de> Visitor<'de> for TreeSeed<'_> {
             elements.push(element);
         }
         Ok(Tree::List(elements))
+    }
+
+    fn visit_enum<A: EnumAccess<'de>>(self, rows: A) -> Result<Tree<'de>, A::Error> {
+        let (_, rows) = rows.variant::<IgnoredAny>()?;
+        match rows.tuple_variant(0, self)? {
+            Tree::List(rows) => Ok(Tree::Rows(rows)),
+            other => Ok(other),
+        }
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Tree<'de>, A::Error> {
