@@ -420,7 +420,7 @@ async fn a_device_id_in_the_payload_counts_only_where_it_was_opted_into() {
     assert_eq!(ingest.invoke(&sqs(&bodies), ENOUGH).await.unwrap(), all_well());
     let devices: Vec<String> =
         ingest.devices().unwrap().iter().map(|state| state.device.to_string()).collect();
-    assert_eq!(devices, ["iot/sensor_1"], "and no other site can be claimed");
+    assert_eq!(devices, ["payload::iot/sensor_1"], "and no other site can be claimed");
     assert_eq!(ingest.readings().unwrap().len(), 1, "the id itself is no reading");
     let mut codes: Vec<String> =
         ingest.quarantined().unwrap().iter().map(|line| line["code"].as_str().unwrap().to_owned()).collect();
@@ -429,6 +429,51 @@ async fn a_device_id_in_the_payload_counts_only_where_it_was_opted_into() {
     let mut ingest = Ingest::start().await.unwrap();
     assert_eq!(ingest.invoke(&sqs(&bodies), ENOUGH).await.unwrap(), all_well());
     assert_eq!(ingest.counts(1).await.unwrap(), Counts { received: 4, quarantined: 4, ..Counts::default() });
+}
+
+#[tokio::test]
+async fn layouts_say_who_sent_a_message_and_what_is_ignored_is_counted() {
+    let message = |topic: &str, client: &str, payload: &str| {
+        let payload = base64_simd::STANDARD.encode_to_string(payload);
+        json!({"payload": payload, "topic": topic, "client": client, "received": RECEIVED}).to_string()
+    };
+    let bodies = [
+        message("factory/plant-1/line-3/pump-7/state", "pump-7", r#"{"temperature": 22.5}"#),
+        message("shellies/plug-1/relay/0", "plug-1", r#"{"power": 40}"#),
+        message("shellies/plug-1/relay/0", "plug-2", r#"{"power": 40}"#),
+        // Ignored, whoever sends it and whatever it is.
+        message("shellies/announce", "plug-1", "\u{0}"),
+        message("shellies/plug-1/log/x", "plug-2", r#"{"power": 40}"#),
+        // Selected by the rule of the layout, and of no layout.
+        message("shellies/command", "plug-1", r#"{"power": 40}"#),
+        message("dt/plant-1/pump-7/state", "pump-7", r#"{"temperature": 22.5}"#),
+        message("factory/plant-1/line-3/pump::7/state", "pump::7", r#"{"temperature": 22.5}"#),
+    ];
+    let settings = [
+        ("TIDEGATE_LAYOUT", "factory/{site}/{prefix}/{device}/{metric}"),
+        ("TIDEGATE_LAYOUT_2", "shellies/{device}/{metric...}"),
+        ("TIDEGATE_LAYOUT_SITE", "home"),
+        ("TIDEGATE_LAYOUT_2_IGNORE", "shellies/announce"),
+        ("TIDEGATE_LAYOUT_3_IGNORE", "shellies/+/log/#"),
+    ];
+    let mut ingest = Ingest::start_with(&settings).await.unwrap();
+    assert_eq!(ingest.invoke(&sqs(&bodies), ENOUGH).await.unwrap(), all_well());
+    let devices: Vec<String> =
+        ingest.devices().unwrap().iter().map(|state| state.device.to_string()).collect();
+    assert_eq!(devices, ["home/plug-1", "plant-1/pump-7"]);
+    let mut codes: Vec<String> =
+        ingest.quarantined().unwrap().iter().map(|line| line["code"].as_str().unwrap().to_owned()).collect();
+    codes.sort();
+    assert_eq!(codes, ["client", "topic", "topic", "topic"]);
+    let expected = Counts { received: 8, stored: 2, ignored: 2, quarantined: 4, ..Counts::default() };
+    assert_eq!(ingest.counts(1).await.unwrap(), expected);
+}
+
+#[tokio::test]
+async fn layouts_that_share_a_topic_are_refused_at_the_start() {
+    let settings = [("TIDEGATE_LAYOUT_2", "dt/{site}/{prefix}/{device}")];
+    let error = Ingest::start_with(&settings).await.unwrap_err().to_string();
+    assert!(error.contains("both match dt/plant-1/pump-7/state"), "{error}");
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ const ENOUGH: Duration = Duration::from_secs(30);
 const ROOMS: &str = r#"
     name = "rooms"
     topics = "dt/+/+/rooms"
+    devices = "plant/gateway"
     gateway = "members"
 
     [[metric]]

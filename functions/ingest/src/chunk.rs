@@ -137,7 +137,7 @@ impl<'a> Pending<'a> {
         if matches!(self.order, Order::Event) && self.read_all(&is_known, &mut draft, reader, limits).is_err()
         {
             draft.rewind(of_others);
-            self.order = Order::Devices(self.by_device(&is_known));
+            self.order = Order::Devices(self.by_device(&is_known, reader));
         }
         if let Order::Devices(groups) = &mut self.order {
             read_some(groups, &self.records, &mut draft, reader, limits);
@@ -172,11 +172,11 @@ impl<'a> Pending<'a> {
     /// A stream goes on from the lowest position that failed, so its devices stay in the order of the event. From a
     /// queue the cheapest devices come first: where the time is too short for all, a device that floods the queue or
     /// sends what is slow to read delays its own messages.
-    fn by_device(&self, is_known: &[bool]) -> VecDeque<Group> {
+    fn by_device(&self, is_known: &[bool], reader: &mut Reader<'_>) -> VecDeque<Group> {
         let mut groups: Vec<Group> = Vec::new();
         let mut known: BTreeMap<String, usize> = BTreeMap::new();
         for (place, record) in self.records().filter(|(place, _)| !is_known[*place]) {
-            let (sender, cost) = sender_and_cost(record);
+            let (sender, cost) = sender_and_cost(record, reader);
             let at = *known.entry(sender).or_insert_with(|| {
                 groups.push(Group::default());
                 groups.len() - 1
@@ -235,12 +235,13 @@ const EXPANSION: usize = 1_000;
 const COMPRESSED: [&str; 6] = ["H4sI", "KLUv", "eAE", "eF4", "eJ", "eNo"];
 
 /// Who sent a record, as far as its topic says it, and what reading it may cost.
-fn sender_and_cost(record: &Record<'_>) -> (String, usize) {
+fn sender_and_cost(record: &Record<'_>, reader: &mut Reader<'_>) -> (String, usize) {
     let text = record.envelope.as_deref().unwrap_or_default();
     let Ok(envelope) = envelope(text, &record.position) else { return (String::new(), text.len()) };
-    // The last level of a topic is what the device sends, the others are who it is.
-    let sender = envelope.topic.rsplit_once('/').map_or(&*envelope.topic, |(sender, _stream)| sender);
+    // Where the topic names no device, its last level is mostly what is sent, and the others are by whom.
+    let parent = || envelope.topic.rsplit_once('/').map_or(&*envelope.topic, |(parent, _)| parent).to_owned();
+    let sender = reader.sender(&envelope.topic).map_or_else(parent, |device| device.to_string());
     let is_compressed = COMPRESSED.iter().any(|begin| envelope.payload.starts_with(begin));
     let cost = envelope.payload.len() * if is_compressed { EXPANSION } else { 1 };
-    (sender.to_owned(), cost)
+    (sender, cost)
 }

@@ -1,8 +1,6 @@
 //! One record of an event becomes readings, or a line of the quarantine.
 
-use std::sync::Arc;
-
-use telemetry::{Decoder, Envelope, HourBound, Reading, Reject};
+use telemetry::{Decoded, Decoder, DeviceId, Envelope, HourBound, Reading, Reject};
 
 use crate::event::{Position, Record};
 use crate::quarantine_line::Quarantined;
@@ -21,8 +19,8 @@ pub enum Message {
 /// What is known of a message beside its readings.
 #[derive(Debug)]
 pub struct Origin {
-    /// The profile that it was read by.
-    pub profile: Option<Arc<str>>,
+    /// The profile that it was read by, and the format.
+    pub decoded: Decoded,
     /// The hash of its delivery.
     pub delivery: u64,
     /// Bytes of its payload, as published.
@@ -40,6 +38,11 @@ impl<'d> Reader<'d> {
     /// Reads by `decoder`. A message may have times in as many hours as `hours` says.
     pub fn new(decoder: &'d mut Decoder, hours: HourBound) -> Self {
         Self { decoder, hours }
+    }
+
+    /// The device whose message one on `topic` is, where the topic alone says it.
+    pub(crate) fn sender(&mut self, topic: &str) -> Option<DeviceId> {
+        self.decoder.sender(topic)
     }
 
     /// Appends the readings of one record to `readings`.
@@ -66,7 +69,7 @@ impl<'d> Reader<'d> {
         let checked = decoded.and_then(|decoded| {
             self.hours.check(&readings[before..])?;
             Ok(Origin {
-                profile: decoded.profile,
+                decoded,
                 delivery: envelope.delivery().hash48(),
                 bytes: payload_bytes(&envelope.payload),
             })

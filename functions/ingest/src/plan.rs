@@ -3,7 +3,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use telemetry::{Carrier, DeviceId, Latest, Micros, Packed, Reading, Replaced, SpanItem, Value, latest};
+use telemetry::{
+    Carrier, Decoded, DeviceId, Identity, Latest, Micros, Packed, Reading, Replaced, SpanItem, Value, latest,
+};
 
 use crate::event::Position;
 use crate::message::{Message, Origin};
@@ -31,7 +33,7 @@ pub enum Disposition {
     Stored(Vec<DeviceId>),
     /// The object of this day is written.
     Quarantined(String),
-    /// Nothing: its profile ignores all of it.
+    /// Nothing: its topic is ignored, or its profile ignores all of it.
     Ignored,
     /// Nothing can: it is to be redelivered.
     HandedBack,
@@ -112,7 +114,7 @@ impl Draft {
     pub(crate) fn into_plan(self, positions: Vec<Position<'_>>, retention_days: Option<u32>) -> Plan<'_> {
         let Self { readings, messages, .. } = self;
         let mut days = Days::default();
-        let mut profiles = ProfileOfDevice::new();
+        let mut known = Known::default();
         let mut carriers = Vec::with_capacity(messages.len());
         let mut dispositions = Vec::with_capacity(messages.len());
         let mut entries = messages.into_iter().peekable();
@@ -122,7 +124,7 @@ impl Draft {
                 Message::Read(origin) => {
                     let own = &readings[first..end];
                     carriers.extend(carrier(own, &origin));
-                    stored(own, origin.profile, &mut profiles)
+                    stored(own, &origin.decoded, &mut known)
                 }
                 Message::Quarantined(quarantined) => Disposition::Quarantined(days.add(quarantined)),
                 Message::HandedBack => Disposition::HandedBack,
@@ -134,7 +136,11 @@ impl Draft {
         let Packed { spans, replaced } = Packed::new(readings, BTreeSet::from_iter(carriers));
         let mut updates = latest(&spans);
         for update in &mut updates {
-            update.profile = profiles.remove(&update.device).map(|(_, profile)| profile);
+            update.profile = known.profiles.remove(&update.device).map(|(_, profile)| profile);
+            update.identity = known
+                .identities
+                .remove(&update.device)
+                .map_or_else(Identity::default, |(_, identity)| identity);
         }
         let items = spans.into_iter().map(|span| span.to_item(retention_days)).collect();
         Plan { items, updates, objects: days.into_objects(), dispositions, replaced }
@@ -166,31 +172,42 @@ fn carrier(readings: &[Reading], origin: &Origin) -> Option<Carrier> {
     })
 }
 
-fn stored(readings: &[Reading], profile: Option<Arc<str>>, profiles: &mut ProfileOfDevice) -> Disposition {
+fn stored(readings: &[Reading], decoded: &Decoded, known: &mut Known) -> Disposition {
     let devices = devices_of(readings);
     let Some(first) = readings.first() else { return Disposition::Ignored };
-    if let Some(profile) = profile {
-        record_profile(profiles, &devices, first.received, &profile);
-    }
+    known.add(&devices, first.received, decoded);
     Disposition::Stored(devices)
 }
 
-/// The profile that the last message of a device was read by, and when that arrived.
-type ProfileOfDevice = HashMap<DeviceId, (Micros, Arc<str>)>;
+/// What the last message of a device says of it beside its readings, and when that arrived. Whatever the order of the batch,
+/// the same counts: of messages of one moment, the greatest.
+#[derive(Default)]
+struct Known {
+    /// The profile that it was read by.
+    profiles: HashMap<DeviceId, (Micros, Arc<str>)>,
+    /// How it is known that it is of the device, where that is not by the topic.
+    identities: HashMap<DeviceId, (Micros, Identity)>,
+}
 
-/// Whatever the order of the batch, the same profile counts: of messages of one moment, the last by name.
-fn record_profile(
-    profiles: &mut ProfileOfDevice,
-    devices: &[DeviceId],
-    received: Micros,
-    profile: &Arc<str>,
-) {
-    let of_message = (received, Arc::clone(profile));
-    for device in devices {
-        let known = profiles.entry(device.clone()).or_insert_with(|| of_message.clone());
-        if *known < of_message {
-            known.clone_from(&of_message);
+impl Known {
+    fn add(&mut self, devices: &[DeviceId], received: Micros, decoded: &Decoded) {
+        for device in devices {
+            if let Some(profile) = &decoded.profile {
+                replace_older(&mut self.profiles, device, (received, Arc::clone(profile)));
+            }
+            let identity = decoded.identity(device);
+            if identity != Identity::default() {
+                replace_older(&mut self.identities, device, (received, identity));
+            }
         }
+    }
+}
+
+fn replace_older<T: Clone + Ord>(known: &mut HashMap<DeviceId, T>, device: &DeviceId, new: T) {
+    match known.get_mut(device) {
+        Some(known) if *known < new => *known = new,
+        Some(_) => {}
+        None => drop(known.insert(device.clone(), new)),
     }
 }
 

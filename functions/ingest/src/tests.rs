@@ -223,8 +223,7 @@ fn messages_without_time_and_trace_are_told_apart_by_what_their_source_calls_the
 
 #[test]
 fn a_gateways_message_is_counted_once_in_the_span_of_its_first_reading() {
-    let profile =
-        Profile::from_toml("name = \"g\"\ntopics = \"dt/+/+/rooms\"\ngateway = \"members\"").unwrap();
+    let profile = Profile::from_toml("name = \"g\"\ndevices = \"*/gateway\"\ngateway = \"members\"").unwrap();
     let mut decoder = Decoder::new(Settings::default(), Arc::new(Profiles::from_iter([Arc::new(profile)])));
     let message = Message {
         id: "m-0".to_owned(),
@@ -239,7 +238,7 @@ fn a_gateways_message_is_counted_once_in_the_span_of_its_first_reading() {
         let span = Span::from_item(&serde_json::from_str(&json).unwrap()).unwrap();
         (device.to_string(), span.messages())
     });
-    let expected = [("site/north".to_owned(), (0, 0)), ("site/south".to_owned(), (1, 74))];
+    let expected = [("site/gateway::north".to_owned(), (0, 0)), ("site/gateway::south".to_owned(), (1, 74))];
     assert_eq!(counts.collect::<Vec<_>>(), expected);
 }
 

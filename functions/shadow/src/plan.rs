@@ -81,6 +81,13 @@ pub struct Trigger<'a> {
     images: Vec<DeviceState>,
 }
 
+impl Trigger<'_> {
+    /// Whether an image says that a thing's shadow has to be told something.
+    fn has_thing(&self) -> bool {
+        self.images.iter().any(|image| thing_name(image).is_some())
+    }
+}
+
 /// What an event brings, by device.
 #[derive(Debug, Default)]
 pub struct Triggers<'a> {
@@ -118,10 +125,7 @@ impl<'a> Triggers<'a> {
 
     /// The devices that have to be looked at: something may have to be sent, and there may be a thing.
     pub fn to_read(&self) -> Vec<DeviceId> {
-        let to_read = self
-            .devices
-            .iter()
-            .filter(|(device, trigger)| !trigger.images.is_empty() && thing_name(device).is_some());
+        let to_read = self.devices.iter().filter(|(_, trigger)| trigger.has_thing());
         to_read.map(|(device, _)| device.clone()).collect()
     }
 }
@@ -194,7 +198,7 @@ impl Plan {
         for (device, trigger) in &triggers.devices {
             let fate = if trigger.images.is_empty() {
                 Some(Fate::Suppressed)
-            } else if thing_name(device).is_none() {
+            } else if !trigger.has_thing() {
                 plan.no_thing += 1;
                 Some(Fate::Failed)
             } else if unread.contains(device) {
@@ -219,7 +223,7 @@ impl Plan {
         let Some(state) = state else { return Some(Fate::Suppressed) };
         let shown = doubted(images, &state.shown, now, rules);
         let update = Update::new(&state, &shown, rules.deadbands(&state));
-        let Some(thing) = thing_name(&state.device).filter(|_| !update.is_empty()) else {
+        let Some(thing) = thing_name(&state).filter(|_| !update.is_empty()) else {
             return Some(Fate::Suppressed);
         };
         let device = state.device.clone();
@@ -248,9 +252,10 @@ fn doubted(images: &[DeviceState], shown: &Shown, now: Micros, rules: &Rules) ->
     doubted
 }
 
-/// The name of a device's thing: what stands behind the site. `None` if no thing can have that name.
-fn thing_name(device: &DeviceId) -> Option<&str> {
-    let (_, name) = device.as_str().split_once('/')?;
+/// The name of a device's thing: what stands behind the site. `None` if no thing can have that name, or if it is not the
+/// broker that vouches for the device: then the thing of that name is another one.
+fn thing_name(state: &DeviceState) -> Option<&str> {
+    let (_, name) = state.device.as_str().split_once('/').filter(|_| state.identity.is_of_a_thing())?;
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || ":_-".contains(c);
     Some(name).filter(|name| (1..=MAX_THING_CHARS).contains(&name.len()) && name.chars().all(is_allowed))
 }
@@ -319,9 +324,17 @@ mod tests {
 
     #[test]
     fn things_are_named_after_devices() {
-        let check = |device: &str, expected: Option<&str>| {
-            assert_eq!(thing_name(&DeviceId::from_stored(device)), expected, "{device}");
+        let state = |device: &str, more: &str| {
+            let item = format!(r#"{{"device": {{"S": "{device}"}}{more}}}"#);
+            DeviceState::from_item(&read_item(&item).unwrap()).unwrap()
         };
+        let check = |device: &str, expected: Option<&str>| {
+            assert_eq!(thing_name(&state(device, "")), expected, "{device}");
+        };
+        for word in ["gateway", "sparkplug", "payload", "of a later version"] {
+            let named = state("payload::iot/pump-7", &format!(r#", "identity": {{"S": "{word}"}}"#));
+            assert_eq!(thing_name(&named), None, "{word}: the thing of this name is another one");
+        }
         check("plant-1/pump-7", Some("pump-7"));
         check("plant-1/a:b_C-9", Some("a:b_C-9"));
         check("plant-1", None);

@@ -6,6 +6,7 @@
 //! |---|---|---|
 //! | `latest` | M | the latest value of each metric (`shared/telemetry/src/device.rs`) |
 //! | `profile` | S | the name of the profile that its messages are read by |
+//! | `identity` | S | how it is known that they are its own; absent where the topic says it |
 //! | `presence` | M | `online` (BOOL) and `since` (N, µs since 1970); more is passed over |
 //! | `alert` | M | the worst standing alert: `rule`, `severity`, `state`, `id` (S), `since` (N); absent when nothing stands |
 //!
@@ -27,7 +28,7 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 use telemetry::attribute::{Attribute, Item};
-use telemetry::{DeviceId, Metric, Micros, Quality, Seq, Value};
+use telemetry::{DeviceId, Identity, Metric, Micros, Quality, Seq, Value};
 
 /// A device, as its item has it.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,6 +37,8 @@ pub struct DeviceState {
     pub device: DeviceId,
     /// The name of the profile that its messages are read by.
     pub profile: Option<Arc<str>>,
+    /// How it is known that they are its own.
+    pub identity: Identity,
     /// The latest of each metric.
     pub metrics: BTreeMap<Metric, Latest>,
     /// Whether it is connected, where that is known.
@@ -127,6 +130,7 @@ impl DeviceState {
         Some(Self {
             device: DeviceId::from_stored(item.get("device")?.as_s()?),
             profile: item.get("profile").and_then(Attribute::as_s).map(Into::into),
+            identity: Identity::from_stored(item.get("identity").and_then(Attribute::as_s)),
             metrics: metrics.collect(),
             connection: member("presence").and_then(Connection::from_members),
             alert: member("alert").and_then(Alert::from_members),

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod alerts;
+mod layout;
 mod profiles;
 
 use std::fmt::Write as _;
@@ -10,15 +11,19 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 use telemetry::sparkplug::SparkplugPolicy;
-use telemetry::{ClientId, IdentityRules, Micros, Outside, Settings, TimePolicy, TopicFilter, Zone};
+use telemetry::{
+    ClientId, IdentityRules, LayoutSite, Layouts, Micros, Outside, Settings, TimePolicy, TopicFilter,
+    TopicLayout, Zone,
+};
 use tidegate::aws::LOCAL_USER;
 use tidegate::console::{note, print};
 use tidegate::hints::{Hints, columns};
 use tidegate::local::{Checkout, Cloud, Ports, Profile};
 use tidegate::query::When;
-use tidegate::{Result, Target, decode, demo, lake, local, query};
+use tidegate::{Error, Result, Target, decode, demo, lake, local, query};
 
 use self::alerts::{AlertRuleCommand, AlertsCommand};
+use self::layout::LayoutCommand;
 use self::profiles::ProfileCommand;
 
 /// Tidegate: MQTT telemetry as trustworthy data in your own AWS account.
@@ -55,6 +60,9 @@ enum Command {
     /// Check, store, learn and remove profiles: what is known of a kind of device
     #[command(subcommand)]
     Profile(ProfileCommand),
+    /// Check and show topic layouts: where site, device and metric stand in a fleet's topics, without any cloud
+    #[command(subcommand)]
+    Layout(LayoutCommand),
     /// Show what a payload would become, without any cloud
     Decode(DecodeArgs),
 }
@@ -239,8 +247,17 @@ struct DecodeArgs {
     #[arg(long, value_parser = received)]
     received: Option<Micros>,
     /// Topics, such as iot/#, whose payloads name the device
-    #[arg(long, value_name = "FILTER")]
+    #[arg(long, value_name = "FILTER", value_parser = TopicFilter::of_a_fleet)]
     payload_identity: Option<TopicFilter>,
+    /// Layout of the topics that name the device; may be given up to three times [default: dt/{site}/{device}/{stream}]
+    #[arg(long = "layout", value_name = "TEXT")]
+    layouts: Vec<TopicLayout>,
+    /// Site of the devices whose layout has no {site}
+    #[arg(long, value_name = "SITE", default_value_t = LayoutSite::default())]
+    layout_site: LayoutSite,
+    /// Topics, such as shellies/announce, whose messages are ignored; may be given several times
+    #[arg(long = "layout-ignore", value_name = "FILTER", value_parser = TopicFilter::of_a_fleet)]
+    ignored: Vec<TopicFilter>,
     /// Let any client publish for any device
     #[arg(long)]
     any_client: bool,
@@ -307,6 +324,7 @@ impl Cli {
             Command::AlertRule(command) => return command.run().await,
             Command::Alerts(command) => command.run().await?,
             Command::Profile(command) => return command.run().await,
+            Command::Layout(command) => return command.run(),
             Command::Decode(args) => {
                 let file = args.file.clone();
                 let is_accepted = decode::decode(&args.question()?, &file)?;
@@ -453,13 +471,16 @@ impl DecodeArgs {
             OutsideArg::Quarantine => Outside::Quarantine,
         };
         let max_age_micros = i64::from(self.max_age_days) * 86_400 * 1_000_000;
+        let given = if self.layouts.is_empty() { vec![TopicLayout::default()] } else { self.layouts };
+        let layouts = Layouts::new(given, self.ignored, self.layout_site, self.payload_identity.as_ref());
+        let layouts = layouts.map_err(|error| Error::problem(error.to_string()))?;
         Ok(decode::Question {
             topic: self.topic,
             client: self.client,
             received: self.received.unwrap_or_else(|| Micros(Timestamp::now().as_microsecond())),
             content_type: self.content_type,
             settings: Settings {
-                identity: IdentityRules { client_id, payload_identity: self.payload_identity },
+                identity: IdentityRules { client_id, payload_identity: self.payload_identity, layouts },
                 time: TimePolicy { zone: self.zone, max_age_micros, outside, ..TimePolicy::default() },
                 sparkplug: SparkplugPolicy {
                     patience_micros: i64::from(self.sparkplug_reorder_seconds) * 1_000_000,

@@ -63,6 +63,9 @@ fn render(question: &Question, payload: &[u8]) -> Result<(String, bool)> {
     if let Some(line) = which_profile(&profiles, &question.topic, &question.settings) {
         note(&line);
     }
+    if question.settings.identity.ignores(&question.topic) {
+        note(&format!("messages on {} are ignored, and counted", question.topic));
+    }
     match readings(question, profiles, payload)? {
         Ok(readings) => Ok((json_lines(readings.iter().map(Line::of))?, true)),
         Err(refused) => {
@@ -205,8 +208,27 @@ mod tests {
         assert!(!is_accepted);
         assert_eq!(
             text,
-            "{\"rejected\":\"the topic is not dt/{site}/{device}/{stream}\",\"code\":\"topic\",\"topic\":\"elsewhere\"}\n"
+            "{\"rejected\":\"the topic fits no layout; unless the deployment sets others, that is dt/{site}/{device}/{stream}\",\"code\":\"topic\",\"topic\":\"elsewhere\"}\n"
         );
+    }
+
+    #[test]
+    fn a_topic_is_read_by_the_layouts_that_are_given() {
+        let layouts = ["factory/{site}/{prefix}/{device}/{metric}", "shellies/{device}/{metric...}"];
+        let layouts = layouts.map(|text| text.parse().unwrap()).to_vec();
+        let ignored = vec!["shellies/announce".parse().unwrap()];
+        let layouts = telemetry::Layouts::new(layouts, ignored, "home".parse().unwrap(), None).unwrap();
+        let identity = telemetry::IdentityRules { layouts, ..Default::default() };
+        let settings = Settings { identity, ..Settings::default() };
+        let check = |topic: &str, expected: &str| {
+            let question = Question { settings: settings.clone(), ..question(topic) };
+            let (text, _) = render(&question, br#"{"a": 1}"#).unwrap();
+            assert!(text.contains(expected) && text.is_empty() == expected.is_empty(), "{topic}: {text}");
+        };
+        check("factory/plant-1/line-3/pump-7/state", "\"device\":\"plant-1/pump-7\"");
+        check("shellies/plug-1/relay/0", "\"device\":\"home/plug-1\"");
+        check("shellies/announce", "");
+        check("dt/plant-1/pump-7/state", "\"code\":\"topic\"");
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod error;
 pub mod fleet;
 pub mod hints;
 pub mod lake;
+pub mod layout;
 pub mod local;
 pub mod profiles;
 pub mod query;

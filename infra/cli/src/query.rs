@@ -440,8 +440,14 @@ mod tests {
         let metrics = ["a", "b"].map(|name| (name.into(), reading(name, Value::Integer(1)))).into();
         let device = DeviceId::from_stored("plant-1/pump-7");
         let seen = Micros(1_795_417_200_000_000);
-        let table =
-            device_table(&[Latest { device, metrics, first_seen: seen, last_seen: seen, profile: None }]);
+        let table = device_table(&[Latest {
+            device,
+            metrics,
+            first_seen: seen,
+            last_seen: seen,
+            profile: None,
+            identity: telemetry::Identity::Topic,
+        }]);
         assert_eq!(table.matches("plant-1/pump-7").count(), 1);
         assert_eq!(table.lines().count(), 3);
     }

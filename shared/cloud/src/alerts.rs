@@ -41,7 +41,7 @@ impl Alerts {
         devices: &[DeviceId],
         deadline: Deadline,
     ) -> Result<HashMap<DeviceId, Item>, Error> {
-        self.items.get(devices, None, deadline).await.complete()
+        self.items.get(devices, &[], deadline).await.complete()
     }
 
     /// Stores an item in place of that of revision `rev`, or where there is none if that is 0.

@@ -8,7 +8,10 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use telemetry::sparkplug::SparkplugPolicy;
-use telemetry::{ClientId, IdentityRules, Outside, Settings, TimePolicy, TopicFilter, Zone};
+use telemetry::{
+    ClientId, DEFAULT_LAYOUT, IdentityRules, LayoutSite, Layouts, Outside, Settings, TimePolicy, TopicFilter,
+    TopicLayout, Zone,
+};
 
 /// One environment variable.
 #[derive(Debug, Clone, Copy)]
@@ -70,6 +73,48 @@ const PAYLOAD_IDENTITY_FILTER: Variable = Variable {
     name: "TIDEGATE_PAYLOAD_IDENTITY_FILTER",
     default: Some(""),
     meaning: "Topic filter, such as `iot/#`, of messages whose payload names the device in `device_id`; empty: none.",
+    functions: INGEST,
+};
+const LAYOUT: Variable = Variable {
+    name: "TIDEGATE_LAYOUT",
+    default: Some(DEFAULT_LAYOUT),
+    meaning: "Layout of the topics that name their device, such as `factory/{site}/{prefix}/{device}/{metric}`.",
+    functions: INGEST,
+};
+const LAYOUT_2: Variable = Variable {
+    name: "TIDEGATE_LAYOUT_2",
+    default: Some(""),
+    meaning: "A second layout, which matches none of the first one's topics; empty: none.",
+    functions: INGEST,
+};
+const LAYOUT_3: Variable = Variable {
+    name: "TIDEGATE_LAYOUT_3",
+    default: Some(""),
+    meaning: "A third one; empty: none.",
+    functions: INGEST,
+};
+const LAYOUT_SITE: Variable = Variable {
+    name: "TIDEGATE_LAYOUT_SITE",
+    default: Some("main"),
+    meaning: "Site of the devices whose layout has no `{site}`.",
+    functions: INGEST,
+};
+const LAYOUT_IGNORE: Variable = Variable {
+    name: "TIDEGATE_LAYOUT_IGNORE",
+    default: Some(""),
+    meaning: "Topic filter, such as `shellies/announce`, of messages that are ignored and counted; empty: none.",
+    functions: INGEST,
+};
+const LAYOUT_2_IGNORE: Variable = Variable {
+    name: "TIDEGATE_LAYOUT_2_IGNORE",
+    default: Some(""),
+    meaning: "A second one, beside the second layout; empty: none.",
+    functions: INGEST,
+};
+const LAYOUT_3_IGNORE: Variable = Variable {
+    name: "TIDEGATE_LAYOUT_3_IGNORE",
+    default: Some(""),
+    meaning: "A third one, beside the third layout; empty: none.",
     functions: INGEST,
 };
 const TIME_MAX_AGE_DAYS: Variable = Variable {
@@ -184,13 +229,20 @@ const SILENCE_SCHEDULE: Variable = Variable {
 };
 
 /// All variables, in the order of the README's table.
-pub const REGISTRY: [Variable; 25] = [
+pub const REGISTRY: [Variable; 32] = [
     READINGS_TABLE,
     DEVICES_TABLE,
     BUCKET,
     RETENTION_DAYS,
     CLIENT_ID,
     PAYLOAD_IDENTITY_FILTER,
+    LAYOUT,
+    LAYOUT_2,
+    LAYOUT_3,
+    LAYOUT_SITE,
+    LAYOUT_IGNORE,
+    LAYOUT_2_IGNORE,
+    LAYOUT_3_IGNORE,
     TIME_MAX_AGE_DAYS,
     TIME_MAX_AHEAD_SECONDS,
     TIME_OUTSIDE,
@@ -275,10 +327,7 @@ impl Configuration for IngestConfig {
             config_table: reader.read(CONFIG_TABLE),
             config_cache: reader.read::<Bounded<3_600>>(CONFIG_CACHE_SECONDS).seconds(),
             settings: Settings {
-                identity: IdentityRules {
-                    client_id: reader.read::<ClientIdSetting>(CLIENT_ID).0,
-                    payload_identity: reader.read::<FilterSetting>(PAYLOAD_IDENTITY_FILTER).0,
-                },
+                identity: reader.read_identity(),
                 time: TimePolicy {
                     max_age_micros: i64::from(reader.read::<Bounded<36_500>>(TIME_MAX_AGE_DAYS).0)
                         * 86_400_000_000,
@@ -470,6 +519,28 @@ impl Reader<'_> {
     }
 }
 
+impl Reader<'_> {
+    /// How devices are found, by variables that have to go together.
+    fn read_identity(&mut self) -> IdentityRules {
+        let payload_identity = self.read::<FilterSetting>(PAYLOAD_IDENTITY_FILTER).0;
+        let layouts = [LAYOUT, LAYOUT_2, LAYOUT_3].map(|variable| self.read::<LayoutSetting>(variable).0);
+        let ignored = [LAYOUT_IGNORE, LAYOUT_2_IGNORE, LAYOUT_3_IGNORE];
+        let ignored = ignored.map(|variable| self.read::<FilterSetting>(variable).0);
+        let site = self.read::<LayoutSite>(LAYOUT_SITE);
+        let layouts = Layouts::new(
+            layouts.into_iter().flatten().collect(),
+            ignored.into_iter().flatten().collect(),
+            site,
+            payload_identity.as_ref(),
+        );
+        let layouts = layouts.unwrap_or_else(|error| {
+            self.problems.push(error.to_string());
+            Layouts::default()
+        });
+        IdentityRules { client_id: self.read::<ClientIdSetting>(CLIENT_ID).0, payload_identity, layouts }
+    }
+}
+
 /// A number of at most `MAX`.
 #[derive(Default)]
 struct Bounded<const MAX: u32>(u32);
@@ -534,7 +605,22 @@ impl FromStr for FilterSetting {
     type Err = telemetry::TopicFilterError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.is_empty() { Ok(Self(None)) } else { text.parse().map(|filter| Self(Some(filter))) }
+        if text.is_empty() {
+            Ok(Self(None))
+        } else {
+            TopicFilter::of_a_fleet(text).map(|filter| Self(Some(filter)))
+        }
+    }
+}
+
+#[derive(Default)]
+struct LayoutSetting(Option<TopicLayout>);
+
+impl FromStr for LayoutSetting {
+    type Err = telemetry::LayoutError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.is_empty() { Ok(Self(None)) } else { text.parse().map(|layout| Self(Some(layout))) }
     }
 }
 
@@ -616,6 +702,7 @@ mod tests {
         assert_eq!(config.retention_days, Some(30));
         assert_eq!(config.settings.identity.client_id, ClientId::Match);
         assert!(config.settings.identity.payload_identity.is_none());
+        assert_eq!(config.settings.identity.layouts, Layouts::default());
         assert_eq!(config.settings.time, TimePolicy::default());
         assert_eq!(config.stage, "dev");
     }
@@ -637,6 +724,32 @@ mod tests {
         assert_eq!(config.settings.time.max_age_micros, 7 * 86_400_000_000);
         assert_eq!(config.settings.time.outside, Outside::Quarantine);
         assert_eq!(config.settings.time.zone.unwrap().to_string(), "Europe/Berlin");
+    }
+
+    #[test]
+    fn layouts_have_to_go_together() {
+        let with = |set: &[(&str, &str)]| read(&[&REQUIRED[..], set].concat());
+        let config = with(&[
+            ("TIDEGATE_LAYOUT", "N/{device}/{metric...}"),
+            ("TIDEGATE_LAYOUT_3", "factory/{site}/{device}/{metric}"),
+            ("TIDEGATE_LAYOUT_SITE", "boats"),
+            ("TIDEGATE_LAYOUT_3_IGNORE", "factory/+/log/#"),
+        ]);
+        let layouts = config.unwrap().settings.identity.layouts;
+        let texts: Vec<String> = layouts.iter().map(ToString::to_string).collect();
+        assert_eq!(texts, ["N/{device}/{metric...}", "factory/{site}/{device}/{metric}"]);
+        assert_eq!(layouts.site(), "boats");
+        assert!(layouts.ignores("factory/p/log/x"));
+        let check = |set: &[(&str, &str)], expected: &str| {
+            let error = with(set).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        };
+        check(
+            &[("TIDEGATE_LAYOUT_2", "dt/{site}/{prefix}/{device}")],
+            "dt/{site}/{device}/{stream} and dt/{site}/{prefix}/{device} both match dt/plant-1/pump-7/state",
+        );
+        check(&[("TIDEGATE_PAYLOAD_IDENTITY_FILTER", "dt/#")], "both match dt/plant-1/pump-7/state");
+        check(&[("TIDEGATE_LAYOUT_IGNORE", "dt/#")], "would ignore all topics");
     }
 
     #[test]
@@ -665,7 +778,14 @@ mod tests {
             ("TIDEGATE_READINGS_TABLE", ""),
             ("TIDEGATE_RETENTION_DAYS", "a month"),
             ("TIDEGATE_CLIENT_ID", "maybe"),
-            ("TIDEGATE_PAYLOAD_IDENTITY_FILTER", "iot/#/x"),
+            ("TIDEGATE_PAYLOAD_IDENTITY_FILTER", "alerts/#"),
+            ("TIDEGATE_LAYOUT", "dt/{site}"),
+            ("TIDEGATE_LAYOUT_2", "{device}"),
+            ("TIDEGATE_LAYOUT_3", "a/{device}/{metric...}/b"),
+            ("TIDEGATE_LAYOUT_SITE", "a/b"),
+            ("TIDEGATE_LAYOUT_IGNORE", "#"),
+            ("TIDEGATE_LAYOUT_2_IGNORE", "alerts/#"),
+            ("TIDEGATE_LAYOUT_3_IGNORE", "a/b*"),
             ("TIDEGATE_TIME_MAX_AGE_DAYS", "36501"),
             ("TIDEGATE_TIME_MAX_AHEAD_SECONDS", "soon"),
             ("TIDEGATE_TIME_OUTSIDE", "drop"),

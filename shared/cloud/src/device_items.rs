@@ -45,22 +45,17 @@ pub(crate) struct DeviceItems {
 }
 
 impl DeviceItems {
-    /// Reads the items of different devices, strongly consistent, 100 to a request; of each all attributes, or those
-    /// of `projection`. What DynamoDB leaves unprocessed or throttles is pooled into full new requests until the
+    /// Reads the items of different devices, strongly consistent, 100 to a request; of each those attributes, or all where
+    /// none is named. What DynamoDB leaves unprocessed or throttles is pooled into full new requests until the
     /// deadline.
-    pub(crate) async fn get(
-        &self,
-        devices: &[DeviceId],
-        projection: Option<&str>,
-        deadline: Deadline,
-    ) -> Present {
+    pub(crate) async fn get(&self, devices: &[DeviceId], attributes: &[&str], deadline: Deadline) -> Present {
         let mut backoff = Backoff::new(deadline);
         let mut present = Present::default();
         let mut pending = devices.to_vec();
         while !pending.is_empty() {
             let mut again = Vec::new();
             let requests = pending.chunks(MAX_BATCH_KEYS).map(async |chunk| {
-                (chunk, deadline.bound("BatchGetItem", self.get_chunk(chunk, projection)).await)
+                (chunk, deadline.bound("BatchGetItem", self.get_chunk(chunk, attributes)).await)
             });
             let mut requests = stream::iter(requests).buffer_unordered(MAX_IN_FLIGHT);
             while let Some((chunk, outcome)) = requests.next().await {
@@ -89,10 +84,17 @@ impl DeviceItems {
     async fn get_chunk(
         &self,
         chunk: &[DeviceId],
-        projection: Option<&str>,
+        attributes: &[&str],
     ) -> Result<(Vec<(DeviceId, Item)>, Vec<DeviceId>), Error> {
         let keys = KeysAndAttributes::builder().consistent_read(true);
-        let keys = keys.set_projection_expression(projection.map(str::to_owned));
+        // Any name may be a reserved word, which an expression must not have.
+        let name = |place: usize| format!("#{place}");
+        let names =
+            attributes.iter().enumerate().map(|(place, attribute)| (name(place), (*attribute).to_owned()));
+        let names = Some(names.collect::<HashMap<_, _>>()).filter(|names| !names.is_empty());
+        let projection = (0..attributes.len()).map(name).collect::<Vec<_>>().join(", ");
+        let keys = keys.set_projection_expression(names.is_some().then_some(projection));
+        let keys = keys.set_expression_attribute_names(names);
         let keys = keys.set_keys(Some(chunk.iter().map(key).collect())).build();
         let keys = keys.map_err(|error| Error::unreadable("BatchGetItem", error))?;
         let request = Box::pin(self.client.batch_get_item().request_items(&self.table, keys).send());

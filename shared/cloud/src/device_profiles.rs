@@ -32,7 +32,7 @@ impl DeviceProfiles {
         devices: &[DeviceId],
         deadline: Deadline,
     ) -> Result<HashMap<DeviceId, Arc<str>>, Error> {
-        let items = self.items.get(devices, Some("device, profile"), deadline).await.complete()?;
+        let items = self.items.get(devices, &["device", "profile"], deadline).await.complete()?;
         let name =
             |item: telemetry::attribute::Item| item.get("profile").and_then(Attribute::as_s).map(Arc::from);
         Ok(items.into_iter().filter_map(|(device, item)| Some((device, name(item)?))).collect())

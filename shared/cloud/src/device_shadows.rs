@@ -25,7 +25,7 @@ impl DeviceShadows {
 
     /// Reads the items of different devices, strongly consistent, 100 to a request, again and again until the deadline.
     pub async fn get(&self, devices: &[DeviceId], deadline: Deadline) -> Present {
-        self.items.get(devices, None, deadline).await
+        self.items.get(devices, &[], deadline).await
     }
 
     /// Notes on a device what its shadow shows now. Returns whether there is such a device.

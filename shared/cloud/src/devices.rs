@@ -15,7 +15,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, BatchStatementError, BatchStatemen
 use serde::Serialize;
 use serde::ser::Serializer;
 use telemetry::attribute::{Attribute, Item, N, S};
-use telemetry::{DeviceId, Latest, LatestAttribute, latest_attribute};
+use telemetry::{DeviceId, Identity, Latest, LatestAttribute, latest_attribute};
 use tokio::task::JoinSet;
 
 use crate::attribute::to_item;
@@ -178,8 +178,9 @@ impl Update {
             Way::Fetch => fetch_statement(table, device),
             Way::Insert => {
                 let profile = if latest.profile.is_some() { ", 'profile': ?" } else { "" };
+                let known_by = if identity(latest).is_some() { ", 'identity': ?" } else { "" };
                 let text = format!(
-                    "INSERT INTO \"{table}\" VALUE {{'device': ?, 'name': ?, 'latest': ?, 'last_at': ?, 'first_seen': ?, 'last_seen': ?, 'rev': ?{profile}}}"
+                    "INSERT INTO \"{table}\" VALUE {{'device': ?, 'name': ?, 'latest': ?, 'last_at': ?, 'first_seen': ?, 'last_seen': ?, 'rev': ?{profile}{known_by}}}"
                 );
                 let mut parameters = vec![
                     device,
@@ -190,16 +191,18 @@ impl Update {
                     Parameter::N(latest.last_seen.0),
                     Parameter::N(1),
                 ];
-                parameters.extend(latest.profile.as_deref().map(Parameter::S));
+                parameters
+                    .extend(latest.profile.as_deref().into_iter().chain(identity(latest)).map(Parameter::S));
                 Statement::new(&text, &parameters)
             }
             Way::Replace { merged, rev } => {
                 let profile = if merged.profile.is_some() { "profile = ?, " } else { "" };
+                let set_identity = if identity(merged).is_some() { SET_IDENTITY } else { "" };
                 let text = format!(
-                    "UPDATE \"{table}\" SET {profile}latest = ?, last_at = ?, first_seen = ?, last_seen = ?, rev = ? WHERE device = ? AND rev = ?"
+                    "UPDATE \"{table}\" SET {profile}{set_identity}latest = ?, last_at = ?, first_seen = ?, last_seen = ?, rev = ? WHERE device = ? AND rev = ?"
                 );
                 let mut parameters: Vec<_> =
-                    merged.profile.as_deref().map(Parameter::S).into_iter().collect();
+                    merged.profile.as_deref().into_iter().chain(identity(merged)).map(Parameter::S).collect();
                 parameters.extend([
                     Parameter::Latest(merged),
                     Parameter::N(merged.newest().0),
@@ -225,6 +228,9 @@ impl Update {
         if latest.profile.is_some() {
             text.push_str("profile = ?, ");
         }
+        if identity(latest).is_some() {
+            text.push_str(SET_IDENTITY);
+        }
         // Each comparison leaves ties to the merge: of time (another `seq`, arrival or revision counts then), of the
         // last message (the profile counts), and an arrival before the first that is known.
         text.push_str(
@@ -235,7 +241,7 @@ impl Update {
             return None;
         }
         let mut parameters: Vec<Parameter<'_>> = latest.metrics.values().map(Parameter::Reading).collect();
-        parameters.extend(latest.profile.as_deref().map(Parameter::S));
+        parameters.extend(latest.profile.as_deref().into_iter().chain(identity(latest)).map(Parameter::S));
         parameters.extend([
             Parameter::N(latest.newest().0),
             Parameter::N(latest.last_seen.0),
@@ -284,6 +290,15 @@ impl Update {
         merged.trim();
         Ok(has_changed.then_some(Way::Replace { merged, rev }))
     }
+}
+
+/// In a statement's `SET`. The word is reserved (Amazon DynamoDB Developer Guide, "Reserved words in DynamoDB").
+const SET_IDENTITY: &str = "\"identity\" = ?, ";
+
+/// How a device is known, where that is to be written. One that the topic names has no such attribute, and its id is never
+/// one of another kind.
+fn identity(latest: &Latest) -> Option<&'static str> {
+    Some(latest.identity).filter(|identity| *identity != Identity::Topic).map(Identity::as_str)
 }
 
 /// No item's `rev` is negative, so this never writes.

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, HashMap};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::stream::{self, StreamExt as _};
-use telemetry::attribute::Attribute;
-use telemetry::{DeviceId, Presence};
+use telemetry::attribute::{Attribute, Item};
+use telemetry::{DeviceId, Identity, Presence};
 
 use crate::attribute::from_attribute;
 use crate::device_items::{DeviceItems, key};
@@ -34,7 +34,7 @@ pub struct Updated {
     pub applied: Vec<DeviceId>,
     /// What is stored is as new, or newer.
     pub outdated: Vec<DeviceId>,
-    /// The table has no such device any more.
+    /// The table has no such device any more, or it is none of a client: a payload or a gateway names it.
     pub missing: Vec<DeviceId>,
     /// Not written, because of an error.
     pub left: Vec<DeviceId>,
@@ -104,10 +104,15 @@ impl Presences {
     }
 
     /// What is stored of devices, strongly consistent, 100 to a request: the attribute `presence` of each device
-    /// that there is.
+    /// that there is, and that can have a client of its own.
     async fn get(&self, devices: &[DeviceId], deadline: Deadline) -> Result<Stored, Error> {
-        let present = self.items.get(devices, Some("device, presence"), deadline).await.complete()?;
-        Ok(present.into_iter().map(|(device, mut item)| (device, item.remove("presence"))).collect())
+        let attributes = ["device", "presence", "identity"];
+        let present = self.items.get(devices, &attributes, deadline).await.complete()?;
+        let is_a_client = |item: &Item| {
+            Identity::from_stored(item.get("identity").and_then(Attribute::as_s)).is_of_a_thing()
+        };
+        let present = present.into_iter().filter(|(_, item)| is_a_client(item));
+        Ok(present.map(|(device, mut item)| (device, item.remove("presence"))).collect())
     }
 
     /// Writes each once; returns those that somebody else has overtaken.
@@ -157,7 +162,7 @@ impl Presences {
     }
 }
 
-/// By device, its attribute `presence` as it is stored; a device without one has `None`.
+/// By device that can have a client, its attribute `presence` as it is stored; a device without one has `None`.
 type Stored = HashMap<DeviceId, Option<Attribute>>;
 
 /// A presence, and the attribute in whose place it is to stand.

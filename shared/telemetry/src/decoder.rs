@@ -10,8 +10,9 @@ use crate::clock::{Clock, TimePolicy};
 use crate::compression::Expander;
 use crate::envelope::Envelope;
 use crate::format::{Context, Format};
+use crate::identity::Identity;
 use crate::interner::Interner;
-use crate::limits::MAX_PAYLOAD_BYTES;
+use crate::limits::{MAX_PAYLOAD_BYTES, MAX_TOPIC_LEVEL_BYTES};
 use crate::names::Names;
 use crate::normalise::{Message, normalise};
 use crate::profile::Profiles;
@@ -20,7 +21,7 @@ use crate::reject::Reject;
 use crate::sample::Payload;
 use crate::sparkplug::{Nodes, Sender, SparkplugPolicy};
 use crate::time::Micros;
-use crate::topic::{IdentityRules, check_name, without_basic_ingest};
+use crate::topic::{IdentityRules, JOINT, check_broker_name, without_basic_ingest};
 use crate::unit::Units;
 
 /// How many topics are remembered; then all are forgotten and learnt anew.
@@ -37,7 +38,7 @@ struct Route {
     device: Option<DeviceId>,
     /// The place of the profile that its messages are read by.
     profile: Option<usize>,
-    /// The format that its last level names.
+    /// The format that its stream names, or its last level where the payload names the device.
     format: Option<Format>,
     /// The place of the names that are known of its messages.
     names: usize,
@@ -61,8 +62,15 @@ pub struct Settings {
 pub struct Decoded {
     /// The name of the profile, where one fits.
     pub profile: Option<Arc<str>>,
-    /// How its payload was written.
-    pub format: Format,
+    /// How its payload was written; `None`: it was not read, as messages on its topic are ignored.
+    pub format: Option<Format>,
+}
+
+impl Decoded {
+    /// How it is known that one of its readings is of `device`.
+    pub fn identity(&self, device: &DeviceId) -> Identity {
+        Identity::of(device, self.format)
+    }
 }
 
 /// Turns messages into readings. Keeps its buffers and what it has worked out of names, units and topics from one
@@ -71,7 +79,8 @@ pub struct Decoded {
 pub struct Decoder {
     settings: Settings,
     profiles: Arc<Profiles>,
-    routes: HashMap<Box<str>, Rc<Route>, RandomState>,
+    /// By topic; `None`: its messages are ignored.
+    routes: HashMap<Box<str>, Option<Rc<Route>>, RandomState>,
     /// The names met under each profile, or none, and each beginning of names that topics give.
     names: Vec<Names>,
     /// Where these are.
@@ -141,11 +150,18 @@ impl Decoder {
         Some(&*self.payload.path).filter(|path| !path.is_empty())
     }
 
+    /// The device whose message one on `topic` is, where the topic alone says it.
+    pub fn sender(&mut self, topic: &str) -> Option<DeviceId> {
+        self.route(topic).ok()??.device.clone()
+    }
+
     fn append(&mut self, envelope: &Envelope<'_>, readings: &mut Vec<Reading>) -> Result<Decoded, Reject> {
         if self.known_names > MAX_NAMES {
             self.forget();
         }
-        let route = self.route(&envelope.topic)?;
+        let Some(route) = self.route(&envelope.topic)? else {
+            return Ok(Decoded { profile: None, format: None });
+        };
         if let Some(device) = &route.device {
             let speaker = route.sparkplug.as_ref().map_or_else(|| device.name(), Sender::node);
             self.settings.identity.check_client(envelope.client.as_deref(), speaker)?;
@@ -189,15 +205,23 @@ impl Decoder {
         self.payload.path.clear();
 
         let (devices, id) = (&mut self.devices, &mut self.device);
-        let mut device_of = |name: &str| {
+        let mut intern = |levels: &[&str]| {
             id.clear();
-            id.extend([&*route.site, "/", name]);
+            id.extend(levels.iter().copied());
             DeviceId::from_stored(devices.intern(id))
         };
         let device = match (&route.device, self.payload.device_id.as_deref()) {
             (Some(device), _) => device.clone(),
-            (None, Some(device)) => device_of(check_name(device, "device_id")?),
+            (None, Some(device)) => intern(&[&route.site, "/", check_broker_name(device, "device_id")?]),
             (None, None) => return Err(Reject::NoDeviceId),
+        };
+        if profile.is_some_and(|profile| profile.gateway.is_some()) {
+            check_names_behind(device.name(), &self.payload)?;
+        }
+        let device_of = |name: &str| match is_sparkplug {
+            // It has been joined to that of its node.
+            true => intern(&[&route.site, "/", name]),
+            false => intern(&[device.as_str(), JOINT, name]),
         };
         let message = Message { clock: &clock, profile, revision };
         let normalised =
@@ -206,33 +230,34 @@ impl Decoder {
             self.payload.path.push_str(&member);
             reject
         })?;
-        Ok(Decoded { profile: profile.map(|profile| Arc::clone(&profile.name)), format })
+        Ok(Decoded { profile: profile.map(|profile| Arc::clone(&profile.name)), format: Some(format) })
     }
 
-    /// What follows from `topic`.
-    fn route(&mut self, topic: &str) -> Result<Rc<Route>, Reject> {
+    /// What follows from `topic`; `None`: its messages are ignored.
+    fn route(&mut self, topic: &str) -> Result<Option<Rc<Route>>, Reject> {
         if let Some(known) = self.routes.get(topic) {
-            return Ok(Rc::clone(known));
+            return Ok(known.clone());
         }
         let address = self.settings.identity.address(topic)?;
-        let device = address.device.map(|device| format!("{}/{device}", address.site));
-        let profile = self.profiles.find(topic, device.as_deref());
-        let is_full = self.routes.len() >= MAX_TOPICS || self.names_of.len() >= MAX_STEMS;
-        if is_full {
+        if self.routes.len() >= MAX_TOPICS || self.names_of.len() >= MAX_STEMS {
             self.forget();
         }
-        let named = profile.and_then(|place| self.profiles.at(place)?.0.topic_name.as_ref());
-        let stem = named.and_then(|name| name.fill(without_basic_ingest(topic))).unwrap_or_default();
-        let names = self.names_under(profile, &stem);
-        let route = Rc::new(Route {
-            site: address.site.into(),
-            profile,
-            names,
-            format: topic.rsplit('/').next().and_then(Format::of_topic_level),
-            device: device.map(DeviceId::from_stored),
-            sparkplug: address.sparkplug.as_ref().map(Sender::new),
+        let route = address.map(|address| {
+            let device = address.device_id();
+            let profile = self.profiles.find(topic, device.as_deref());
+            let named = profile.and_then(|place| self.profiles.at(place)?.0.topic_name.as_ref());
+            let named = named.and_then(|name| name.fill(without_basic_ingest(topic)));
+            let names = self.names_under(profile, named.as_deref().unwrap_or(&address.stem));
+            Rc::new(Route {
+                profile,
+                names,
+                format: address.stream.and_then(Format::of_topic_level),
+                device: device.map(DeviceId::from_stored),
+                sparkplug: address.sparkplug.as_ref().map(Sender::new),
+                site: address.site.into(),
+            })
         });
-        self.routes.insert(topic.into(), Rc::clone(&route));
+        self.routes.insert(topic.into(), route.clone());
         Ok(route)
     }
 
@@ -245,4 +270,12 @@ impl Decoder {
         }
         place
     }
+}
+
+/// A name behind a gateway is as long as that of any device, the gateway's in it.
+fn check_names_behind(gateway: &str, payload: &Payload) -> Result<(), Reject> {
+    let longest =
+        payload.samples.iter().filter_map(|sample| sample.device.as_ref()).map(|name| name.len()).max();
+    let is_too_long = longest.is_some_and(|name| gateway.len() + JOINT.len() + name > MAX_TOPIC_LEVEL_BYTES);
+    if is_too_long { Err(Reject::Name("name of a gateway's device")) } else { Ok(()) }
 }

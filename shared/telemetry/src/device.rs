@@ -9,6 +9,7 @@
 //! | `last_at` | N | time of the newest reading of any metric, µs since 1970 |
 //! | `first_seen`, `last_seen` | N | when the broker received the first and the last message, µs since 1970 |
 //! | `profile` | S | the name of the profile that its last message was read by; what was there stays where none fits |
+//! | `identity` | S | how it is known that its readings are its own, where that is not by the topic: `gateway`, `sparkplug` or `payload` ([`Identity`]) |
 //! | `rev` | N | how often these were written |
 //! | `name` | S | the part of `device` after the slash, written when the item was: the key of the index `by-name` |
 //! | `presence` | M | whether the device is connected, which `presence` writes by itself: [`Presence`](crate::Presence) |
@@ -23,6 +24,7 @@ use serde::Serialize;
 use serde::ser::SerializeMap;
 
 use crate::attribute::{Attribute, Item, M, N, S, V};
+use crate::identity::Identity;
 use crate::limits::MAX_LATEST_JSON_BYTES;
 use crate::reading::{
     Correction, CorrectionReason, DeviceId, Metric, Quality, Reading, Seq, TimeSource, Unit,
@@ -47,6 +49,8 @@ pub struct Latest {
     pub last_seen: Micros,
     /// The name of the profile that the last message was read by, where it was by one.
     pub profile: Option<Arc<str>>,
+    /// How it is known that they are of this device, by the last message.
+    pub identity: Identity,
 }
 
 impl Latest {
@@ -64,14 +68,18 @@ impl Latest {
     /// the times seen. Returns whether anything changed. Merging is associative, commutative and
     /// idempotent, so neither order nor repetition of batches matters.
     pub fn merge(&mut self, other: &Self) -> bool {
-        let before = (self.first_seen, self.last_seen, self.profile.clone());
+        let before = (self.first_seen, self.last_seen, self.profile.clone(), self.identity);
         // Of two messages of one moment the order of arrival must not matter.
         if (other.last_seen, &other.profile) > (self.last_seen, &self.profile) {
             self.profile.clone_from(&other.profile);
         }
+        if (other.last_seen, other.identity) > (self.last_seen, self.identity) {
+            self.identity = other.identity;
+        }
         self.first_seen = self.first_seen.min(other.first_seen);
         self.last_seen = self.last_seen.max(other.last_seen);
-        let mut has_changed = before != (self.first_seen, self.last_seen, self.profile.clone());
+        let mut has_changed =
+            before != (self.first_seen, self.last_seen, self.profile.clone(), self.identity);
         for (metric, theirs) in &other.metrics {
             let is_newer = self.metrics.get(metric).is_none_or(|ours| theirs.is_later_than(ours));
             if is_newer {
@@ -115,7 +123,8 @@ impl Latest {
         let metrics = item.get("latest")?.as_m()?.iter().map(reading).collect::<Option<_>>()?;
         let (first_seen, last_seen) = (micros("first_seen")?, micros("last_seen")?);
         let profile = item.get("profile").and_then(Attribute::as_s).map(Arc::from);
-        Some(Self { device, metrics, first_seen, last_seen, profile })
+        let identity = Identity::from_stored(item.get("identity").and_then(Attribute::as_s));
+        Some(Self { device, metrics, first_seen, last_seen, profile, identity })
     }
 }
 
@@ -226,6 +235,7 @@ fn latest_of_device(spans: &[Span]) -> Latest {
         first_seen: seen.0,
         last_seen: seen.1,
         profile: None,
+        identity: Identity::default(),
     }
 }
 
@@ -255,6 +265,7 @@ mod tests {
             first_seen: Micros(1),
             last_seen: Micros(2),
             profile: None,
+            identity: Identity::Topic,
         }
     }
 
@@ -318,10 +329,10 @@ mod tests {
             reading.correction =
                 Some(Box::new(Correction { reason: CorrectionReason::Boot, sent: Micros(7) }));
         }
-        state.profile = Some("p".into());
+        (state.profile, state.identity) = (Some("p".into()), Identity::Gateway);
         let latest = serde_json::to_string(&latest_attribute(&state.metrics)).unwrap();
         let item = format!(
-            r#"{{"device":{{"S":"s/d"}},"first_seen":{{"N":"1"}},"last_seen":{{"N":"2"}},"profile":{{"S":"p"}},"latest":{latest}}}"#
+            r#"{{"device":{{"S":"s/d"}},"first_seen":{{"N":"1"}},"last_seen":{{"N":"2"}},"profile":{{"S":"p"}},"identity":{{"S":"gateway"}},"latest":{latest}}}"#
         );
         assert_eq!(Latest::from_item(&serde_json::from_str(&item).unwrap()), Some(state));
         assert_eq!(Latest::from_item(&Item::new()), None);

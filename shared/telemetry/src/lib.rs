@@ -36,6 +36,7 @@ mod distinct;
 mod envelope;
 mod format;
 mod hours;
+mod identity;
 mod interner;
 mod length;
 pub mod limits;
@@ -55,6 +56,7 @@ pub mod sparkplug;
 mod time;
 mod time_format;
 mod topic;
+mod topic_layout;
 mod twin;
 mod unit;
 
@@ -66,6 +68,7 @@ pub use device_pattern::DevicePattern;
 pub use envelope::Envelope;
 pub use format::Format;
 pub use hours::HourBound;
+pub use identity::Identity;
 pub use length::Length;
 pub use names::TIME_NAMES;
 pub use precedence::{OrderedValue, Precedence, TotalFloat};
@@ -87,6 +90,10 @@ pub use span::{
 pub use time::Micros;
 pub use time_format::{TimeFormat, ZoneMarks};
 pub use topic::{ClientId, IdentityRules, TopicFilter, TopicFilterError};
+pub use topic_layout::{
+    DEFAULT_LAYOUT, LayoutError, LayoutSite, LayoutTopic, Layouts, LayoutsError, Level, PolicyTopics,
+    TopicLayout, common_topic,
+};
 
 /// The README's table of quantities and units, in Markdown.
 pub fn units_markdown_table() -> String {

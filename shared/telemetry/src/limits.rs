@@ -14,6 +14,14 @@ pub const MAX_EXPANDED_BYTES: usize = 1024 * 1024;
 /// Longest site, device or stream, in bytes: the longest name of an AWS IoT thing.
 pub const MAX_TOPIC_LEVEL_BYTES: usize = 128;
 
+/// Most levels of a topic: AWS IoT Core allows seven slashes (AWS IoT Core quotas, "Maximum number of slashes in topic and
+/// topic filter").
+pub const MAX_TOPIC_LEVELS: usize = 8;
+
+/// Longest layout, in bytes: a policy, which the template makes of it, has at most 2,048 characters (AWS IoT Core quotas,
+/// "Maximum policy document size").
+pub const MAX_LAYOUT_BYTES: usize = 72;
+
 /// Longest session identifier, in bytes. AWS IoT writes 32 or 36 characters, and promises no length.
 pub const MAX_SESSION_BYTES: usize = 128;
 

@@ -159,6 +159,26 @@ pub(crate) enum Role {
     UnitSource,
 }
 
+impl Role {
+    /// Whether only a profile says it.
+    pub(crate) fn is_of_profile(self) -> bool {
+        match self {
+            Self::Time(rank) => matches!(rank, TimeRank::Profile { .. }),
+            Self::SubDevice
+            | Self::QualityOfAll
+            | Self::TimePart(_)
+            | Self::TimeFraction
+            | Self::UnitSource => true,
+            Self::DeviceId
+            | Self::Identity { .. }
+            | Self::Value
+            | Self::Unit
+            | Self::Quality
+            | Self::UnitOf(_) => false,
+        }
+    }
+}
+
 /// How telling a time's name is, the most telling first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum TimeRank {

@@ -24,13 +24,18 @@ pub enum Reject {
     #[error("the envelope's arrival time is not in milliseconds since 1970")]
     Received,
     /// The topic is none that telemetry comes on.
-    #[error("the topic is not dt/{{site}}/{{device}}/{{stream}}")]
+    #[error(
+        "the topic fits no layout; unless the deployment sets others, that is dt/{{site}}/{{device}}/{{stream}}"
+    )]
     Topic,
     /// A level of the topic, or a `device_id`, cannot name a device.
     #[error(
         "the {0} is empty, longer than {MAX_TOPIC_LEVEL_BYTES} bytes, or has control characters, '/', '+' or '#'"
     )]
     Name(&'static str),
+    /// A name has what parts a gateway from the devices behind it.
+    #[error("the {0} has '::' or ends with ':', which parts gateways from the devices behind them")]
+    Joint(&'static str),
     /// The client published for another device.
     #[error("the client id is not the device in the topic; only a gateway may publish for another device")]
     Client,
@@ -205,7 +210,9 @@ impl Reject {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Envelope(_) | Self::EnvelopeField(_) | Self::Base64 | Self::Received => "envelope",
-            Self::Topic | Self::Name(_) | Self::SparkplugTopic | Self::SparkplugNode => "topic",
+            Self::Topic | Self::Name(_) | Self::Joint(_) | Self::SparkplugTopic | Self::SparkplugNode => {
+                "topic"
+            }
             Self::Client => "client",
             Self::NoDeviceId | Self::ManyDevices => "device_id",
             Self::Empty | Self::NoValue => "empty",

@@ -29,7 +29,7 @@ fn decode(payload: &[u8], stream: &str) -> Result<(Vec<Reading>, Format), Reject
     };
     let mut readings = Vec::new();
     let decoded = Decoder::default().decode(&envelope, &mut readings)?;
-    Ok((readings, decoded.format))
+    Ok((readings, decoded.format.unwrap()))
 }
 
 /// Each reading as `metric=value`, with `@seconds` after the arrival where it has a time of its own.

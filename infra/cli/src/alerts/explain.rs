@@ -340,6 +340,7 @@ pub(super) mod tests {
             first_seen: START,
             last_seen: START,
             profile: None,
+            identity: telemetry::Identity::Topic,
         };
         let id = alerts.told()["hot"].id.clone();
         let text = explanation(&rule, &alerts.device, &alerts, Some(&latest), START.plus(63 * SECOND));

@@ -109,7 +109,14 @@ mod tests {
             correction: None,
         };
         let metrics = [(metric.into(), reading)].into();
-        Latest { device, metrics, first_seen: at, last_seen: at, profile: None }
+        Latest {
+            device,
+            metrics,
+            first_seen: at,
+            last_seen: at,
+            profile: None,
+            identity: telemetry::Identity::Topic,
+        }
     }
 
     #[test]

@@ -58,9 +58,10 @@ impl Profiles {
 
     /// The profile that a message on `topic` is read by, whose device is found by `rules`.
     pub fn of_message(&self, topic: &str, rules: &IdentityRules) -> Option<&Arc<Profile>> {
-        let address = rules.address(topic).ok()?;
-        let device = address.device.map(|device| format!("{}/{device}", address.site));
-        self.find(topic, device.as_deref()).and_then(|place| self.at(place)).map(|(profile, _)| profile)
+        let address = rules.address(topic).ok()??;
+        self.find(topic, address.device_id().as_deref())
+            .and_then(|place| self.at(place))
+            .map(|(profile, _)| profile)
     }
 
     pub(crate) fn at(&self, place: usize) -> Option<&(Arc<Profile>, Micros)> {

@@ -298,6 +298,12 @@ fn check(fields: ProfileFields) -> Result<Profile, Vec<Found>> {
             problems.take(&[Step::Key("gateway")], name_pattern(name)).map(Gateway::Member)
         }
     };
+    if gateway.is_some() && fields.devices.is_empty() {
+        problems.add(
+            &[Step::Key("gateway")],
+            "a profile with `gateway` names its gateways in `devices`: a device chooses its topic's stream itself",
+        );
+    }
     let time = fields.time.as_ref().map(|time| check_time(time, &mut problems)).unwrap_or_default();
     if fields.metric.len() > MAX_ENTRIES {
         problems.add(&[Step::Key("metric")], format!("there are more than {MAX_ENTRIES} metrics"));
@@ -454,8 +460,8 @@ unit_from = "/probe/u~1h"
         };
         check(FULL);
         check("name = \"p\"\ndevices = \"*/*\"");
-        check("name = \"p\"\ntopics = \"a/#\"\ngateway = true\ntime.zone = \"+02:00\"");
-        check("name = \"p\"\ntopics = \"a/#\"\ngateway = \"members\"");
+        check("name = \"p\"\ntopics = \"a/#\"\ndevices = \"*/gw-*\"\ngateway = true\ntime.zone = \"+02:00\"");
+        check("name = \"p\"\ndevices = \"*/gw-*\"\ngateway = \"members\"");
     }
 
     #[test]
@@ -495,6 +501,18 @@ unit_from = "/probe/u~1h"
         let text = format!("name = \"p\"\ndevices = \"*/*\"\n{rest}");
         let error = Profile::from_toml(&text).expect_err(rest);
         error.problems().iter().map(|problem| (problem.line, problem.text.clone())).collect()
+    }
+
+    #[test]
+    fn a_gateway_is_named_by_its_profile() {
+        for gateway in ["true", "\"members\"", "\"id\""] {
+            let text = format!("name = \"p\"\ntopics = \"dt/+/+/x\"\ngateway = {gateway}");
+            let error = Profile::from_toml(&text).expect_err(gateway);
+            assert_eq!(error.problems().len(), 1, "{error}");
+            assert_eq!(error.problems()[0].line, Some(3));
+            assert!(error.to_string().contains("names its gateways in `devices`"), "{error}");
+        }
+        assert!(Profile::from_toml("name = \"p\"\ntopics = \"dt/+/+/x\"\ngateway = false").is_ok());
     }
 
     #[test]

@@ -39,14 +39,13 @@ use prost::Message as _;
 use self::message::{Metric, Numbered, Value as SentValue};
 use self::node::{Arrival, Taken};
 use self::samples::Writer;
-use self::topic::device_name;
 use self::value::datatype;
 use crate::format::Context;
 use crate::reading::Value;
 use crate::reject::Reject;
 use crate::sample::{Payload, Sample};
 use crate::time::Micros;
-use crate::topic::without_basic_ingest;
+use crate::topic::{name_behind, without_basic_ingest};
 
 pub use self::node::{Node, NodeChanges};
 pub(crate) use self::topic::{Address, Kind};
@@ -218,7 +217,7 @@ fn write(
             if *of_node {
                 payload.samples.push(online(false, None));
             }
-            let names = of_devices.iter().map(|device| device_name(&sender.node, device).into());
+            let names = of_devices.iter().map(|device| name_behind(&sender.node, device).into());
             payload.samples.extend(names.map(|device| online(false, Some(device))));
             return Ok(());
         }

@@ -4,14 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::reject::Reject;
-use crate::topic::{check_name, without_basic_ingest};
+use crate::topic::{JOINT, check_broker_name, check_name, name_behind, without_basic_ingest};
 
 /// The first level of every topic of Sparkplug B.
 pub const NAMESPACE: &str = "spBv1.0";
-
-/// What stands between an edge node and its device in a device's name. No node's name has it, so that no two devices
-/// are one.
-const JOINT: &str = "::";
 
 /// What a message tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,7 +98,7 @@ impl<'a> Address<'a> {
         if kind.is_of_device() != device.is_some() {
             return Err(Reject::SparkplugTopic);
         }
-        check_name(group, "group")?;
+        check_broker_name(group, "group")?;
         check_name(node, "edge node")?;
         if node.contains(JOINT) || node.ends_with(':') {
             return Err(Reject::SparkplugNode);
@@ -115,17 +111,12 @@ impl<'a> Address<'a> {
 
     /// Who the message is about, as a device of the site that is the group: the node, or `{node}::{device}`.
     pub(crate) fn name(&self) -> String {
-        self.device.map_or_else(|| self.node.to_owned(), |device| device_name(self.node, device))
+        self.device.map_or_else(|| self.node.to_owned(), |device| name_behind(self.node, device))
     }
 
     pub(crate) fn node(&self) -> NodeId {
         NodeId(format!("{}/{}", self.group, self.node).into())
     }
-}
-
-/// The name of a device behind a node.
-pub(super) fn device_name(node: &str, device: &str) -> String {
-    [node, JOINT, device].concat()
 }
 
 #[cfg(test)]

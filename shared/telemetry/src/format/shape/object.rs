@@ -153,8 +153,10 @@ impl Shape<'_, '_> {
         match &self.payload.samples[before..] {
             // A scalar's sample has just this name; that of an object with one member has a longer one.
             [one, ..] if one.has_own_name => None,
-            [one] if one.name.sent.len() == path.len() && one.name.last_level == level_at => {
-                match one.name.role {
+            [one] if one.name.sent.len() == path.len() => {
+                // A name with dots in it is no level that is known; the profile may know it.
+                let is_level = one.name.last_level == level_at;
+                match one.name.role.filter(|role| is_level || role.is_of_profile()) {
                     Some(Role::Time(rank)) => Some(Role::Time(rank)),
                     _ if is_tagged => Some(Role::Time(TimeRank::Tagged)),
                     role => role,

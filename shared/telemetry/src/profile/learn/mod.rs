@@ -60,7 +60,8 @@ pub struct LearnError {
 /// If one of them cannot be read.
 pub fn learn<M: AsRef<[u8]>>(messages: &[M], hints: &Hints<'_>) -> Result<String, LearnError> {
     let mut base = String::new();
-    if messages.first().is_some_and(|message| has_devices_as_members(message.as_ref())) {
+    let is_gateway = messages.first().is_some_and(|message| has_devices_as_members(message.as_ref()));
+    if is_gateway {
         base.push_str("gateway = \"members\"\n");
     }
     let read = |more: &str| read_all(messages, hints, more);
@@ -71,7 +72,7 @@ pub fn learn<M: AsRef<[u8]>>(messages: &[M], hints: &Hints<'_>) -> Result<String
     }
     let times = Times::find(&samples, &read(&format!("{base}{NO_FIELD}"))?, hints.received);
     let metrics = metrics(&samples, &times);
-    let mut text = heading(messages.len(), hints);
+    let mut text = heading(messages.len(), hints, is_gateway);
     text.push_str(&base);
     text.push_str(&interval(&samples));
     text.push_str(&times.render());
@@ -136,7 +137,7 @@ fn documents(samples: &[Sent]) -> Option<String> {
         .then(|| format!("\n# Their texts are documents.\ndocuments = [{}]\n", names.join(", ")))
 }
 
-fn heading(messages: usize, hints: &Hints<'_>) -> String {
+fn heading(messages: usize, hints: &Hints<'_>, is_gateway: bool) -> String {
     let (topics, device) = match hints.topic.map(|topic| topic.split('/').collect::<Vec<_>>()) {
         Some(levels) => match levels[..] {
             ["dt", _, device, stream] => (Some(format!("dt/+/+/{stream}")), Some(device)),
@@ -154,7 +155,8 @@ fn heading(messages: usize, hints: &Hints<'_>) -> String {
     );
     text.push_str("# Which messages it is for: of these devices");
     match topics {
-        Some(topics) if device.is_none() => {
+        // A profile of gateways has to name its devices.
+        Some(topics) if device.is_none() && !is_gateway => {
             let _ = write!(text, ", or on these topics.\n# {devices}topics = {}\n", quoted(&topics));
         }
         Some(topics) => {
@@ -317,6 +319,9 @@ from = "cell.*"
             &[r#"{"A 1": [{"ts": 1795417200000, "values": {"a": 1}}], "B": [{"values": {"b": 2}}]}"#],
         );
         assert!(text.contains("gateway = \"members\"\n") && text.contains("from = \"a\"\n"), "{text}");
+        // Such a profile has to name its devices, also where the topic names none.
+        let text = learnt(Some("home/hub/up"), &[r#"{"A 1": [{"ts": 1795417200000, "values": {"a": 1}}]}"#]);
+        assert!(Profile::from_toml(&text).is_ok_and(|profile| !profile.devices.is_empty()), "{text}");
         let text = learnt(None, &[r#"{"data": "{\"a\": 1}", "b": "{"}"#]);
         assert!(text.contains("documents = [\"data\"]\n") && text.contains("from = \"data.a\"\n"), "{text}");
     }
