@@ -1,0 +1,413 @@
+//! Payloads that a profile describes: what was put into them comes out, whatever the order and however it is written.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use serde_json::{Value as Json, json};
+use telemetry::{Decoder, Envelope, Micros, Profile, Reading, Reject, Settings};
+
+/// 2026-11-23T07:00:00Z, when everything arrives.
+const RECEIVED: i64 = 1_795_417_200_000_000;
+
+fn profile(text: &str) -> Profile {
+    Profile::from_toml(&format!("name = \"p\"\ndevices = \"*/*\"\n{text}"))
+        .unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn decoder(profile_text: &str) -> Decoder {
+    Decoder::new(Settings::default(), Arc::new([Arc::new(profile(profile_text))].into_iter().collect()))
+}
+
+fn decode_on(decoder: &mut Decoder, topic: &str, payload: &[u8]) -> Result<Vec<Reading>, Reject> {
+    let envelope = Envelope {
+        payload: base64_simd::STANDARD.encode_to_string(payload).into(),
+        topic: topic.into(),
+        client: None,
+        principal: None,
+        content_type: None,
+        received: Micros(RECEIVED),
+        trace: Some("trace".into()),
+        record: None,
+    };
+    let mut readings = Vec::new();
+    decoder.decode(&envelope, &mut readings).map(|_| readings)
+}
+
+fn decode(profile: &str, payload: &str) -> Result<Vec<Reading>, Reject> {
+    decode_on(&mut decoder(profile), "dt/s/d/state", payload.as_bytes())
+}
+
+/// Each reading as `metric=value`, with `!` where it is bad, and the milliseconds from the arrival where it has a time.
+fn shown(readings: &[Reading]) -> String {
+    let words = readings.iter().map(|reading| {
+        let bad = if reading.quality == telemetry::Quality::Good { "" } else { "!" };
+        let at = match reading.at.0 - RECEIVED {
+            0 => String::new(),
+            micros => format!("@{}", micros / 1_000),
+        };
+        format!("{}={}{bad}{at}", reading.metric, reading.value)
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+fn check(profile: &str, payload: &str, expected: &str) {
+    let found = decode(profile, payload).map(|readings| shown(&readings));
+    assert_eq!(found.as_deref(), Ok(expected), "{profile}\n{payload}");
+}
+
+const RECORDS: &str = "[[shape]]\nat = \"d\"\nas = \"records\"\nname = \"{id}\"\nvalue = \"v\"\nunit = \"u\"\nquality = \"q\"\ntime = \"t\"\n";
+
+#[test]
+fn records_that_lack_something_lose_nothing() {
+    check(RECORDS, r#"{"d": [{"id": "a", "v": null}, {"id": "b", "v": 1}]}"#, "b=1");
+    check(RECORDS, r#"{"d": [{"id": "a"}, {"id": "b", "v": 1}]}"#, "b=1");
+    check(RECORDS, r#"{"d": [{"v": 2}, {"id": "b", "v": 1}]}"#, "d.0.v=2 b=1");
+    check(RECORDS, r#"{"d": [{"id": null, "v": 2}]}"#, "d.0.v=2");
+    assert_eq!(decode(RECORDS, r#"{"d": [{"id": "", "v": 2}]}"#), Err(Reject::EmptyName));
+    check(RECORDS, r#"{"d": [7, {"id": "b", "v": 1}]}"#, "d.0=7 b=1");
+    check(RECORDS, r#"{"d": 7}"#, "d=7");
+    check(RECORDS, r#"{"d": "x"}"#, "d=x");
+    check(RECORDS, r#"{"d": {"id": "a", "v": 1}}"#, "a=1");
+    check(RECORDS, r#"{"d": {"x": 5}}"#, "d.x=5");
+    check(
+        RECORDS,
+        r#"{"d": [{"id": "a", "v": 1, "q": "no such", "t": "never", "u": 5}]}"#,
+        "a=1 a.q=no such a.t=never a.u=5",
+    );
+    check(RECORDS, r#"{"d": [{"id": "a", "v": {"x": 1, "y": 2}, "q": false}]}"#, "a.x=1! a.y=2!");
+    check(RECORDS, r#"{"d": [{"id": "a", "v": [1, 2]}]}"#, "a.0=1 a.1=2");
+    check(
+        RECORDS,
+        r#"{"ts": 1795417199000, "d": [{"id": "a", "v": 1}, {"id": "b", "v": 2, "t": 1795417198000}]}"#,
+        "a=1@-1000 b=2@-2000",
+    );
+}
+
+#[test]
+fn what_records_are_called_is_no_place() {
+    // A metric that is called as a time, a unit or its own place is a metric.
+    check(
+        RECORDS,
+        r#"{"d": [{"id": "ts", "v": 1795417199000}, {"id": "d", "v": 2}], "x": 3}"#,
+        "ts=1795417199000 d=2 x=3",
+    );
+    check(RECORDS, r#"{"d": [{"id": "t", "v": 1795417199000}]}"#, "t=1795417199000");
+    let nested = RECORDS.replace("at = \"d\"", "at = \"l.*.d\"");
+    check(&nested, r#"{"l": [{"id": "x", "d": [{"id": "l.0.d", "v": 1}]}]}"#, "l.0.id=x l.0.d=1");
+    assert_eq!(decode(RECORDS, r#"{"d": [{"id": "a..b", "v": 1}]}"#), Err(Reject::EmptyName));
+    let long = format!(r#"{{"d": [{{"id": "{}", "v": 1}}]}}"#, "x".repeat(257));
+    assert_eq!(decode(RECORDS, &long), Err(Reject::LongName));
+}
+
+#[test]
+fn records_of_one_name_and_time_are_all_kept() {
+    let readings =
+        decode(RECORDS, r#"{"d": [{"id": "a", "v": 1}, {"id": "a", "v": 2}, {"id": "a", "v": 2}]}"#).unwrap();
+    let identities: BTreeSet<_> =
+        readings.iter().map(|reading| (&reading.metric, reading.at, reading.seq)).collect();
+    assert_eq!((readings.len(), identities.len()), (3, 3));
+}
+
+#[test]
+fn a_series_without_its_interval_stays_a_list() {
+    let series = "[[shape]]\nat = \"a.w\"\nas = \"series\"\ninterval_from = \"dt\"\ninterval_unit = \"ms\"";
+    check(series, r#"{"a": {"w": [1, 2], "dt": 500}}"#, "a.w=1@-500 a.w=2");
+    check(series, r#"{"a": {"dt": 500, "w": [1, null, 2]}}"#, "a.w=1@-1000 a.w=2");
+    check(series, r#"{"a": {"w": [1, 2]}}"#, "a.w.0=1 a.w.1=2");
+    check(series, r#"{"a": {"w": [1, 2], "dt": 0}}"#, "a.w.0=1 a.w.1=2 a.dt=0");
+    check(series, r#"{"a": {"w": [1, 2], "dt": "x"}}"#, "a.w.0=1 a.w.1=2 a.dt=x");
+    check(series, r#"{"a": {"w": [1, 2], "dt": 1e300}}"#, "a.w.0=1 a.w.1=2 a.dt=1e300!");
+    check(series, r#"{"w": [1, 2], "dt": 500}"#, "w.0=1 w.1=2 dt=500");
+    let last = format!("{series}\nanchor = \"last\"");
+    check(&last, r#"{"ts": 1795417199000, "a": {"w": [1, 2], "dt": 500}}"#, "a.w=1@-1500 a.w=2@-1000");
+}
+
+#[test]
+fn rows_of_any_length_lose_nothing() {
+    let rows = "[[shape]]\nat = \"r\"\nas = \"rows\"\ncolumns = [\"a\", \"\", \"b\"]";
+    check(rows, r#"{"r": [[1, 2, 3], [4], [5, 6, 7, 8]]}"#, "r.a=1 r.b=3 r.a=4 r.a=5 r.b=7 r.3=8");
+    check(rows, r#"{"r": [1, 2, 3]}"#, "r.a=1 r.b=3");
+    check(rows, r#"{"r": []}"#.replace("[]", "[], \"x\": 1").as_str(), "x=1");
+    check(rows, r#"{"r": [[1, 2, 3], {"a": 9}]}"#, "r.a=1 r.b=3 r.a=9");
+    let header = "[[shape]]\nat = \"**.rows\"\nas = \"rows\"\ncolumns_from = \"head.names\"";
+    check(
+        header,
+        r#"{"x": {"rows": [[1, 2]], "head": {"names": ["a", "b"], "n": 5}}}"#,
+        "x.rows.a=1 x.rows.b=2 x.head.n=5",
+    );
+    check(
+        header,
+        r#"{"rows": [[1, 2]], "head": {"names": ["a", 7]}}"#,
+        "rows.0.0=1 rows.0.1=2 head.names.0=a head.names.1=7",
+    );
+    check(header, r#"{"rows": [[1, 2]]}"#, "rows.0.0=1 rows.0.1=2");
+}
+
+#[test]
+fn encoded_members_that_are_none_refuse_the_message() {
+    let document = "[[shape]]\nat = \"b\"\nas = \"document\"\nencoding = \"base64\"";
+    let encode = |text: &str| json!({"b": base64_simd::STANDARD.encode_to_string(text)}).to_string();
+    check(document, &encode(r#"{"x": [1, 2]}"#), "b.x.0=1 b.x.1=2");
+    check(document, &encode("5"), "b=5");
+    check(document, r#"{"b": null, "c": 1}"#, "c=1");
+    check(document, r#"{"b": 5}"#, "b=5");
+    assert_eq!(decode(document, r#"{"b": "?"}"#), Err(Reject::Encoding("base64")));
+    assert_eq!(decode(document, &encode("{")), Err(Reject::CutShort));
+    // CBOR, as JSON.
+    check(
+        document,
+        &json!({"b": base64_simd::STANDARD.encode_to_string([0xa1, 0x61, 0x78, 0x05])}).to_string(),
+        "b.x=5",
+    );
+    let hex = "[[shape]]\nat = \"b\"\nas = \"fields\"\nencoding = \"hex\"\nunder = \"\"\n[[field]]\nname = \"x\"\noffset = 1\ntype = \"u8\"";
+    check(hex, r#"{"b": "00ff"}"#, "x=255");
+    assert_eq!(decode(hex, r#"{"b": "00"}"#), Err(Reject::ShortBytes(1)));
+    // A document within itself ends where the depth does.
+    let inner = "[[shape]]\nat = \"b\"\nas = \"document\"\nencoding = \"base64\"\nunder = \"\"";
+    let nested = (0..20).fold(r#"{"x": 1}"#.to_owned(), |text, _| encode(&text));
+    assert_eq!(decode(inner, &nested), Err(Reject::Depth));
+    let nested = (0..5).fold(r#"{"x": 1}"#.to_owned(), |text, _| encode(&text));
+    check(inner, &nested, "x=1");
+}
+
+#[test]
+fn what_is_too_much_is_refused() {
+    let many = |count: usize| {
+        let elements: Vec<_> = (0..count).map(|n| json!({"id": "a", "v": [n % 10, 1, 2]})).collect();
+        json!({ "d": elements }).to_string()
+    };
+    assert_eq!(decode(RECORDS, &many(3_333)).map(|readings| readings.len()), Ok(9_999));
+    assert_eq!(decode(RECORDS, &many(3_334)), Err(Reject::Samples));
+    let nothing = format!(r#"{{"d": [{}1]}}"#, "[],".repeat(40_000));
+    assert_eq!(decode(RECORDS, &nothing).map(|readings| readings.len()), Ok(1));
+    let deep = format!(r#"{{"d": {}1{}}}"#, "[".repeat(17), "]".repeat(17));
+    assert_eq!(decode(RECORDS, &deep), Err(Reject::Depth));
+}
+
+#[test]
+fn values_are_what_a_profile_says_they_are() {
+    let typed = |kind: &str| format!("[[metric]]\nfrom = \"a\"\ntype = \"{kind}\"");
+    check(&typed("number"), r#"{"a": true}"#, "a=1");
+    check(&typed("number"), r#"{"a": "x"}"#, "a=x!");
+    check(&typed("boolean"), r#"{"a": "TRUE"}"#, "a=true");
+    check(&typed("boolean"), r#"{"a": 0.0}"#, "a=false");
+    check(&typed("boolean"), r#"{"a": 2}"#, "a=2!");
+    check(&typed("text"), r#"{"a": 7.50}"#, "a=7.5");
+    check(&format!("numbers_as_text = true\n{}", typed("text")), r#"{"a": "007"}"#, "a=007");
+    let mapped = "[[metric]]\nfrom = \"a\"\nmap = { \"1\" = \"one\", true = 5, x = 2.5 }\ntype = \"text\"";
+    check(mapped, r#"{"a": 1}"#, "a=one");
+    check(mapped, r#"{"a": true}"#, "a=5");
+    check(mapped, r#"{"a": "x"}"#, "a=2.5");
+    check(mapped, r#"{"a": "y"}"#, "a=y");
+    let scaled = "[[metric]]\nfrom = \"a\"\nmap = { low = 1 }\nscale = 10\nunit = \"Cel\"";
+    check(scaled, r#"{"a": "low"}"#, "a=10");
+}
+
+#[test]
+fn qualities_are_read_by_their_codes() {
+    let with = |codes: &str| format!("[quality]\nfield = \"s\"\ncodes = {codes}");
+    let check_code = |codes: &str, code: &str, expected: &str| {
+        check(&with(codes), &format!(r#"{{"value": 1, "s": {code}}}"#), expected);
+    };
+    check_code("\"opc-ua\"", "0", "value=1");
+    check_code("\"opc-ua\"", "1083179008", "value=1!");
+    check_code("\"opc-ua\"", "\"BadNoCommunication\"", "value=1!");
+    check_code("\"opc-da\"", "192", "value=1");
+    check_code("\"opc-da\"", "24", "value=1!");
+    check_code("\"siemens\"", "3", "value=1");
+    check_code("{ ok = \"good\" }", "\"ok\"", "value=1");
+    // What is not known stays a metric.
+    check_code("{ ok = \"good\" }", "\"other\"", "value=1 s=other");
+    check_code("{ ok = \"good\", other = \"bad\" }", "\"what\"", "value=1!");
+    check_code("\"siemens\"", "7", "value=1 s=7");
+}
+
+#[test]
+fn times_that_are_not_all_there_stay_what_they_are() {
+    let join = "[time]\nzone = \"UTC\"\njoin = [\"day\", \"clock\"]";
+    check(join, r#"{"clock": "06:59:59", "v": 1, "day": "2026-11-23"}"#, "v=1@-1000");
+    check(join, r#"{"clock": "06:59:59", "v": 1}"#, "clock=06:59:59 v=1");
+    check(join, r#"{"day": "2026-11-23", "clock": "soon", "v": 1}"#, "day=2026-11-23 clock=soon v=1");
+    check(
+        join,
+        r#"[{"day": "2026-11-23", "clock": "06:59:59", "v": 1}, {"day": "2026-11-23", "clock": "06:59:58", "v": 2}]"#,
+        "v=1@-1000 v=2@-2000",
+    );
+    let parts =
+        "[time]\nzone = \"UTC\"\njoin = [\"*.y\", \"*.m\", \"*.d\", \"*.h\"]\nformat = \"%Y %m %d %H\"";
+    check(parts, r#"{"when": {"y": 2026, "m": 11, "d": 23, "h": 6}, "v": 1}"#, "v=1@-3600000");
+    let fraction = "[time]\nfield = \"s\"\nfraction = \"ns\"\nfraction_unit = \"ns\"";
+    check(fraction, r#"{"ns": 500000000, "s": 1795417199, "v": 1}"#, "v=1@-500");
+    check(fraction, r#"{"s": 1795417199, "v": 1}"#, "v=1@-1000");
+    check(fraction, r#"{"ns": 5, "v": 1}"#, "ns=5 v=1");
+}
+
+#[test]
+fn topics_name_bare_values_and_stand_before_other_names() {
+    let check = |topic: &str, payload: &str, expected: &str| {
+        let found = decode_on(&mut decoder("topic_name = \"{4...}\""), topic, payload.as_bytes());
+        assert_eq!(found.map(|readings| shown(&readings)).as_deref(), Ok(expected), "{topic} {payload}");
+    };
+    check("dt/s/d/a", "21.5", "a=21.5");
+    check("dt/s/d/a", "\"OPEN\"", "a=OPEN");
+    check("dt/s/d/a", "ON", "a=ON");
+    check("dt/s/d/a", " 007\n", "a=007");
+    check("dt/s/d/a", "true", "a=true");
+    check("dt/s/d/a", "[1, 2]", "a.0=1 a.1=2");
+    check("dt/s/d/a", r#"{"value": 1}"#, "a=1");
+    check("dt/s/d/a", r#"{"Value": 1, "ts": 1795417199000}"#, "a=1@-1000");
+    check("dt/s/d/a", r#"{"value": null, "x": 1}"#, "a.x=1");
+    check("dt/s/d/a", r#"{"b": {"value": 1}}"#, "a.b.value=1");
+    check(
+        "dt/s/d/a",
+        r#"[{"ts": 1795417199000, "value": 1}, {"ts": 1795417198000, "value": 2}]"#,
+        "a=1@-1000 a=2@-2000",
+    );
+    let refused = decode_on(&mut decoder("topic_name = \"{4}\""), "dt/s/d/a", b"{\"a\": tru");
+    assert_eq!(refused.map(|_| ()), Err(Reject::CutShort));
+    assert_eq!(decode("", "21.5").map(|_| ()), Err(Reject::BareValue));
+    assert_eq!(decode("", "ON").map(|_| ()), Err(Reject::BareValue));
+}
+
+#[test]
+fn one_decoder_reads_many_topics_as_many_decoders_do() {
+    let mut warm = decoder("topic_name = \"{4}\"");
+    for number in 0..3_000 {
+        let topic = format!("dt/s/d/m{}", number % 1_500);
+        let payload = format!(r#"{{"value": {number}, "x{}": 1}}"#, number % 7);
+        let found = decode_on(&mut warm, &topic, payload.as_bytes()).unwrap();
+        let fresh = decode_on(&mut decoder("topic_name = \"{4}\""), &topic, payload.as_bytes()).unwrap();
+        assert_eq!(found, fresh);
+    }
+}
+
+/// A profile that has a construct of every kind.
+const EVERYTHING: &str = include_str!("everything.toml");
+
+fn any_document() -> impl Strategy<Value = Json> {
+    let names = prop_oneof![
+        proptest::sample::select(vec![
+            "d", "id", "v", "u", "q", "t", "w", "fs", "rows", "head", "gps", "doc", "hex", "n", "day",
+            "clock", "s", "ns", "state", "value", "ts", "Messages", "", "a.b", "x",
+        ])
+        .prop_map(str::to_owned),
+        "[a-c.]{1,3}",
+    ];
+    let leaf = prop_oneof![
+        Just(Json::Null),
+        any::<bool>().prop_map(Into::into),
+        any::<i64>().prop_map(Into::into),
+        (1_795_000_000_000..1_796_000_000_000_i64).prop_map(Into::into),
+        any::<f64>().prop_map(Into::into),
+        proptest::sample::select(vec![
+            "20,5 C",
+            "1;2",
+            "T=1;H=2",
+            "eyJ4IjoxfQ==",
+            "00ff",
+            "2026-11-23",
+            "06:59:59",
+            "good",
+            "a",
+            ""
+        ])
+        .prop_map(Into::into),
+        "\\PC{0,12}".prop_map(Into::into),
+    ];
+    leaf.prop_recursive(5, 48, 5, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..5).prop_map(Into::into),
+            prop::collection::vec((names.clone(), inner), 0..5)
+                .prop_map(|members| members.into_iter().collect::<serde_json::Map<_, _>>().into()),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn any_document_becomes_readings_or_a_reason(documents in prop::collection::vec(any_document(), 1..4)) {
+        let mut warm = decoder(EVERYTHING);
+        for document in documents {
+            let text = document.to_string();
+            let found = decode_on(&mut warm, "dt/s/d/state", text.as_bytes());
+            let fresh = decode_on(&mut decoder(EVERYTHING), "dt/s/d/state", text.as_bytes());
+            prop_assert_eq!(&found, &fresh, "{}", text);
+            if let Ok(readings) = found {
+                let identities: BTreeSet<_> =
+                    readings.iter().map(|reading| (&reading.device, &reading.metric, reading.at, reading.seq)).collect();
+                prop_assert_eq!(identities.len(), readings.len(), "{}", text);
+            }
+        }
+    }
+
+    /// What is put into records comes out, in whatever order their members stand.
+    #[test]
+    fn records_say_what_was_put_into_them(
+        values in prop::collection::vec(("[a-z]{1,6}", -1_000_000_i64..1_000_000, -50_000_i64..0), 1..12),
+        order in any::<u64>(),
+    ) {
+        let members = |(name, value, at): &(String, i64, i64)| {
+            let mut members = vec![
+                format!(r#""id":"{name}""#),
+                format!(r#""v":{value}"#),
+                format!(r#""t":{}"#, RECEIVED / 1_000 + at),
+                r#""q":true"#.to_owned(),
+            ];
+            let by = usize::try_from(order % 4).unwrap();
+            members.rotate_left(by);
+            if order & 8 > 0 { members.reverse(); }
+            format!("{{{}}}", members.join(","))
+        };
+        let elements: Vec<_> = values.iter().map(members).collect();
+        let payload = format!(r#"{{"d":[{}]}}"#, elements.join(","));
+        let found: Vec<_> = decode(RECORDS, &payload).unwrap().into_iter()
+            .map(|reading| (reading.metric.to_string(), reading.value.to_string(), (reading.at.0 - RECEIVED) / 1_000))
+            .collect();
+        let put: Vec<_> = values.iter().map(|(name, value, at)| (name.clone(), value.to_string(), *at)).collect();
+        prop_assert_eq!(found, put);
+    }
+
+    /// The times of a series are those of an arithmetic row, worked out in integers.
+    #[test]
+    fn values_of_a_series_stand_at_even_distances(
+        values in prop::collection::vec(-1_000_i64..1_000, 1..50),
+        step in 1_i64..100_000,
+        start in -1_000_000_i64..-1,
+        is_last in any::<bool>(),
+    ) {
+        let anchor = if is_last { "last" } else { "first" };
+        let profile = format!(
+            "[[shape]]\nat = \"w\"\nas = \"series\"\ninterval_from = \"dt\"\ninterval_unit = \"us\"\nanchor = \"{anchor}\"\n[time]\nfield = \"at\"\nunit = \"us\""
+        );
+        let payload = json!({"w": values, "at": RECEIVED + start, "dt": step}).to_string();
+        let found: Vec<_> = decode(&profile, &payload).unwrap().into_iter()
+            .map(|reading| (reading.metric.to_string(), reading.value.to_string(), reading.at.0))
+            .collect();
+        let count = i64::try_from(values.len()).unwrap();
+        let first = if is_last { RECEIVED + start - (count - 1) * step } else { RECEIVED + start };
+        let put: Vec<_> = (0..).zip(&values).map(|(place, value)| ("w".to_owned(), value.to_string(), first + place * step)).collect();
+        prop_assert_eq!(found, put);
+    }
+
+    /// What a document says does not depend on how it is encoded.
+    #[test]
+    fn an_encoded_document_says_what_it_says(document in any_document(), is_hex in any::<bool>()) {
+        // A text in a text is a document to `documents`, and one only to a shape.
+        prop_assume!(!document.is_string());
+        let text = document.to_string();
+        let (encoding, encoded) = if is_hex {
+            ("hex", text.bytes().map(|byte| format!("{byte:02x}")).collect::<String>())
+        } else {
+            ("base64", base64_simd::URL_SAFE_NO_PAD.encode_to_string(&text))
+        };
+        let profile = format!("[[shape]]\nat = \"b\"\nas = \"document\"\nencoding = \"{encoding}\"");
+        let found = decode(&profile, &json!({"b": encoded}).to_string());
+        let plain = decode("documents = \"b\"", &json!({"b": text}).to_string());
+        prop_assert_eq!(found, plain);
+    }
+}
