@@ -162,7 +162,8 @@ policy denies  nothing
 example        shellies/pump-7/motor/temperature
   device       home/pump-7
   metrics      motor.temperature
-";
+  21.5 becomes
+{\"device\":\"home/pump-7\",\"metric\":\"motor.temperature\",";
         assert!(text.starts_with(expected), "{text}");
         let error = shown("f/{metric}", ClientId::Match).unwrap_err().report();
         assert!(error.contains("f/{metric} is no layout: there is no {device}"), "{error}");

@@ -94,7 +94,7 @@ pub(crate) struct Name {
     /// Whether it is a probe on a 1-Wire bus.
     pub(crate) is_one_wire: bool,
     /// The members whose text is the unit, as the profile says; the first that is there counts.
-    pub(crate) unit_from: Option<NamePattern>,
+    pub(crate) unit_from: Option<Box<NamePattern>>,
     /// What the profile says of it.
     pub(crate) rule: Option<Arc<MetricRule>>,
     /// Whether the profile leaves it out.
@@ -102,7 +102,7 @@ pub(crate) struct Name {
     /// Whether its texts are JSON documents, as the profile says.
     pub(crate) is_document: bool,
     /// The first rule of the profile for what stands under it.
-    pub(crate) shape: Option<usize>,
+    pub(crate) shape: Option<u16>,
 }
 
 impl Name {
@@ -150,7 +150,7 @@ pub(crate) enum Role {
     /// The quality of the value beside it, or of all values that are beside it, as the profile says.
     QualityOfAll,
     /// The part at this place of a time that stands in several members, as the profile says.
-    TimePart(usize),
+    TimePart(u8),
     /// What the seconds of the time beside it lack, as the profile says.
     TimeFraction,
     /// The unit of all values of a quantity in this record, such as `TempUnit`.
@@ -371,7 +371,7 @@ fn describe(sent: &str, stem: &str, profile: Option<&Profile>) -> Name {
         shape,
     };
     if let Some((rule, metric)) = profile.and_then(|profile| profile.rule(full)) {
-        name.unit_from = rule.unit_of(full);
+        name.unit_from = rule.unit_of(full).map(Box::new);
         if let Some(unit) = &rule.unit {
             name.quantity = unit.quantity;
             name.unit = Some(NamedUnit::new(&unit.text, unit.conversion.clone()));

@@ -20,6 +20,8 @@ pub(crate) struct Message<'a> {
     pub(crate) profile: Option<&'a Profile>,
     /// When that profile was put; 0 without one.
     pub(crate) revision: Micros,
+    /// How far the values of series are from their record's time, as [`Payload`](crate::sample::Payload) has it.
+    pub(crate) distances: &'a [(u32, i64)],
 }
 
 /// Appends the readings that `samples` make. They are of `device`, or of those that it speaks for, which `device_of`
@@ -36,8 +38,8 @@ pub(crate) fn normalise(
     readings: &mut Vec<Reading>,
 ) -> Result<(), (Reject, Metric)> {
     let clock = message.clock;
-    if samples.iter().any(|sample| sample.after != 0) {
-        spread(samples, clock.received);
+    if !message.distances.is_empty() {
+        spread(samples, message.distances, clock.received);
     }
     let Survey { has_ignored, has_local_times, newest_since_boot } = Survey::of(samples);
     if has_ignored {
@@ -86,16 +88,20 @@ pub(crate) fn normalise(
 }
 
 /// Moves the values of series to their own times. Where the record has none, the last of them was measured on arrival.
-fn spread(samples: &mut [Sample], received: Micros) {
+fn spread(samples: &mut [Sample], distances: &[(u32, i64)], received: Micros) {
+    let after = |sample: &Sample| {
+        let place = distances.binary_search_by_key(&sample.element, |(element, _)| *element).ok()?;
+        distances.get(place).map(|(_, after)| *after)
+    };
     let untimed = samples.iter().filter(|sample| sample.time.is_none());
-    let latest = untimed.map(|sample| sample.after).max().unwrap_or_default().max(0);
+    let latest = untimed.filter_map(after).max().unwrap_or_default().max(0);
     for sample in samples {
+        // What is in no series has the record's time as it is.
+        let Some(after) = after(sample) else { continue };
         match &mut sample.time {
-            Some(time) => time.at = time.at.plus(sample.after),
-            // What is in no series has the arrival as it is.
-            None if sample.after == 0 && latest == 0 => {}
+            Some(time) => time.at = time.at.plus(after),
             None => {
-                let at = received.plus(sample.after.saturating_sub(latest));
+                let at = received.plus(after.saturating_sub(latest));
                 sample.time = Some(SentTime { at, source: TimeSource::Arrival, basis: Basis::Arrival });
             }
         }

@@ -97,7 +97,7 @@ fn filler(names: Vec<String>) -> impl FnMut(&Level) -> String {
     move |level| {
         let name = names.next().unwrap();
         // One level or several.
-        if *level == Level::Metrics && name.len() % 2 == 0 {
+        if *level == Level::Metrics && name.len().is_multiple_of(2) {
             format!("{name}/{}", names.next().unwrap())
         } else {
             name

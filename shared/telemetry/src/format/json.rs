@@ -16,7 +16,7 @@ pub(crate) fn decode(bytes: &[u8], context: &mut Context<'_>, payload: &mut Payl
     let text = text::of_bytes(bytes, context.profile)?;
     let lenient = context.profile.map_or(&[][..], |profile| &profile.lenient);
     let text = text::as_json(&text, lenient);
-    if is_bare_word(&text) {
+    if !text.starts_with('{') && is_bare_word(&text) {
         return decode_text(text.trim(), context, payload);
     }
     let mut shape = Shape::new(context, payload);
@@ -51,11 +51,9 @@ pub(super) fn decode_text(
 /// Whether a payload is one value that is no JSON: `ON`, `21,5`, `007`. More than a line is none, nor what has the signs of
 /// a document.
 fn is_bare_word(text: &str) -> bool {
-    let text = text.trim();
     let has_signs = |text: &str| text.contains(['{', '}', '[', ']', '"', '\n', '\0']);
-    !text.is_empty()
-        && text.len() <= MAX_TEXT_BYTES
-        && !has_signs(text)
+    text.len() <= MAX_TEXT_BYTES
+        && !has_signs(text.trim())
         && serde_json::from_str::<IgnoredAny>(text).is_err()
 }
 

@@ -192,7 +192,7 @@ impl Profile {
             return Some(Role::Time(TimeRank::Profile { place, is_each }));
         }
         if let Some(place) = self.time.join.iter().position(|part| part.matches(sent)) {
-            return Some(Role::TimePart(place));
+            return Some(Role::TimePart(u8::try_from(place).unwrap_or(u8::MAX)));
         }
         if self.time.fraction.as_ref().is_some_and(|(fraction, _)| fraction.matches(sent)) {
             return Some(Role::TimeFraction);
@@ -213,15 +213,16 @@ impl Profile {
     }
 
     /// The rule of the rows that an object at `path` holds beside their names.
-    pub(crate) fn header_shape(&self, path: &str) -> Option<usize> {
-        self.shapes.iter().position(|rule| {
+    pub(crate) fn header_shape(&self, path: &str) -> Option<u16> {
+        let place = self.shapes.iter().position(|rule| {
             let rows = match (&rule.kind, &rule.at) {
                 (ShapeKind::Rows(Columns::Member(_)), Some(at)) => at,
                 _ => return false,
             };
             let name = rows.last_name().unwrap_or_default();
             if path.is_empty() { rows.matches(name) } else { rows.matches(&format!("{path}.{name}")) }
-        })
+        })?;
+        u16::try_from(place).ok()
     }
 
     /// Whether series are described.
@@ -238,7 +239,7 @@ impl Profile {
     }
 
     /// The first rule after `after` of what stands at a place; `None` stands for the payload itself.
-    pub(crate) fn shape(&self, at: Option<&str>, after: Option<usize>) -> Option<(usize, &ShapeRule)> {
+    pub(crate) fn shape(&self, at: Option<&str>, after: Option<u16>) -> Option<(u16, &ShapeRule)> {
         if at.is_none() && !self.has_payload_shape {
             return None;
         }
@@ -249,8 +250,10 @@ impl Profile {
             (_, Some(pattern), Some(name)) => pattern.matches(name),
             (_, Some(_), None) | (_, None, Some(_)) => false,
         };
-        let from = after.map_or(0, |after| after + 1);
-        self.shapes.iter().enumerate().skip(from).find(|(_, rule)| is_of(rule))
+        let from = after.map_or(0, |after| usize::from(after) + 1);
+        let (place, rule) = self.shapes.iter().enumerate().skip(from).find(|(_, rule)| is_of(rule))?;
+        // There are fewer.
+        u16::try_from(place).ok().map(|place| (place, rule))
     }
 
     /// Whether a payload without a value is ignored.

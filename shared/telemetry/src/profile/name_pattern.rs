@@ -118,8 +118,8 @@ impl NamePattern {
         if before > 0 && !self.is_at_any_depth {
             return false;
         }
-        let begins = name.bytes().enumerate().filter(|(_, byte)| *byte == b'.').map(|(dot, _)| dot + 1);
-        let begin = if before == 0 { 0 } else { begins.skip(before - 1).next().unwrap_or_default() };
+        let mut begins = name.bytes().enumerate().filter(|(_, byte)| *byte == b'.').map(|(dot, _)| dot + 1);
+        let begin = if before == 0 { 0 } else { begins.nth(before - 1).unwrap_or_default() };
         let mut rest = name.get(begin..);
         for level in &self.levels {
             let Some(text) = rest else { return false };

@@ -78,7 +78,7 @@ impl Profile {
         let fields = toml::from_str(text).map_err(|error: toml::de::Error| {
             ProfileError::one(error.message(), error.span().and_then(|span| line_of(span.start)))
         })?;
-        let checked = check(fields);
+        let checked = check(fields, Source::Written);
         let table = DeTable::parse(text);
         checked.map_err(|problems| {
             let lined = problems.into_iter().map(|Found { path, text }| {
@@ -96,7 +96,7 @@ impl Profile {
     pub fn from_json(text: &str) -> Result<Self, ProfileError> {
         let fields =
             serde_json::from_str(text).map_err(|error| ProfileError::one(error.to_string(), None))?;
-        check(fields).map_err(|problems| {
+        check(fields, Source::Stored).map_err(|problems| {
             ProfileError(
                 problems.into_iter().map(|Found { text, .. }| Problem { line: None, text }).collect(),
             )
@@ -271,7 +271,14 @@ pub(super) fn name_pattern(text: &str) -> Result<NamePattern, &'static str> {
     NamePattern::try_from(text.to_owned())
 }
 
-fn check(fields: ProfileFields) -> Result<Profile, Vec<Found>> {
+/// Where a profile comes from: what earlier versions have stored is read on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Written,
+    Stored,
+}
+
+fn check(fields: ProfileFields, source: Source) -> Result<Profile, Vec<Found>> {
     let mut problems = Problems::default();
     check_name(&fields.name, &mut problems);
     if fields.description.as_ref().is_some_and(|text| text.len() > MAX_DESCRIPTION_BYTES) {
@@ -298,7 +305,7 @@ fn check(fields: ProfileFields) -> Result<Profile, Vec<Found>> {
             problems.take(&[Step::Key("gateway")], name_pattern(name)).map(Gateway::Member)
         }
     };
-    if gateway.is_some() && fields.devices.is_empty() {
+    if source == Source::Written && gateway.is_some() && fields.devices.is_empty() {
         problems.add(
             &[Step::Key("gateway")],
             "a profile with `gateway` names its gateways in `devices`: a device chooses its topic's stream itself",
@@ -513,6 +520,9 @@ unit_from = "/probe/u~1h"
             assert!(error.to_string().contains("names its gateways in `devices`"), "{error}");
         }
         assert!(Profile::from_toml("name = \"p\"\ntopics = \"dt/+/+/x\"\ngateway = false").is_ok());
+        // One that version 0.1 has stored is read on.
+        let stored = Profile::from_json(r#"{"name": "p", "topics": ["dt/+/+/x"], "gateway": "id"}"#).unwrap();
+        assert!(stored.gateway.is_some() && stored.devices.is_empty());
     }
 
     #[test]

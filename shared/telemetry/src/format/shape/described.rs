@@ -21,9 +21,9 @@ use crate::unit::Dialect;
 #[derive(Clone, Copy)]
 pub(super) enum Described {
     /// The rule at this place of the profile's list reads it.
-    By(usize),
+    By(u16),
     /// It is an object in which the rule at this place finds rows and their header.
-    WithHeader(usize),
+    WithHeader(u16),
 }
 
 impl<'c> Shape<'_, 'c> {
@@ -37,8 +37,8 @@ impl<'c> Shape<'_, 'c> {
     }
 
     /// What the profile says of the value at the path; the rules up to `after` have been applied to it.
-    pub(super) fn described(&mut self, place: Place, after: Option<usize>) -> Option<Described> {
-        let profile = self.context.profile.filter(|profile| !profile.shapes.is_empty())?;
+    pub(super) fn described(&mut self, place: Place, after: Option<u16>) -> Option<Described> {
+        let profile = self.context.profile?;
         let is_payload = matches!(place, Place::Payload | Place::Device);
         if after.is_none()
             && profile.has_headers()
@@ -79,9 +79,9 @@ impl<'c> Shape<'_, 'c> {
     }
 
     /// Reads an object whose rows have their names beside them.
-    fn read_with_header(&mut self, rule: usize, mut tree: Tree<'_>, place: Place) -> Result<(), Failure> {
+    fn read_with_header(&mut self, rule: u16, mut tree: Tree<'_>, place: Place) -> Result<(), Failure> {
         let shapes = self.context.profile.map_or(&[][..], |profile: &'c Profile| &profile.shapes);
-        if let Some(rule) = shapes.get(rule)
+        if let Some(rule) = shapes.get(usize::from(rule))
             && let ShapeKind::Rows(Columns::Member(header)) = &rule.kind
             && let Some(rows_name) = rule.at.as_ref().and_then(|at| at.last_name())
         {
@@ -93,7 +93,7 @@ impl<'c> Shape<'_, 'c> {
         }
     }
 
-    fn described_by_place(&mut self, place: Place) -> Option<usize> {
+    fn described_by_place(&mut self, place: Place) -> Option<u16> {
         let profile = self.context.profile?;
         match place {
             Place::Payload | Place::Device => profile.shape(None, None).map(|(rule, _)| rule),
@@ -103,9 +103,9 @@ impl<'c> Shape<'_, 'c> {
     }
 
     /// Reads a value by a rule.
-    fn read_by(&mut self, index: usize, tree: Tree<'_>, place: Place) -> Result<(), Failure> {
+    fn read_by(&mut self, index: u16, tree: Tree<'_>, place: Place) -> Result<(), Failure> {
         let profile: Option<&'c Profile> = self.context.profile;
-        let Some(rule) = profile.and_then(|profile| profile.shapes.get(index)) else {
+        let Some(rule) = profile.and_then(|profile| profile.shapes.get(usize::from(index))) else {
             return self.feed(&tree, place);
         };
         let tree = match &rule.kind {
@@ -148,7 +148,7 @@ impl<'c> Shape<'_, 'c> {
         }
     }
 
-    fn next_rule(&self, profile: &Profile, place: Place, after: usize) -> Option<usize> {
+    fn next_rule(&self, profile: &Profile, place: Place, after: u16) -> Option<u16> {
         let at = (!matches!(place, Place::Payload | Place::Device)).then_some(&*self.path);
         profile.shape(at, Some(after)).map(|(rule, _)| rule)
     }
@@ -188,7 +188,7 @@ impl<'c> Shape<'_, 'c> {
         &mut self,
         text: &str,
         encoding: Option<Encoding>,
-        rule: usize,
+        rule: u16,
         place: Place,
     ) -> Result<(), Failure> {
         let place = if let Place::Member { .. } = place { Place::Member { unprefixed: None } } else { place };
@@ -227,7 +227,7 @@ impl<'c> Shape<'_, 'c> {
     fn read_records(
         &mut self,
         records: &Records,
-        rule: usize,
+        rule: u16,
         tree: Tree<'_>,
         place: Place,
     ) -> Result<(), Failure> {
@@ -422,7 +422,7 @@ impl<'c> Shape<'_, 'c> {
                 sample.name = std::rc::Rc::clone(&name);
                 self.elements = self.elements.saturating_add(1);
                 sample.element = self.elements;
-                sample.after = series.after(place, list.count, interval);
+                self.payload.distances.push((self.elements, series.after(place, list.count, interval)));
             }
             false
         });

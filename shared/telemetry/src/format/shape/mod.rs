@@ -60,6 +60,8 @@ use crate::topic::check_name;
 pub(crate) struct Shape<'s, 'c> {
     pub(super) context: &'s mut Context<'c>,
     pub(super) payload: &'s mut Payload,
+    /// Whether the profile describes what stands at places.
+    has_descriptions: bool,
     /// The name so far, dots included.
     path: String,
     depth: usize,
@@ -99,9 +101,11 @@ impl<'s, 'c> Shape<'s, 'c> {
     pub(crate) fn new(context: &'s mut Context<'c>, payload: &'s mut Payload) -> Self {
         let mut path = std::mem::take(&mut payload.path);
         path.clear();
+        let has_descriptions = context.profile.is_some_and(|profile| !profile.shapes.is_empty());
         Self {
             context,
             payload,
+            has_descriptions,
             path,
             depth: 0,
             record: 0,
@@ -199,7 +203,6 @@ impl<'s, 'c> Shape<'s, 'c> {
             time: None,
             record: self.record,
             element: self.element,
-            after: 0,
             device: self.device.clone(),
             has_own_name: false,
             is_spent: false,
@@ -275,7 +278,7 @@ impl<'s, 'c> Shape<'s, 'c> {
     }
 
     /// Reads a text that is a JSON document itself; the profile's rules up to `after` have been applied to it.
-    fn read_document<E: Error>(&mut self, text: &str, place: Place, after: Option<usize>) -> Result<(), E> {
+    fn read_document<E: Error>(&mut self, text: &str, place: Place, after: Option<u16>) -> Result<(), E> {
         self.enter()?;
         let marked = numbers::mark(text);
         let text = marked.as_ref().map_or(text, |marked| &marked.text);
@@ -379,7 +382,7 @@ pub(crate) struct Node<'a, 's, 'c> {
     shape: &'a mut Shape<'s, 'c>,
     place: Place,
     /// The rules of the profile up to this one have been applied to it.
-    after: Option<usize>,
+    after: Option<u16>,
 }
 
 impl<'a, 's, 'c> Node<'a, 's, 'c> {
@@ -397,10 +400,12 @@ impl<'de> DeserializeSeed<'de> for Node<'_, '_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        match self.shape.described(self.place, self.after) {
-            Some(described) => self.shape.read_described(described, deserializer, self.place),
-            None => deserializer.deserialize_any(self),
+        if self.shape.has_descriptions
+            && let Some(described) = self.shape.described(self.place, self.after)
+        {
+            return self.shape.read_described(described, deserializer, self.place);
         }
+        deserializer.deserialize_any(self)
     }
 }
 

@@ -53,7 +53,7 @@ pub(super) struct Facts {
     /// The member that is the quality of all that stand beside it.
     quality_of_all: Option<usize>,
     /// The members that are a time together, each with its place among them.
-    time_parts: Vec<(usize, usize)>,
+    time_parts: Vec<(u8, usize)>,
     /// The member that says what the seconds of the time lack.
     fraction: Option<usize>,
     /// Whether a member is the unit of others.
@@ -129,13 +129,15 @@ impl Shape<'_, '_> {
         if facts.has_unit_source {
             self.payload.has_spent |= units::give_units(&mut self.payload.samples[first_sample..]);
         }
-        self.join_time(object, &mut facts);
-        self.read_series(first_list, first_sample);
+        if self.context.profile.is_some() {
+            self.join_time(object, &mut facts);
+            self.read_series(first_list, first_sample);
+            self.attach_to_all(first_sample, &facts);
+        }
         if let Some(times) = facts.times.take() {
             self.read_columns(first_list, &times);
         }
         self.attach_to_value(&facts);
-        self.attach_to_all(first_sample, &facts);
         let naming = self.naming(first_sample, object, &facts);
         let is_series = self.give_time(first_sample, first_timed, object, &mut facts);
         self.rename((first_sample, first_timed), object, naming, is_series)?;
@@ -355,7 +357,7 @@ impl Shape<'_, '_> {
             return None;
         }
         let part = |number: usize| {
-            let (_, place) = facts.time_parts.iter().find(|(part, _)| *part == number)?;
+            let (_, place) = facts.time_parts.iter().find(|(part, _)| usize::from(*part) == number)?;
             self.payload.samples.get(*place)
         };
         let parts = (0..field.join.len()).map(part).collect::<Option<Vec<&Sample>>>()?;
