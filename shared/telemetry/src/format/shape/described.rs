@@ -39,20 +39,26 @@ impl<'c> Shape<'_, 'c> {
     /// What the profile says of the value at the path; the rules up to `after` have been applied to it.
     pub(super) fn described(&mut self, place: Place, after: Option<u16>) -> Option<Described> {
         let profile = self.context.profile?;
-        let is_payload = matches!(place, Place::Payload | Place::Device);
         if after.is_none()
             && profile.has_headers()
             && let Some(rule) = profile.header_shape(&self.path)
         {
             return Some(Described::WithHeader(rule));
         }
-        let rule = match after {
-            _ if is_payload => profile.shape(None, after).map(|(rule, _)| rule),
+        self.rule_at(place, after).map(Described::By)
+    }
+
+    /// The first rule after `after` that reads the value at the path.
+    fn rule_at(&mut self, place: Place, after: Option<u16>) -> Option<u16> {
+        let profile = self.context.profile?;
+        let rule = match (place, after) {
+            (Place::Payload | Place::Device, after) => profile.shape(None, after),
+            // No name stands over the elements of a payload.
             _ if self.path.is_empty() => None,
-            None => self.context.names.get(&self.path, self.context.profile).shape,
-            after => profile.shape(Some(&self.path), after).map(|(rule, _)| rule),
+            (_, None) => return self.context.names.get(&self.path, self.context.profile).shape,
+            (_, after) => profile.shape(Some(&self.path), after),
         };
-        rule.map(Described::By)
+        rule.map(|(rule, _)| rule)
     }
 
     /// Reads a described value.
@@ -87,18 +93,9 @@ impl<'c> Shape<'_, 'c> {
         {
             rewrite::rows_of_header(&mut tree, rows_name, header);
         }
-        match self.described_by_place(place) {
+        match self.rule_at(place, None) {
             Some(rule) => self.read_by(rule, tree, place),
             None => self.feed(&tree, place),
-        }
-    }
-
-    fn described_by_place(&mut self, place: Place) -> Option<u16> {
-        let profile = self.context.profile?;
-        match place {
-            Place::Payload | Place::Device => profile.shape(None, None).map(|(rule, _)| rule),
-            _ if self.path.is_empty() => None,
-            _ => self.context.names.get(&self.path, self.context.profile).shape,
         }
     }
 
@@ -141,16 +138,11 @@ impl<'c> Shape<'_, 'c> {
             // These are found by the object that they stand in.
             ShapeKind::Rows(Columns::Member(_)) | ShapeKind::Series(_) => tree,
         };
-        match profile.and_then(|profile| self.next_rule(profile, place, index)) {
+        match self.rule_at(place, Some(index)) {
             Some(next) => self.read_by(next, tree, place),
             None if tree.is_scalar() => self.feed(&tree, place),
             None => self.with_prefix(rule.under.as_ref(), |shape| shape.feed(&tree, place)),
         }
-    }
-
-    fn next_rule(&self, profile: &Profile, place: Place, after: u16) -> Option<u16> {
-        let at = (!matches!(place, Place::Payload | Place::Device)).then_some(&*self.path);
-        profile.shape(at, Some(after)).map(|(rule, _)| rule)
     }
 
     /// Reads a tree as a document of the usual shapes.
@@ -251,8 +243,7 @@ impl<'c> Shape<'_, 'c> {
             }
             other => {
                 self.leave();
-                let next = self.context.profile.and_then(|profile| self.next_rule(profile, place, rule));
-                return match next {
+                return match self.rule_at(place, Some(rule)) {
                     Some(next) => self.read_by(next, other, place),
                     None => self.feed(&other, place),
                 };
