@@ -20,8 +20,8 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use telemetry::limits::{MAX_INTEGER, MAX_NAME_BYTES, MAX_PAYLOAD_BYTES, MAX_SAMPLES, MAX_TEXT_BYTES};
 use telemetry::{
-    Decoder, DeviceId, Envelope, IdentityRules, Layouts, Micros, Profile, Profiles, Reading, Reject, Settings,
-    Span, TopicLayout, Value, pack, standing,
+    Decoder, DeviceId, Envelope, IdentityRules, Layouts, Micros, Profile, Profiles, Reading, Reject,
+    Settings, Span, TopicLayout, Value, pack, standing,
 };
 use tests::goldens::{GOLDEN, difference, from_hex, render};
 

@@ -56,6 +56,20 @@ fn check(profile: &str, payload: &str, expected: &str) {
     assert_eq!(found.as_deref(), Ok(expected), "{profile}\n{payload}");
 }
 
+#[test]
+fn a_value_without_the_end_that_values_have_is_cut_short() {
+    let pairs = "format = \"text\"\n[[shape]]\nas = \"pairs\"\nseparator = \"\\n\"\nequals = \"(\"\nend = \")\"\nothers = \"ignore\"\n";
+    check(pairs, "/header\n\na(1.5)\r\nb(x)(y)\n!1B2C\n", "a=1.5 b=x)(y");
+    assert_eq!(decode(pairs, "a(1.5)\nb(12"), Err(Reject::CutShort));
+}
+
+#[test]
+fn a_text_that_is_no_document_stays_a_text() {
+    let document = "[[shape]]\nat = \"*\"\nas = \"document\"\n";
+    check(document, r#"{"a": "{\"b\": 1}", "c": "online", "d": "7"}"#, "a.b=1 c=online d=7");
+    assert_eq!(decode(document, r#"{"a": "{\"b\": 1"}"#), Err(Reject::CutShort));
+}
+
 const RECORDS: &str = "[[shape]]\nat = \"d\"\nas = \"records\"\nname = \"{id}\"\nvalue = \"v\"\nunit = \"u\"\nquality = \"q\"\ntime = \"t\"\n";
 
 #[test]

@@ -1,7 +1,7 @@
 //! Profiles in words.
 
 use serde::Deserialize;
-use telemetry::{Gateway, MetricRule, Profile, ProfileUnit};
+use telemetry::{Gateway, MetricRule, NamePattern, Profile, ProfileUnit};
 
 /// What a profile does, in lines: which messages it reads, how, and what it makes of each metric.
 pub(crate) fn summary(profile: &Profile) -> Vec<String> {
@@ -50,7 +50,10 @@ fn as_format(profile: &Profile) -> String {
 fn gateway(gateway: &Gateway) -> String {
     match gateway {
         Gateway::Members => "a gateway: each member of its payloads is a device".to_owned(),
-        Gateway::Member(name) => format!("a gateway: {} names the device of a record", name.as_str()),
+        Gateway::Member(names) => {
+            let names: Vec<_> = names.iter().map(NamePattern::as_str).collect();
+            format!("a gateway: {} names the device of a record", names.join(", else "))
+        }
         Gateway::Format => "a gateway: the format names the devices".to_owned(),
     }
 }

@@ -7,7 +7,7 @@ use serde::de::{DeserializeSeed, Deserializer};
 use super::tree::{Room, Tree, TreeSeed};
 use super::{Node, Place, Shape, rewrite};
 use crate::format::items::Failure;
-use crate::format::{cbor, layout};
+use crate::format::{cbor, json, layout};
 use crate::limits::{MAX_NAME_BYTES, MAX_UNIT_BYTES};
 use crate::profile::{
     Anchor, Columns, Encoding, Interval, NamePiece, Others, Profile, Records, Series, ShapeKind,
@@ -115,7 +115,7 @@ impl<'c> Shape<'_, 'c> {
                 _ => tree,
             },
             ShapeKind::Document(encoding) => match &tree {
-                Tree::Text(text) => {
+                Tree::Text(text) if encoding.is_some() || json::is_document(text) => {
                     return self.with_prefix(rule.under.as_ref(), |shape| {
                         shape.read_encoded_document(text, *encoding, index, place)
                     });
@@ -133,7 +133,7 @@ impl<'c> Shape<'_, 'c> {
             ShapeKind::Rows(Columns::Named(columns)) => rewrite::rows(tree, columns),
             ShapeKind::List { separator, into } => rewrite::list(tree, separator.as_deref(), into),
             ShapeKind::Pairs { separator, equals, end, others } => {
-                rewrite::pairs(tree, separator, equals, end.as_deref(), *others)
+                rewrite::pairs(tree, separator, equals, end.as_deref(), *others)?
             }
             // These are found by the object that they stand in.
             ShapeKind::Rows(Columns::Member(_)) | ShapeKind::Series(_) => tree,
