@@ -68,6 +68,7 @@ fn shown(text: &str, site: LayoutSite, client_id: ClientId) -> Result<String> {
     let policy = layout.policy(client_id);
     let deny = policy.deny.unwrap_or_else(|| "nothing".to_owned());
     let urgent = match read.stream {
+        Some(_) if layout.is_open() => "none: {metric...} ends the layout".to_owned(),
         Some(_) => layout.render(|level| if *level == Level::Stream { "urgent".into() } else { "+".into() }),
         None => "none: the layout has no {stream}".to_owned(),
     };

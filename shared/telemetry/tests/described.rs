@@ -235,6 +235,9 @@ fn qualities_are_read_by_their_codes() {
     check_code("{ ok = \"good\" }", "\"other\"", "value=1 s=other");
     check_code("{ ok = \"good\", other = \"bad\" }", "\"what\"", "value=1!");
     check_code("\"siemens\"", "7", "value=1 s=7");
+    // It is the value's where there is one, and else of all that stand beside it.
+    check(&with("\"opc-da\""), r#"{"x": 2, "value": 1, "s": 24}"#, "x=2 value=1!");
+    check(&with("\"opc-da\""), r#"{"x": 2, "o": {"y": 1}, "s": 24}"#, "x=2! o.y=1!");
 }
 
 #[test]
