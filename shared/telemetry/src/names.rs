@@ -136,8 +136,12 @@ pub(crate) enum Role {
     Time(TimeRank),
     /// Who sends.
     DeviceId,
-    /// Whom a gateway speaks for, as its profile says.
-    SubDevice,
+    /// Whom a gateway speaks for, as its profile says: by the name at this place of its list. `is_each`: with a star, so
+    /// that it says it of its own object alone.
+    SubDevice {
+        place: u16,
+        is_each: bool,
+    },
     /// Which element of a list it is: how telling the name is, from 0, and whether a number may say it.
     Identity {
         rank: usize,
@@ -164,7 +168,7 @@ impl Role {
     pub(crate) fn is_of_profile(self) -> bool {
         match self {
             Self::Time(rank) => matches!(rank, TimeRank::Profile { .. }),
-            Self::SubDevice
+            Self::SubDevice { .. }
             | Self::QualityOfAll
             | Self::TimePart(_)
             | Self::TimeFraction

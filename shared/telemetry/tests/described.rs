@@ -56,6 +56,38 @@ fn check(profile: &str, payload: &str, expected: &str) {
     assert_eq!(found.as_deref(), Ok(expected), "{profile}\n{payload}");
 }
 
+#[test]
+fn a_value_without_the_end_that_values_have_is_cut_short() {
+    let pairs = "format = \"text\"\n[[shape]]\nas = \"pairs\"\nseparator = \"\\n\"\nequals = \"(\"\nend = \")\"\nothers = \"ignore\"\n";
+    check(pairs, "/header\n\na(1.5)\r\nb(x)(y)\n!1B2C\n", "a=1.5 b=x)(y");
+    assert_eq!(decode(pairs, "a(1.5)\nb(12"), Err(Reject::CutShort));
+}
+
+#[test]
+fn a_record_may_say_whom_a_gateway_speaks_for() {
+    let devices = |profile: &str, payload: &str| {
+        let readings = decode(profile, payload).unwrap();
+        let words =
+            readings.iter().map(|reading| format!("{} {}={}", reading.device, reading.metric, reading.value));
+        words.collect::<Vec<_>>().join(", ")
+    };
+    let event = "gateway = \"core\"\n[[shape]]\nas = \"records\"\nname = \"{event}\"\nvalue = \"data\"\nothers = \"ignore\"\n";
+    assert_eq!(devices(event, r#"{"event": "t", "data": 1, "core": "x", "ttl": 60}"#), "s/d::x t=1");
+    assert_eq!(devices(event, r#"{"event": "t", "data": 1}"#), "s/d t=1");
+    let each = format!("gateway = \"d.*.of\"\n{RECORDS}");
+    let payload =
+        r#"{"d": [{"id": "a", "v": 1, "of": "x"}, {"id": "a", "v": 2, "of": 7}, {"id": "a", "v": 3}]}"#;
+    assert_eq!(devices(&each, payload), "s/d::x a=1, s/d::7 a=2, s/d a=3");
+    assert!(decode(event, r#"{"event": "t", "data": 1, "core": "a/b"}"#).is_err());
+}
+
+#[test]
+fn a_text_that_is_no_document_stays_a_text() {
+    let document = "[[shape]]\nat = \"*\"\nas = \"document\"\n";
+    check(document, r#"{"a": "{\"b\": 1}", "c": "online", "d": "7"}"#, "a.b=1 c=online d=7");
+    assert_eq!(decode(document, r#"{"a": "{\"b\": 1"}"#), Err(Reject::CutShort));
+}
+
 const RECORDS: &str = "[[shape]]\nat = \"d\"\nas = \"records\"\nname = \"{id}\"\nvalue = \"v\"\nunit = \"u\"\nquality = \"q\"\ntime = \"t\"\n";
 
 #[test]

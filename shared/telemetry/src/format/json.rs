@@ -102,6 +102,12 @@ pub(crate) fn explain(error: &serde_json::Error, text: &str) -> Reject {
     Reject::NotJson { what: what.to_owned(), line, column }
 }
 
+/// Whether a text is a document in a text, perhaps a broken one: it begins as an object or a list does, or it is a value.
+/// Any other is a text as texts are.
+pub(crate) fn is_document(text: &str) -> bool {
+    text.trim_start().starts_with(['{', '[']) || serde_json::from_str::<IgnoredAny>(text).is_ok()
+}
+
 /// Whether what stands at a column of a line, or goes on there, is one of the words for numbers that JSON does not have.
 fn is_no_number(line: &str, column: usize) -> bool {
     let is_letter = |byte: &u8| byte.is_ascii_alphabetic();
@@ -250,7 +256,32 @@ mod tests {
             r#"[{"sensor": "x", "a": 1}, {"sensor": 7, "a": 2}, {"a": 3}]"#,
             "x:a=1@- 7:a=2@-#1 a=3@-#2",
         );
+        // Deeper in a record it names the record's device; with a star, or in a list, that of its own object.
+        check(
+            r#"gateway = "meta.id""#,
+            r#"[{"a": 1, "meta": {"id": "x", "b": 2}}, {"a": 3}]"#,
+            "x:a=1@- x:meta.b=2@- a=3@-#1",
+        );
+        check(r#"gateway = "meta.id""#, r#"{"meta": {"id": "x"}, "a": 1}"#, "x:a=1@-");
+        check(
+            r#"gateway = "*.id""#,
+            r#"{"m": {"id": "x", "a": 1}, "n": {"id": "y", "a": 2}, "b": 3}"#,
+            "x:m.a=1@- y:n.a=2@- b=3@-",
+        );
+        // Of several names the first that is there counts, wherever it stands.
+        let several = r#"gateway = ["meta.id", "id", "other"]"#;
+        check(several, r#"{"other": "z", "id": "y", "a": 1}"#, "y:a=1@-");
+        check(several, r#"{"id": "y", "other": "z", "a": 1}"#, "y:a=1@-");
+        check(several, r#"{"id": "y", "a": 1, "meta": {"id": "x"}}"#, "x:a=1@-");
+        check(several, r#"{"other": "z", "a": 1}"#, "z:a=1@-");
+        check(several, r#"{"a": 1}"#, "a=1@-");
         check(r#"documents = "data""#, r#"{"data": "{\"a\": 1}", "b": "{}"}"#, "data.a=1@- b={}@-");
+        check(r#"documents = "data""#, r#"{"data": "online", "b": 1}"#, "data=online@- b=1@-");
+        check(
+            r#"documents = "data""#,
+            r#"[{"data": "7"}, {"data": "true"}, {"data": ""}]"#,
+            "data=7@- data=true@-#1 data=@-#2",
+        );
         check(
             "time.field = \"/meta/when\"",
             r#"{"a": 1, "ts": 1700000009, "meta": {"when": 1700000001}}"#,

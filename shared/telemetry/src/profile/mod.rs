@@ -106,8 +106,9 @@ pub struct Profile {
 pub enum Gateway {
     /// The members of its document are devices: `{"device A": [{"ts": …, "values": {…}}]}`.
     Members,
-    /// A member of each record names its device.
-    Member(NamePattern),
+    /// A member of each record names its device: the first of these that is there. Without a star it names that of the
+    /// whole record, however deep it stands; with one, that of the object that it stands in.
+    Member(Vec<NamePattern>),
     /// The format has a place for it, as LoRaWAN's EUI and SenML's base name.
     Format,
 }
@@ -172,7 +173,10 @@ impl Profile {
     /// How many patterns a name is compared with at most.
     pub(crate) fn patterns(&self) -> usize {
         let sources = self.metrics.iter().filter(|rule| rule.unit_from.is_some()).count();
-        let members = usize::from(matches!(self.gateway, Some(Gateway::Member(_))));
+        let members = match &self.gateway {
+            Some(Gateway::Member(names)) => names.len(),
+            Some(Gateway::Members | Gateway::Format) | None => 0,
+        };
         let lists = self.metrics.len() + self.ignore.len() + self.documents.len() + self.shapes.len();
         let times = self.time.fields.len() + self.time.join.len() + usize::from(self.time.fraction.is_some());
         lists + times + self.quality.fields.len() + sources + members
@@ -200,8 +204,11 @@ impl Profile {
         if self.time.fraction.as_ref().is_some_and(|(fraction, _)| fraction.matches(sent)) {
             return Some(Role::TimeFraction);
         }
-        if matches!(&self.gateway, Some(Gateway::Member(member)) if member.matches(sent)) {
-            return Some(Role::SubDevice);
+        if let Some(Gateway::Member(names)) = &self.gateway
+            && let Some(place) = names.iter().position(|name| name.matches(sent))
+        {
+            let is_each = names.get(place).is_some_and(|name| name.stars() > 0);
+            return Some(Role::SubDevice { place: u16::try_from(place).unwrap_or(u16::MAX), is_each });
         }
         if self.quality.fields.iter().any(|field| field.matches(sent)) {
             return Some(Role::QualityOfAll);

@@ -238,11 +238,11 @@ impl From<OneOrMany> for Texts {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(
     untagged,
-    expecting = "`gateway` is true, \"members\", or the name of the member that names the device"
+    expecting = "`gateway` is true, \"members\", or the name of the member that names the device, or several"
 )]
 pub(super) enum GatewayField {
     Is(bool),
-    By(String),
+    By(#[serde(serialize_with = "one_or_many")] Texts),
 }
 
 /// The word for a gateway whose document's members are devices.
@@ -322,9 +322,14 @@ fn check(fields: ProfileFields, source: Source) -> Result<Profile, Vec<Found>> {
     let gateway = match &fields.gateway {
         None | Some(GatewayField::Is(false)) => None,
         Some(GatewayField::Is(true)) => Some(Gateway::Format),
-        Some(GatewayField::By(word)) if word == MEMBERS => Some(Gateway::Members),
-        Some(GatewayField::By(name)) => {
-            problems.take(&[Step::Key("gateway")], name_pattern(name)).map(Gateway::Member)
+        Some(GatewayField::By(words)) if matches!(&*words.0, [word] if word == MEMBERS) => {
+            Some(Gateway::Members)
+        }
+        Some(GatewayField::By(names)) => {
+            if names.is_empty() {
+                problems.add(&[Step::Key("gateway")], "`gateway` names no member");
+            }
+            Some(Gateway::Member(problems.each("gateway", names, name_pattern)))
         }
     };
     if source == Source::Written && gateway.is_some() && fields.devices.is_empty() {
@@ -497,7 +502,7 @@ unit_from = "/probe/u~1h"
     fn what_is_written_is_what_is_known() {
         let profile = Profile::from_toml(FULL).unwrap();
         assert_eq!(profile.interval, Some(Length(300_000_000)));
-        assert_eq!(profile.gateway, Some(Gateway::Member(name_pattern("sensor").unwrap())));
+        assert_eq!(profile.gateway, Some(Gateway::Member(vec![name_pattern("sensor").unwrap()])));
         assert!(profile.time.is_32_bit && profile.numbers_as_text);
         assert!(profile.ignores("debug.heap") && profile.ignores("a/b.c") && !profile.ignores("debug"));
         let (rule, metric) = profile.rule("probe 1.t").unwrap();

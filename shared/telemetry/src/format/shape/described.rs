@@ -7,14 +7,15 @@ use serde::de::{DeserializeSeed, Deserializer};
 use super::tree::{Room, Tree, TreeSeed};
 use super::{Node, Place, Shape, rewrite};
 use crate::format::items::Failure;
-use crate::format::{cbor, layout};
+use crate::format::{cbor, json, layout};
 use crate::limits::{MAX_NAME_BYTES, MAX_UNIT_BYTES};
 use crate::profile::{
-    Anchor, Columns, Encoding, Interval, NamePiece, Others, Profile, Records, Series, ShapeKind,
+    Anchor, Columns, Encoding, Gateway, Interval, NamePiece, Others, Profile, Records, Series, ShapeKind,
 };
 use crate::reading::{Quality, Value};
 use crate::reject::Reject;
 use crate::sample::{Payload, SentTime};
+use crate::topic::check_name;
 use crate::unit::Dialect;
 
 /// What a profile says of a place.
@@ -115,7 +116,7 @@ impl<'c> Shape<'_, 'c> {
                 _ => tree,
             },
             ShapeKind::Document(encoding) => match &tree {
-                Tree::Text(text) => {
+                Tree::Text(text) if encoding.is_some() || json::is_document(text) => {
                     return self.with_prefix(rule.under.as_ref(), |shape| {
                         shape.read_encoded_document(text, *encoding, index, place)
                     });
@@ -133,7 +134,7 @@ impl<'c> Shape<'_, 'c> {
             ShapeKind::Rows(Columns::Named(columns)) => rewrite::rows(tree, columns),
             ShapeKind::List { separator, into } => rewrite::list(tree, separator.as_deref(), into),
             ShapeKind::Pairs { separator, equals, end, others } => {
-                rewrite::pairs(tree, separator, equals, end.as_deref(), *others)
+                rewrite::pairs(tree, separator, equals, end.as_deref(), *others)?
             }
             // These are found by the object that they stand in.
             ShapeKind::Rows(Columns::Member(_)) | ShapeKind::Series(_) => tree,
@@ -268,6 +269,8 @@ impl<'c> Shape<'_, 'c> {
             Some(name) if name.len() > MAX_NAME_BYTES => return Err(Reject::LongName.into()),
             Some(name) if name.split('.').any(str::is_empty) => return Err(Reject::EmptyName.into()),
             Some(name) => {
+                let first = self.payload.samples.len();
+                let device = self.take_device_of(own, &mut element)?;
                 for piece in &records.name.0 {
                     if let NamePiece::Member(member) = piece {
                         element.take(member);
@@ -279,6 +282,10 @@ impl<'c> Shape<'_, 'c> {
                     self.path = outer;
                 } else {
                     self.with_names_under(name, |shape| shape.read_named(records, element))?;
+                }
+                if device.is_some() {
+                    let samples = self.payload.samples.get_mut(first..).unwrap_or_default();
+                    samples.iter_mut().for_each(|sample| sample.device.clone_from(&device));
                 }
             }
             None => match place {
@@ -294,6 +301,22 @@ impl<'c> Shape<'_, 'c> {
         }
         (self.element, self.outer_element) = outer;
         Ok(())
+    }
+
+    /// Takes the member of a record that names the device, where the profile says that one does.
+    fn take_device_of(&mut self, own: &str, element: &mut Tree<'_>) -> Result<Option<Arc<str>>, Failure> {
+        let gateway = self.context.profile.and_then(|profile| profile.gateway.as_ref());
+        let (Some(Gateway::Member(names)), Tree::Map(members)) = (gateway, element) else { return Ok(None) };
+        let base = [&*self.path, own].into_iter().filter(|part| !part.is_empty());
+        let base: String = base.flat_map(|part| [part, "."]).collect();
+        let is_name = |value: &Tree<'_>| matches!(value, Tree::Text(_) | Tree::Integer(_));
+        let sent = |member: &str| format!("{base}{member}");
+        let place = names.iter().find_map(|name| {
+            members.iter().position(|(member, value)| is_name(value) && name.matches(&sent(member)))
+        });
+        let Some((_, value)) = place.map(|place| members.remove(place)) else { return Ok(None) };
+        let device = self.value_of(&value).map(|device| device.to_string()).unwrap_or_default();
+        Ok(Some(check_name(&device, "name of a gateway's device").map(Arc::from)?))
     }
 
     /// What a record's metric is called; `None` if a member of its name is missing.

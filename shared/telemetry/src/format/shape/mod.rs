@@ -45,7 +45,7 @@ use serde::de::{
     Visitor,
 };
 
-use self::object::{Object, ProfileTime};
+use self::object::{NamedDevice, Object, ProfileTime};
 use super::{Context, json, json_numbers as numbers};
 use crate::limits::{MAX_DEPTH, MAX_NAME_BYTES, MAX_SAMPLES, MAX_TEXT_BYTES};
 use crate::names::Name;
@@ -88,6 +88,8 @@ pub(crate) struct Shape<'s, 'c> {
     device: Option<Arc<str>>,
     /// The record's time, from where the profile says that it stands.
     profile_time: Option<ProfileTime>,
+    /// Whom the record is of, from where the profile says that it stands.
+    profile_device: Option<NamedDevice>,
     /// Objects of the record that have a time of their own.
     timed_objects: Vec<object::TimedObject>,
     /// Lists of values in the record.
@@ -122,6 +124,7 @@ impl<'s, 'c> Shape<'s, 'c> {
             was_keyed: false,
             device: None,
             profile_time: None,
+            profile_device: None,
             timed_objects: Vec::new(),
             lists: Vec::new(),
             reject: None,
@@ -266,7 +269,7 @@ impl<'s, 'c> Shape<'s, 'c> {
 
     fn push_text<E: Error>(&mut self, text: &str) -> Result<(), E> {
         let name = self.name()?;
-        if name.is_document {
+        if name.is_document && json::is_document(text) {
             return self.read_document(text, Place::Member { unprefixed: None }, None);
         }
         if text.len() > MAX_TEXT_BYTES {

@@ -43,7 +43,7 @@ pub(super) struct Facts {
     /// A list of times.
     times: Option<Times>,
     /// Whom a gateway's record is of.
-    device: Option<Arc<str>>,
+    device: Option<NamedDevice>,
     /// The member that names the object, and how telling its name is.
     pub(super) identity: Option<(usize, usize)>,
     /// The member that is the object's value.
@@ -71,6 +71,9 @@ pub(super) struct OwnTime {
 /// A time from where the profile says that a record's stands, however deep.
 pub(super) type ProfileTime = OwnTime;
 
+/// The name of a gateway's device, and the place of the name that it stood under in the profile's list.
+pub(super) type NamedDevice = (u16, Arc<str>);
+
 /// An object inside a record that has a time of its own, and the places of its samples.
 pub(super) struct TimedObject {
     samples: Range<usize>,
@@ -87,6 +90,7 @@ impl Shape<'_, '_> {
         let outer = (self.element, self.outer_element);
         // An element's own time is looked for in the element: what has been found of the record is the record's.
         let time_of_record = self.profile_time.take();
+        let device_of_record = self.profile_device.take();
         if object != Object::Outermost {
             self.elements += 1;
             (self.element, self.outer_element) = (self.elements, self.element);
@@ -94,6 +98,7 @@ impl Shape<'_, '_> {
         self.read_object(map, object)?;
         (self.element, self.outer_element) = outer;
         self.profile_time = time_of_record;
+        self.profile_device = device_of_record;
         Ok(())
     }
 
@@ -121,11 +126,7 @@ impl Shape<'_, '_> {
                 self.take_role(role, object, before, &mut facts)?;
             }
         }
-        if let Some(device) = &facts.device {
-            for sample in &mut self.payload.samples[first_sample..] {
-                sample.device = Some(Arc::clone(device));
-            }
-        }
+        self.give_device(first_sample, object, &mut facts);
         if facts.has_unit_source {
             self.payload.has_spent |= units::give_units(&mut self.payload.samples[first_sample..]);
         }
@@ -207,13 +208,12 @@ impl Shape<'_, '_> {
             Role::DeviceId if matches!(object, Object::Outermost | Object::BatchElement) => {
                 self.take_device_id()?;
             }
-            Role::SubDevice => {
-                if let Some(device) = self.pop_identity() {
-                    let device = check_name(&device, "name of a gateway's device");
-                    let device = device.map(Arc::from).map_err(|reject| self.stop(reject))?;
-                    facts.device = Some(device);
-                }
+            Role::SubDevice { place, is_each: false } if object == Object::Nested => {
+                let mut best = self.profile_device.take();
+                self.take_device(place, &mut best)?;
+                self.profile_device = best;
             }
+            Role::SubDevice { place, .. } => self.take_device(place, &mut facts.device)?,
             Role::Identity { rank, may_be_integer } => {
                 let is_one = is_text || (is_integer && may_be_integer);
                 if is_one && facts.identity.is_none_or(|(best, _)| rank < best) {
@@ -263,6 +263,34 @@ impl Shape<'_, '_> {
     fn restore(&mut self, OwnTime { name, value, .. }: OwnTime, time: Option<SentTime>) {
         let (device, element) = (self.device.clone(), self.element);
         self.payload.samples.push(Sample { device, element, time, ..Sample::new(name, value, self.record) });
+    }
+
+    /// The last sample is the name of a gateway's device, if it can be one: takes it, unless a better name has been seen.
+    fn take_device<E: Error>(&mut self, place: u16, best: &mut Option<NamedDevice>) -> Result<(), E> {
+        let Some(device) = self.pop_identity() else { return Ok(()) };
+        let device = check_name(&device, "name of a gateway's device");
+        let device = device.map(Arc::from).map_err(|reject| self.stop(reject))?;
+        if best.as_ref().is_none_or(|(known, _)| place <= *known) {
+            *best = Some((place, device));
+        }
+        Ok(())
+    }
+
+    /// Gives the samples of an object the device that the object names, and a record's samples of nobody else that which
+    /// stands deeper in the record.
+    fn give_device(&mut self, first_sample: usize, object: Object, facts: &mut Facts) {
+        let of_record = if object == Object::Nested { None } else { self.profile_device.take() };
+        let samples = self.payload.samples.get_mut(first_sample..).unwrap_or_default();
+        match (facts.device.take(), of_record) {
+            (Some((place, device)), deeper) if deeper.as_ref().is_none_or(|(other, _)| place <= *other) => {
+                samples.iter_mut().for_each(|sample| sample.device = Some(Arc::clone(&device)));
+            }
+            (_, Some((_, device))) => {
+                let nobodys = samples.iter_mut().filter(|sample| sample.device == self.device);
+                nobodys.for_each(|sample| sample.device = Some(Arc::clone(&device)));
+            }
+            (_, None) => {}
+        }
     }
 
     /// Takes the last sample as a name, if it can be one.
