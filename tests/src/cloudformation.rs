@@ -176,7 +176,7 @@ fn single(value: &Value) -> Option<(&str, &Value)> {
 mod tests {
     use super::*;
 
-    fn check(function: Value, expected: impl Into<Option<Value>>) {
+    fn check(function: &Value, expected: impl Into<Option<Value>>) {
         let template = json!({
             "Parameters": {"Text": {"Default": "a/{b}/c"}, "Empty": {"Default": ""}},
             "Conditions": {
@@ -184,30 +184,30 @@ mod tests {
                 "IsEmpty": {"Fn::And": [{"Condition": "IsText"}, {"Fn::Not": [{"Fn::Equals": [{"Ref": "Empty"}, ""]}]}]},
             },
         });
-        let resolved = Resolver::new(&template, &[]).in_account(&ACCOUNT).resolve(&function);
+        let resolved = Resolver::new(&template, &[]).in_account(&ACCOUNT).resolve(function);
         assert_eq!(resolved, expected.into(), "{function}");
     }
 
     #[test]
     fn functions_are_resolved_as_cloudformation_does() {
         let split = json!({"Fn::Split": ["/", {"Ref": "Text"}]});
-        check(split.clone(), json!(["a", "{b}", "c"]));
-        check(json!({"Fn::Split": ["?", {"Ref": "Text"}]}), json!(["a/{b}/c"]));
-        check(json!({"Fn::Split": ["/", {"Ref": "Empty"}]}), json!([""]));
-        check(json!({"Fn::Select": [2, split]}), json!("c"));
-        check(json!({"Fn::Join": ["+", {"Fn::Split": ["{b}", {"Ref": "Text"}]}]}), json!("a/+/c"));
-        check(json!({"Fn::If": ["IsText", "yes", "no"]}), json!("yes"));
-        check(json!({"Fn::If": ["IsEmpty", "yes", {"Ref": "AWS::NoValue"}]}), None);
-        check(json!([1, {"Ref": "AWS::NoValue"}, 2]), json!([1, 2]));
+        check(&split, json!(["a", "{b}", "c"]));
+        check(&json!({"Fn::Split": ["?", {"Ref": "Text"}]}), json!(["a/{b}/c"]));
+        check(&json!({"Fn::Split": ["/", {"Ref": "Empty"}]}), json!([""]));
+        check(&json!({"Fn::Select": [2, split]}), json!("c"));
+        check(&json!({"Fn::Join": ["+", {"Fn::Split": ["{b}", {"Ref": "Text"}]}]}), json!("a/+/c"));
+        check(&json!({"Fn::If": ["IsText", "yes", "no"]}), json!("yes"));
+        check(&json!({"Fn::If": ["IsEmpty", "yes", {"Ref": "AWS::NoValue"}]}), None);
+        check(&json!([1, {"Ref": "AWS::NoValue"}, 2]), json!([1, 2]));
         check(
-            json!({"Fn::Sub": "${Text} ${!Text} ${AWS::AccountId}"}),
+            &json!({"Fn::Sub": "${Text} ${!Text} ${AWS::AccountId}"}),
             json!("a/{b}/c ${Text} 123456789012"),
         );
         // What is put in is not substituted again.
-        check(json!({"Fn::Sub": ["${X}", {"X": "${Text}"}]}), json!("${Text}"));
-        check(json!({"Fn::Sub": "${Queue.Arn}/${Text}"}), json!({"Fn::Sub": "${Queue.Arn}/a/{b}/c"}));
+        check(&json!({"Fn::Sub": ["${X}", {"X": "${Text}"}]}), json!("${Text}"));
+        check(&json!({"Fn::Sub": "${Queue.Arn}/${Text}"}), json!({"Fn::Sub": "${Queue.Arn}/a/{b}/c"}));
         check(
-            json!({"Fn::Split": [" ", {"Fn::Sub": "${Queue.Arn} ${Text}"}]}),
+            &json!({"Fn::Split": [" ", {"Fn::Sub": "${Queue.Arn} ${Text}"}]}),
             json!([{"Fn::Sub": "${Queue.Arn}"}, "a/{b}/c"]),
         );
     }
