@@ -101,6 +101,8 @@ pub(crate) struct Name {
     pub(crate) is_ignored: bool,
     /// Whether its texts are JSON documents, as the profile says.
     pub(crate) is_document: bool,
+    /// Whether what stands under it may hold rows beside their names, as the profile says.
+    pub(crate) has_headers: bool,
     /// The first rule of the profile for what stands under it.
     pub(crate) shape: Option<u16>,
 }
@@ -352,6 +354,8 @@ fn describe(sent: &str, stem: &str, profile: Option<&Profile>) -> Name {
     let is_ignored = profile.is_some_and(|profile| profile.ignores(full));
     let is_document = profile.is_some_and(|profile| profile.has_document(sent));
     let shape = profile.and_then(|profile| profile.shape(Some(sent), None)).map(|(place, _)| place);
+    let has_headers =
+        profile.is_some_and(|profile| profile.has_headers() && profile.headers(&sent).next().is_some());
     // Where a profile says what the time is, nothing else is.
     let has_time = profile.is_some_and(|profile| profile.time.says_where());
     let built_in = || role(&sent[last_level..]).filter(|role| !has_time || !matches!(role, Role::Time(_)));
@@ -372,6 +376,7 @@ fn describe(sent: &str, stem: &str, profile: Option<&Profile>) -> Name {
         rule: None,
         is_ignored,
         is_document,
+        has_headers,
         shape,
     };
     if let Some((rule, metric)) = profile.and_then(|profile| profile.rule(full)) {

@@ -90,15 +90,24 @@ impl SentTime {
     }
 }
 
+/// How far an element of a series was measured from the time of its record, in microseconds; negative for before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Distance {
+    /// The element, as a sample has it.
+    pub(crate) element: u32,
+    pub(crate) after: i64,
+    /// The same from the last of the series, which has the arrival where the record has no time.
+    pub(crate) from_last: i64,
+}
+
 /// The samples of one payload.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Payload {
     pub(crate) samples: Vec<Sample>,
     /// The `device_id` that the records name, if any does.
     pub(crate) device_id: Option<String>,
-    /// How long after the record's time the elements of series were measured, in microseconds, negative for before; by
-    /// their numbers, which ascend.
-    pub(crate) distances: Vec<(u32, i64)>,
+    /// How far the elements of series were measured from the record's time; their numbers ascend.
+    pub(crate) distances: Vec<Distance>,
     /// Whether some of its samples are spent.
     pub(crate) has_spent: bool,
     /// Room for a name while decoding; kept for its memory.

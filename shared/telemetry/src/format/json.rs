@@ -15,11 +15,11 @@ use crate::sample::Payload;
 pub(crate) fn decode(bytes: &[u8], context: &mut Context<'_>, payload: &mut Payload) -> Result<(), Reject> {
     let text = text::of_bytes(bytes, context.profile)?;
     let lenient = context.profile.map_or(&[][..], |profile| &profile.lenient);
-    let text = text::as_json(&text, lenient);
     if !text.starts_with('{') && is_bare_word(&text) {
         return decode_text(text.trim(), context, payload);
     }
-    let mut shape = Shape::new(context, payload);
+    let text::Mended { json: text, has_documents } = text::as_json(&text, lenient);
+    let mut shape = Shape::new(context, payload).with_documents(has_documents);
     let outcome = read(&text, Node::payload(&mut shape));
     let met_large_number = shape.met_large_number;
     let outcome = shape.finish().map_or(outcome, Err);
@@ -32,7 +32,7 @@ pub(crate) fn decode(bytes: &[u8], context: &mut Context<'_>, payload: &mut Payl
     }
     let Some(marked) = numbers::mark(&text) else { return outcome };
     payload.clear();
-    let mut shape = Shape::new(context, payload).with_number_mark(marked.mark);
+    let mut shape = Shape::new(context, payload).with_documents(has_documents).with_number_mark(marked.mark);
     let outcome = read(&marked.text, Node::payload(&mut shape));
     shape.finish().map_or(outcome, Err)
 }

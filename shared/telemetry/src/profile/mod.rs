@@ -194,7 +194,7 @@ impl Profile {
     /// gives it.
     pub(crate) fn role(&self, sent: &str, full: &str) -> Option<Role> {
         if let Some(place) = self.time.fields.iter().position(|field| field.matches(sent)) {
-            let is_each = self.time.fields.get(place).is_some_and(|field| field.stars() > 0);
+            let is_each = self.time.fields.get(place).is_some_and(NamePattern::may_be_several);
             let place = u16::try_from(place).unwrap_or(u16::MAX);
             return Some(Role::Time(TimeRank::Profile { place, is_each }));
         }
@@ -207,7 +207,7 @@ impl Profile {
         if let Some(Gateway::Member(names)) = &self.gateway
             && let Some(place) = names.iter().position(|name| name.matches(sent))
         {
-            let is_each = names.get(place).is_some_and(|name| name.stars() > 0);
+            let is_each = names.get(place).is_some_and(NamePattern::may_be_several);
             return Some(Role::SubDevice { place: u16::try_from(place).unwrap_or(u16::MAX), is_each });
         }
         if self.quality.fields.iter().any(|field| field.matches(sent)) {
@@ -222,17 +222,22 @@ impl Profile {
         self.has_headers
     }
 
-    /// The rule of the rows that an object at `path` holds beside their names.
-    pub(crate) fn header_shape(&self, path: &str) -> Option<u16> {
-        let place = self.shapes.iter().position(|rule| {
-            let rows = match (&rule.kind, &rule.at) {
-                (ShapeKind::Rows(Columns::Member(_)), Some(at)) => at,
-                _ => return false,
+    /// The rows that an object at `path` may hold beside their names: what they are called, and where the names stand.
+    pub(crate) fn headers(&self, path: &str) -> impl Iterator<Item = (&str, &MemberPath)> {
+        self.shapes.iter().filter_map(move |rule| {
+            let (ShapeKind::Rows(Columns::Member(header)), Some(rows)) = (&rule.kind, &rule.at) else {
+                return None;
             };
-            let name = rows.last_name().unwrap_or_default();
-            if path.is_empty() { rows.matches(name) } else { rows.matches(&format!("{path}.{name}")) }
-        })?;
-        u16::try_from(place).ok()
+            let name = rows.last_name()?;
+            let is_of =
+                if path.is_empty() { rows.matches(name) } else { rows.matches(&format!("{path}.{name}")) };
+            is_of.then_some((name, header))
+        })
+    }
+
+    /// Whether the payload may hold such rows.
+    pub(crate) fn has_payload_headers(&self) -> bool {
+        self.has_headers && self.headers("").next().is_some()
     }
 
     /// Whether series are described.

@@ -412,9 +412,14 @@ fn check_shapes(fields: &ProfileFields, has_layout: bool, problems: &mut Problem
 
 /// Whether what is said of a payload's text goes with its format.
 fn check_text(fields: &ProfileFields, problems: &mut Problems) {
-    let is_binary = matches!(fields.format, Some(Format::Bytes | Format::Cbor | Format::MsgPack));
-    if is_binary && fields.charset.is_some() {
-        problems.add(&[Step::Key("charset")], "`charset` is for payloads of text");
+    let is_text = matches!(fields.format, None | Some(Format::Json | Format::Text));
+    if !is_text && fields.charset.is_some() {
+        problems.add(&[Step::Key("charset")], "`charset` is for payloads of JSON, or of one text");
+    }
+    let has_places = !matches!(fields.format, Some(Format::Senml | Format::Lwm2m | Format::Bytes));
+    if !has_places && !fields.shape.is_empty() {
+        problems
+            .add(&[Step::Key("format")], "`[[shape]]` is for payloads of JSON, CBOR, MessagePack and text");
     }
     let is_json = matches!(fields.format, None | Some(Format::Json));
     if !is_json && !fields.lenient.is_empty() {

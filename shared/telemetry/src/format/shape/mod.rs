@@ -67,6 +67,8 @@ pub(crate) struct Shape<'s, 'c> {
     pub(super) payload: &'s mut Payload,
     /// Whether the profile describes what stands at places.
     has_descriptions: bool,
+    /// Whether the elements of the list that is read are payloads: documents that came together.
+    has_documents: bool,
     /// The name so far, dots included.
     path: String,
     depth: usize,
@@ -113,6 +115,7 @@ impl<'s, 'c> Shape<'s, 'c> {
             context,
             payload,
             has_descriptions,
+            has_documents: false,
             path,
             depth: 0,
             record: 0,
@@ -132,6 +135,11 @@ impl<'s, 'c> Shape<'s, 'c> {
             number_mark: None,
             met_large_number: false,
         }
+    }
+
+    /// The elements of the list that is read are payloads.
+    pub(super) fn with_documents(self, has_documents: bool) -> Self {
+        Self { has_documents, ..self }
     }
 
     /// Texts that begin with `mark` are the digits of numbers.
@@ -448,6 +456,7 @@ impl<'de> Visitor<'de> for Node<'_, '_, '_> {
         shape.enter()?;
         match self.place {
             Place::Payload | Place::Device => shape.read_batch(seq)?,
+            Place::BatchElement if shape.has_documents && shape.depth == 2 => shape.read_batch(seq)?,
             Place::BatchElement => return Err(shape.stop(Reject::Shape("an array of arrays"))),
             Place::Member { .. } | Place::Element { .. } | Place::Row => shape.read_list(seq)?,
         }
@@ -477,8 +486,7 @@ impl<'de> Visitor<'de> for Node<'_, '_, '_> {
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<(), E> {
         let value = Value::from_any_f64(number);
-        // Two to the 63rd; and what is too small to be stored.
-        self.shape.met_large_number |= number.abs() >= 9.2e18 || value.is_none();
+        self.shape.met_large_number |= may_be_larger(number);
         self.shape.push_number(value, || format!("{number:e}"))
     }
 
@@ -555,6 +563,12 @@ impl<'de> Visitor<'de> for Rows<'_, '_, '_> {
         shape.leave();
         Ok(())
     }
+}
+
+/// Whether a number may have been an integer of more than 64 bits, or what no double holds: two to the 63rd, and what is
+/// too small to be stored.
+fn may_be_larger(number: f64) -> bool {
+    number.abs() >= 9.2e18 || Value::from_any_f64(number).is_none()
 }
 
 /// A member's name, borrowed where it has no escapes.

@@ -10,7 +10,7 @@ use super::columns::Times;
 use super::element::Naming;
 use super::{Key, Node, Place, Shape, quality, units};
 use crate::names::{Name, Role, TimeRank};
-use crate::profile::TimeField;
+use crate::profile::{NamePattern, TimeField};
 use crate::reading::Value;
 use crate::reject::Reject;
 use crate::sample::{Sample, SentTime};
@@ -58,6 +58,14 @@ pub(super) struct Facts {
     fraction: Option<usize>,
     /// Whether a member is the unit of others.
     has_unit_source: bool,
+}
+
+/// Where the samples, lists and timed objects of an object begin.
+#[derive(Clone, Copy)]
+pub(super) struct Begin {
+    pub(super) sample: usize,
+    list: usize,
+    timed: usize,
 }
 
 /// The best candidate so far for the time of an object. It is no sample while it is here.
@@ -109,26 +117,56 @@ impl Shape<'_, '_> {
         mut map: A,
         object: Object,
     ) -> Result<(), A::Error> {
-        let first_sample = self.payload.samples.len();
-        let (first_list, first_timed) = (self.lists.len(), self.timed_objects.len());
         let mut facts = Facts::default();
-        let base = self.path.len();
+        let begin = self.begin();
         while let Some(name) = map.next_key_seed(Key)? {
-            let before = self.payload.samples.len();
-            self.push_name(&name)?;
-            let level_at = self.path.len() - name.len();
-            let is_outermost = matches!(object, Object::Outermost | Object::BatchElement);
-            let unprefixed = (is_outermost && name == VALUES).then_some(base);
-            map.next_value_seed(Node::new(self, Place::Member { unprefixed }))?;
-            let role = self.role_of_member(before, level_at, &mut facts);
-            self.path.truncate(base);
-            if let Some(role) = role {
-                self.take_role(role, object, before, &mut facts)?;
-            }
+            self.read_member(&name, object, &mut facts, |shape, place| {
+                map.next_value_seed(Node::new(shape, place))
+            })?;
         }
+        self.end_object(begin, object, facts)
+    }
+
+    /// Where an object begins that is read now.
+    pub(super) fn begin(&self) -> Begin {
+        Begin { sample: self.payload.samples.len(), list: self.lists.len(), timed: self.timed_objects.len() }
+    }
+
+    /// Reads a member of an object, whose value `read` reads at its place.
+    pub(super) fn read_member<E: Error>(
+        &mut self,
+        name: &str,
+        object: Object,
+        facts: &mut Facts,
+        read: impl FnOnce(&mut Self, Place) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let base = self.path.len();
+        let before = self.payload.samples.len();
+        self.push_name(name)?;
+        let level_at = self.path.len() - name.len();
+        let is_outermost = matches!(object, Object::Outermost | Object::BatchElement);
+        let unprefixed = (is_outermost && name == VALUES).then_some(base);
+        read(self, Place::Member { unprefixed })?;
+        let role = self.role_of_member(before, level_at, facts);
+        self.path.truncate(base);
+        match role {
+            Some(role) => self.take_role(role, object, before, facts),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends an object: what its members say of each other is given to them.
+    pub(super) fn end_object<E: Error>(
+        &mut self,
+        begin: Begin,
+        object: Object,
+        mut facts: Facts,
+    ) -> Result<(), E> {
+        let Begin { sample: first_sample, list: first_list, timed: first_timed } = begin;
         self.give_device(first_sample, object, &mut facts);
         if facts.has_unit_source {
-            self.payload.has_spent |= units::give_units(&mut self.payload.samples[first_sample..]);
+            let given = units::give_units(&mut self.payload.samples[first_sample..]);
+            self.payload.has_spent |= given.map_err(|reject| self.stop(reject))?;
         }
         if self.context.profile.is_some() {
             self.join_time(object, &mut facts);
@@ -353,20 +391,25 @@ impl Shape<'_, '_> {
     /// Makes the time of an object out of the members that the profile says it stands in.
     fn join_time(&mut self, object: Object, facts: &mut Facts) {
         let Some(field) = self.context.clock.field else { return };
-        let time = self.time_of_parts(field, facts);
-        let best = if object == Object::Nested { &mut self.profile_time } else { &mut facts.time };
-        if let Some(time) = time
-            && best.is_none()
-        {
-            *best = Some(time);
-            for (_, place) in std::mem::take(&mut facts.time_parts) {
-                self.spend(place);
+        if let Some(time) = self.time_of_parts(field, facts) {
+            let is_each = matches!(time.rank, TimeRank::Profile { is_each: true, .. });
+            let is_of_record = object == Object::Nested && !is_each;
+            let best = if is_of_record { &mut self.profile_time } else { &mut facts.time };
+            if best.is_none() {
+                *best = Some(time);
+                for (_, place) in std::mem::take(&mut facts.time_parts) {
+                    self.spend(place);
+                }
             }
         }
-        let best = if object == Object::Nested { &mut self.profile_time } else { &mut facts.time };
+        let is_beside = |time: &&mut OwnTime| {
+            let of_object = time.name.sent.get(..time.name.last_level).unwrap_or_default();
+            matches!(time.rank, TimeRank::Profile { .. }) && of_object.trim_end_matches('.') == self.path
+        };
+        let best = facts.time.as_mut().filter(is_beside).or(self.profile_time.as_mut().filter(is_beside));
         if let Some((_, unit)) = &field.fraction
             && let Some(place) = facts.fraction
-            && let Some(time) = best.as_mut().filter(|time| matches!(time.rank, TimeRank::Profile { .. }))
+            && let Some(time) = best
             && let Some(count) = self.payload.samples.get(place).and_then(|sample| sample.value.as_f64())
         {
             #[expect(
@@ -393,7 +436,8 @@ impl Shape<'_, '_> {
         let value = Value::Text(text.into());
         let name = Rc::clone(&parts.first()?.name);
         let at = self.context.clock.read(&value)?;
-        Some(OwnTime { rank: TimeRank::Profile { place: 0, is_each: false }, at, name, value })
+        let is_each = field.join.iter().any(NamePattern::may_be_several);
+        Some(OwnTime { rank: TimeRank::Profile { place: 0, is_each }, at, name, value })
     }
 
     /// Gives an object's time to its samples that have none yet. Returns whether it is a record because of its time.
@@ -426,6 +470,13 @@ impl Shape<'_, '_> {
             }
         }
         time.is_some()
+    }
+
+    /// Gives objects that no record stands around the times that have been found in them.
+    pub(super) fn end_payload_of_records(&mut self, begin: Begin) {
+        for timed in self.timed_objects.split_off(begin.timed.min(self.timed_objects.len())) {
+            give(self.payload.samples.get_mut(timed.samples).unwrap_or_default(), timed.time.at);
+        }
     }
 
     /// An object inside a record has a time. It counts if the record has none, or if the profile says so.
@@ -465,6 +516,7 @@ impl Shape<'_, '_> {
             (Naming::Plain, _) => Ok(()),
             (Naming::Value(place), _) => self.name_value(place, &self.path.clone()),
             (Naming::Keyed { prefix, value: Some(place) }, _) => self.name_value(place, &prefix),
+            (Naming::Keyed { prefix, value: None }, _) if prefix.is_empty() => Err(Reject::EmptyName),
             (Naming::Keyed { prefix, value: None }, _) => {
                 self.replace_prefix(first_sample, first_timed, &prefix)
             }
