@@ -64,13 +64,13 @@ impl ValueType {
             (Self::Number, Value::Text(_)) => read_number(value),
             (Self::Boolean, Value::Integer(bit @ (0 | 1))) => *value = Value::Boolean(*bit == 1),
             (Self::Boolean, Value::Float(bit)) if *bit == 0.0 || *bit == 1.0 => {
-                *value = Value::Boolean(*bit == 1.0)
+                *value = Value::Boolean(*bit == 1.0);
             }
             (Self::Boolean, Value::Text(text)) if text.eq_ignore_ascii_case("true") => {
-                *value = Value::Boolean(true)
+                *value = Value::Boolean(true);
             }
             (Self::Boolean, Value::Text(text)) if text.eq_ignore_ascii_case("false") => {
-                *value = Value::Boolean(false)
+                *value = Value::Boolean(false);
             }
             _ => {}
         }

@@ -123,7 +123,7 @@ impl NamePattern {
     /// Whether these patterns together match all names that this one does.
     pub(super) fn is_covered_by(&self, others: &[&Self]) -> bool {
         let depth = others.iter().map(|other| other.least_levels()).max().unwrap_or_default();
-        let fresh = fresh(others.iter().map(|other| &*other.text).chain([&*self.text]));
+        let fresh = fresh(&others.iter().map(|other| &*other.text).chain([&*self.text]));
         let is_met = |name: &String| others.iter().any(|other| other.matches(name));
         self.witnesses(fresh, depth).iter().all(is_met)
     }
@@ -207,8 +207,8 @@ impl NamePattern {
         if before > 0 && !self.is_at_any_depth {
             return false;
         }
-        let begins = name.bytes().enumerate().filter(|(_, byte)| *byte == b'.').map(|(dot, _)| dot + 1);
-        let begin = if before == 0 { 0 } else { begins.skip(before - 1).next().unwrap_or_default() };
+        let mut begins = name.bytes().enumerate().filter(|(_, byte)| *byte == b'.').map(|(dot, _)| dot + 1);
+        let begin = if before == 0 { 0 } else { begins.nth(before - 1).unwrap_or_default() };
         let mut rest = name.get(begin..);
         for level in &self.levels {
             let Some(text) = rest else { return false };
@@ -231,7 +231,7 @@ impl NamePattern {
 }
 
 /// A character that none of these texts has.
-pub(super) fn fresh<'t>(texts: impl Iterator<Item = &'t str> + Clone) -> char {
+pub(super) fn fresh<'t>(texts: &(impl Iterator<Item = &'t str> + Clone)) -> char {
     let is_free = |c: &char| texts.clone().all(|text| !text.contains(*c));
     ('\u{e000}'..='\u{f8ff}').find(is_free).unwrap_or('\u{f8ff}')
 }

@@ -215,7 +215,7 @@ fn check_parts(
         fields.fraction.as_deref().and_then(|name| problems.take(&path("fraction"), name_pattern(name)));
     match (&fraction, fields.fraction_unit) {
         (Some(_), None) => {
-            problems.add(&path("fraction"), "`fraction` needs its `fraction_unit`: ms, us or ns")
+            problems.add(&path("fraction"), "`fraction` needs its `fraction_unit`: ms, us or ns");
         }
         (Some(_), Some(EpochUnit::Seconds)) | (None, Some(_)) => {
             problems.add(&path("fraction_unit"), "`fraction_unit` is what `fraction` counts: ms, us or ns");

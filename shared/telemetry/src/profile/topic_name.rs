@@ -59,7 +59,7 @@ impl TopicName {
                 Piece::Text(text) => name.push_str(text),
                 Piece::Level(place) => name.push_str(levels.get(*place)?),
                 Piece::From(place) => {
-                    name.push_str(&levels.get(*place..).filter(|rest| !rest.is_empty())?.join("."))
+                    name.push_str(&levels.get(*place..).filter(|rest| !rest.is_empty())?.join("."));
                 }
             }
         }

@@ -271,7 +271,7 @@ fn has_other_header(profile: &Profile, index: usize, shape: &ShapeRule) -> bool 
     let Some(at) = &shape.at else { return false };
     let depth = profile.shapes.iter().filter_map(|shape| Some(shape.at.as_ref()?.least_levels())).max();
     let texts = profile.shapes.iter().filter_map(|shape| Some(shape.at.as_ref()?.as_str()));
-    let witnesses = at.witnesses(fresh(texts), depth.unwrap_or_default());
+    let witnesses = at.witnesses(fresh(&texts), depth.unwrap_or_default());
     witnesses.iter().all(|rows| {
         let object = rows.rsplit_once('.').map_or("", |(object, _)| object);
         profile.header_shape(object).is_some_and(|first| first < index)

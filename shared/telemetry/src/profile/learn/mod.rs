@@ -394,7 +394,7 @@ devices = "*/pump-*"
 # Its times stand in "ts", which needs no word.
 
 # Its names. A [[metric]] gives one a `name`, a `unit`, a `range` and more; `ignore` leaves it out.
-#   "flow": 3 values; from -3 to 12.5; a volume flow: unit = "…"
+#   "flow": 3 values; from -3 to 12.5; volume flow: unit = "…"
 #   "cell.*": 2 names, 6 values; from 1 to 6
 #   "on": 3 values; true or false
 #   "mode": 3 values; texts: "auto", "\u007f\n"
