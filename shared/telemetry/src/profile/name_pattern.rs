@@ -128,7 +128,7 @@ impl NamePattern {
     /// Whether these patterns together match all names that this one does.
     pub(super) fn is_covered_by(&self, others: &[&Self]) -> bool {
         let depth = others.iter().map(|other| other.least_levels()).max().unwrap_or_default();
-        let fresh = fresh(others.iter().map(|other| &*other.text).chain([&*self.text]));
+        let fresh = fresh(&others.iter().map(|other| &*other.text).chain([&*self.text]));
         let is_met = |name: &String| others.iter().any(|other| other.matches(name));
         self.witnesses(fresh, depth).iter().all(is_met)
     }
@@ -236,7 +236,7 @@ impl NamePattern {
 }
 
 /// A character that none of these texts has.
-pub(super) fn fresh<'t>(texts: impl Iterator<Item = &'t str> + Clone) -> char {
+pub(super) fn fresh<'t>(texts: &(impl Iterator<Item = &'t str> + Clone)) -> char {
     let is_free = |c: &char| texts.clone().all(|text| !text.contains(*c));
     ('\u{e000}'..='\u{f8ff}').find(is_free).unwrap_or('\u{f8ff}')
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -111,11 +112,17 @@ fn payloads(folder: &Path, found: &mut Vec<(PathBuf, String, Vec<u8>)>) {
         if path.is_dir() {
             payloads(&path, found);
         } else if ["json", "bin", "hex", "txt"].contains(&extension) {
+            #[expect(clippy::disallowed_methods, reason = "the payloads of the goldens lie in files")]
             let bytes = fs::read(&path).unwrap();
             let bytes = if extension == "hex" { from_hex(&bytes) } else { bytes };
             found.push((path, level.clone(), bytes));
         }
     }
+}
+
+/// Whether the last level of a topic says how payloads are written.
+fn is_format(level: &str) -> bool {
+    level != "text" && serde_json::from_value::<Format>(level.into()).is_ok()
 }
 
 fn from_hex(text: &[u8]) -> Vec<u8> {
@@ -132,8 +139,7 @@ fn what_is_learnt_from_the_payloads_of_the_goldens_reads_them() {
     payloads(&root.join("profiles"), &mut all);
     let mut learnt_from = 0;
     for (path, level, payload) in &all {
-        let is_format = serde_json::from_value::<Format>(level.as_str().into()).is_ok() && level != "text";
-        let level = if is_format { level } else { "state" };
+        let level = if is_format(level) { level } else { "state" };
         let topic = format!("dt/plant-1/pump-7/{level}");
         // What needs a profile to be read at all is not to be learnt from.
         let Ok(plain) = decode(None, &topic, payload) else { continue };
@@ -156,6 +162,28 @@ fn what_is_learnt_from_the_payloads_of_the_goldens_reads_them() {
         learnt_from += 1;
     }
     assert!(learnt_from > 50, "{learnt_from} of {}", all.len());
+}
+
+#[test]
+fn what_is_learnt_from_all_payloads_of_a_folder_reads_each() {
+    let mut all = Vec::new();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests");
+    payloads(&root.join("payloads"), &mut all);
+    payloads(&root.join("profiles"), &mut all);
+    let mut folders: BTreeMap<&Path, Vec<&[u8]>> = BTreeMap::new();
+    for (path, level, payload) in all.iter().filter(|(_, level, _)| !is_format(level)) {
+        if decode(None, &format!("dt/plant-1/pump-7/{level}"), payload).is_ok() {
+            folders.entry(path.parent().unwrap()).or_default().push(payload);
+        }
+    }
+    assert!(folders.len() > 5);
+    for (folder, payloads) in folders {
+        let messages: Vec<_> = payloads.iter().map(|payload| Captured { topic: None, payload }).collect();
+        let learnt = learn(&messages, &hints(None)).unwrap();
+        profile_of(&learnt);
+        let refused = learnt.remarks.iter().find(|remark| remark.text.starts_with("refused"));
+        assert_eq!(refused, None, "{}:\n{}", folder.display(), learnt.text);
+    }
 }
 
 #[test]

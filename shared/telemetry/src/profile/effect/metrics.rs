@@ -199,7 +199,7 @@ fn is_merged(one: &Placed<'_>, other: &Placed<'_>, rules: &[&Placed<'_>]) -> boo
 
 /// Whether the same for all stars gives names that the one rule finds, and others that the other one does.
 fn reaches_another(one: &Placed<'_>, other: &Placed<'_>, rules: &[&Placed<'_>]) -> bool {
-    let fresh = fresh(rules.iter().map(|placed| placed.rule.from.as_str()));
+    let fresh = fresh(&rules.iter().map(|placed| placed.rule.from.as_str()));
     let witness = |placed: &Placed<'_>| {
         let name = placed.rule.from.witnesses(fresh, 0).pop()?;
         let first = rules.iter().find(|known| known.rule.from.matches(&name))?;
@@ -220,7 +220,7 @@ fn unit_source(profile: &Profile, placed: &Placed<'_>, problems: &mut Problems) 
         .chain(&profile.documents)
         .collect();
     let texts = taken.iter().map(|pattern| pattern.as_str()).chain([placed.rule.from.as_str()]);
-    let Some(name) = placed.rule.from.witnesses(fresh(texts), 0).pop() else { return };
+    let Some(name) = placed.rule.from.witnesses(fresh(&texts), 0).pop() else { return };
     let Some(source) = placed.rule.unit_of(&name).filter(|_| !taken.is_empty()) else { return };
     if source.is_covered_by(&taken) {
         let written = placed.rule.unit_from().unwrap_or_default();

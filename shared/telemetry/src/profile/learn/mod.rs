@@ -139,6 +139,10 @@ fn body(messages: &[Captured<'_>], hints: &Hints<'_>) -> Result<String, LearnErr
         }
     }
     let times = Times::find(&samples, &read(&format!("{top}{NO_FIELD}{shapes}"))?, hints.received);
+    // What is all that a message says is no time of anything.
+    let with_times = read(&format!("{top}{}{shapes}", times.render()));
+    let has_all = with_times.is_ok_and(|found| messages_of(&found) == messages_of(&samples));
+    let times = if has_all { times } else { Times::default() };
     let mut text = top.clone();
     text.push_str(&sub_devices(&samples));
     text.push_str(&match interval(&samples) {
@@ -352,6 +356,7 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use proptest::sample::select;
 
     use super::*;
     use crate::limits::MAX_NAME_BYTES;
@@ -394,7 +399,7 @@ devices = "*/pump-*"
 # Its times stand in "ts", which needs no word.
 
 # Its names. A [[metric]] gives one a `name`, a `unit`, a `range` and more; `ignore` leaves it out.
-#   "flow": 3 values; from -3 to 12.5; a volume flow: unit = "…"
+#   "flow": 3 values; from -3 to 12.5; volume flow: unit = "…"
 #   "cell.*": 2 names, 6 values; from 1 to 6
 #   "on": 3 values; true or false
 #   "mode": 3 values; texts: "auto", "\u007f\n"
@@ -474,6 +479,36 @@ devices = "*/pump-*"
         assert_eq!(error, LearnError { number: 1, reject: Reject::CutShort });
     }
 
+    /// Names and texts that something is learnt from.
+    const NAMES: [&str; 14] = [
+        "id",
+        "tagName",
+        "v",
+        "reading",
+        "value",
+        "unit",
+        "q",
+        "ts",
+        "when",
+        "values",
+        "POWER1",
+        "POWER2",
+        "temperature_F",
+        "mac",
+    ];
+    const TEXTS: [&str; 10] = [
+        "{\"a\": 1}",
+        "ON",
+        "OFF",
+        "true",
+        "n1",
+        "n2",
+        "20.5 kWh",
+        "2026-11-23T06:59:58Z",
+        "2026-11-23T06:59:58",
+        "C",
+    ];
+
     fn document() -> impl Strategy<Value = serde_json::Value> {
         let leaf = prop_oneof![
             any::<f64>().prop_map(serde_json::Value::from),
@@ -481,12 +516,13 @@ devices = "*/pump-*"
             any::<bool>().prop_map(serde_json::Value::from),
             "\\PC{0,8}".prop_map(serde_json::Value::from),
             Just(serde_json::Value::from(1_795_417_200)),
-            Just(serde_json::Value::from("{\"a\": 1}")),
+            select(&TEXTS[..]).prop_map(serde_json::Value::from),
         ];
-        leaf.prop_recursive(3, 24, 4, |inner| {
+        let name = || prop_oneof![select(&NAMES[..]).prop_map(str::to_owned), "[a-c./*~0-9:\\PC]{1,4}"];
+        leaf.prop_recursive(3, 24, 4, move |inner| {
             prop_oneof![
                 proptest::collection::vec(inner.clone(), 0..4).prop_map(serde_json::Value::from),
-                proptest::collection::hash_map("[a-c./*~0-9:\\PC]{1,4}", inner, 0..4)
+                proptest::collection::hash_map(name(), inner, 0..4)
                     .prop_map(|members| serde_json::Value::Object(members.into_iter().collect())),
             ]
         })
@@ -497,9 +533,14 @@ devices = "*/pump-*"
         fn what_is_learnt_is_a_profile(documents in proptest::collection::vec(document(), 1..4), topic in proptest::option::of("\\PC{0,12}")) {
             let messages: Vec<_> = documents.iter().map(ToString::to_string).collect();
             let hints = Hints { name: "p", topic: topic.as_deref(), format: None, received: RECEIVED };
-            if let Ok(Learnt { text, .. }) = learn(&captured(&messages), &hints) {
-                let checked = Profile::check_toml(&text);
-                prop_assert!(checked.as_ref().is_ok_and(|(_, warnings)| warnings.is_empty()), "{:?}\n{}", checked, text);
+            let Ok(Learnt { text, remarks }) = learn(&captured(&messages), &hints) else { return Ok(()) };
+            let checked = Profile::check_toml(&text);
+            prop_assert!(checked.as_ref().is_ok_and(|(_, warnings)| warnings.is_empty()), "{:?}\n{}", checked, text);
+            for (number, message) in (1..).zip(&messages) {
+                let is_refused = remarks.iter().any(|remark| remark.number == number && remark.text.starts_with("refused"));
+                let alone = captured(std::slice::from_ref(message));
+                let is_readable = report::is_readable(&alone[0], &hints);
+                prop_assert!(!is_refused || !is_readable, "{remarks:?}\n{message}\n{text}");
             }
         }
     }

@@ -47,6 +47,12 @@ pub(super) fn remarks(messages: &[Captured<'_>], hints: &Hints<'_>, profile: &Pr
     remarks
 }
 
+/// Whether a message is read without any profile.
+#[cfg(test)]
+pub(super) fn is_readable(message: &Captured<'_>, hints: &Hints<'_>) -> bool {
+    read(&mut decoder(None), message, hints).is_ok()
+}
+
 /// A reason with what helps.
 fn refusal(reject: &Reject, member: Option<&str>) -> String {
     let member = member.map(|member| format!(" at {member}")).unwrap_or_default();

@@ -12,6 +12,7 @@ use crate::names::Name;
 use crate::profile::NamePattern;
 use crate::reading::Value;
 use crate::sample::Sample;
+use crate::unit;
 
 /// Most texts of a metric that are shown.
 const MAX_TEXTS: usize = 4;
@@ -227,7 +228,10 @@ impl Seen {
         let mut said =
             vec![if self.names.len() > 1 { format!("{} names, {count}", self.names.len()) } else { count }];
         if let Some((low, high)) = self.range {
-            said.push(format!("from {} to {}", number(low), number(high)));
+            said.push(match low == high {
+                true => format!("always {}", number(low)),
+                false => format!("from {} to {}", number(low), number(high)),
+            });
         }
         if self.has_truth {
             said.push("true or false".to_owned());
@@ -242,7 +246,7 @@ impl Seen {
     fn texts_seen(&self) -> String {
         let shown = self.texts.iter().take(MAX_TEXTS).map(|text| quoted(text)).collect::<Vec<_>>();
         let more = if self.texts.len() > MAX_TEXTS { ", …" } else { "" };
-        let is_unit = |unit: &str| !unit.contains(|c: char| c.is_ascii_digit());
+        let is_unit = |text: &str| text.is_empty() || unit::check(text).is_ok();
         let has_unit =
             |decimal| self.texts.iter().all(|text| unit_of_number(text, decimal).is_some_and(is_unit));
         let hint = match self.map() {
@@ -264,7 +268,7 @@ impl Seen {
         }
         match (&self.known.unit, self.known.quantity, self.range) {
             (Some(unit), ..) => Some(format!("its name says the unit {}", quoted(&unit.sent))),
-            (None, Some(quantity), Some(_)) => Some(format!("a {}: unit = \"…\"", quantity.name)),
+            (None, Some(quantity), Some(_)) => Some(format!("{}: unit = \"…\"", quantity.name)),
             (None, ..) => None,
         }
     }

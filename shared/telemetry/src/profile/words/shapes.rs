@@ -53,8 +53,8 @@ fn path(member: &MemberPath) -> String {
 }
 
 fn columns(names: &[Box<str>]) -> String {
-    let name = |name: &Box<str>| if name.is_empty() { "(left out)".to_owned() } else { name.to_string() };
-    names.iter().map(name).collect::<Vec<_>>().join(", ")
+    let name = |name: &str| if name.is_empty() { "(left out)".to_owned() } else { name.to_owned() };
+    names.iter().map(|text| name(text)).collect::<Vec<_>>().join(", ")
 }
 
 fn list(separator: Option<&str>, into: &[Box<str>]) -> String {
