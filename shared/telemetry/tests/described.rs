@@ -117,6 +117,142 @@ fn records_that_lack_something_lose_nothing() {
 }
 
 #[test]
+fn what_a_profile_says_of_members_holds_in_records() {
+    let records = |more: &str| {
+        format!("{more}\n[[shape]]\nat = \"s\"\nas = \"records\"\nname = \"{{id}}\"\nvalue = \"v\"")
+    };
+    let quality = "[quality]\nfield = \"*.status\"\ncodes = { \"1\" = \"bad\" }";
+    check(&records(quality), r#"{"s": [{"id": "a", "v": 1, "status": 1}]}"#, "a=1!");
+    let time = "time.field = \"*.when\"";
+    check(
+        &records(time),
+        r#"{"s": [{"id": "a", "v": 1, "when": 1795417190, "x": 2}]}"#,
+        "a=1@-10000 a.x=2@-10000",
+    );
+    check(
+        &records(""),
+        r#"{"s": [{"id": "a", "v": 1, "ts": 1795417190}, {"id": "b", "v": 2}]}"#,
+        "a=1@-10000 b=2",
+    );
+    check(
+        &records("time.field = \"**.ts\""),
+        r#"{"s": [{"id": "a", "v": 1, "ts": 1795417190}, {"id": "b", "v": 2, "ts": 1795417191}]}"#,
+        "a=1@-10000 b=2@-9000",
+    );
+    let series = "[[shape]]\nat = \"*\"\nas = \"series\"\nrate_from = \"fs\"";
+    check(&records(series), r#"{"s": [{"id": "a", "v": [1, 2], "fs": 1}]}"#, "a=1@-1000 a=2");
+    let unit = decode(
+        &records("[[metric]]\nfrom = \"a\"\nunit_from = \"a.k\""),
+        r#"{"s": [{"id": "a", "v": 68, "k": "F"}]}"#,
+    );
+    assert_eq!(shown(&unit.unwrap()), "a=20");
+    let ignoring = format!("{}\nothers = \"ignore\"", records(""));
+    check(&ignoring, r#"{"s": [{"id": "a", "v": 1, "x": 2, "ts": 1795417190}]}"#, "a=1@-10000");
+    let several = ignoring.replace("value = \"v\"", "value = [\"f\", \"i\"]");
+    check(&several, r#"{"s": [{"id": "a", "f": null, "i": 7}, {"id": "b", "f": 2}]}"#, "a=7 b=2");
+    assert_eq!(decode(&ignoring, r#"{"s": [{"id": "a", "v": 1, "v": 2}]}"#), Err(Reject::Ambiguous));
+    let gateway = "gateway = \"*.dev\"";
+    let readings = decode(
+        &records(gateway),
+        r#"{"s": [{"id": "a", "v": 1, "dev": "A"}, {"id": "a", "v": 2, "dev": "B"}]}"#,
+    );
+    let devices: Vec<_> = readings.unwrap().iter().map(|reading| reading.device.to_string()).collect();
+    assert_eq!(devices, ["s/d::A", "s/d::B"]);
+}
+
+#[test]
+fn records_that_are_the_payload_keep_their_times() {
+    let records = "[[shape]]\nas = \"records\"\nname = \"{id}\"";
+    check(
+        records,
+        r#"[{"id": "a", "t1": 20, "ts": 1795417190}, {"id": "b", "t1": 21, "ts": 1795417191}]"#,
+        "a.t1=20@-10000 b.t1=21@-9000",
+    );
+    check(records, r#"[{"id": "a", "o": {"t1": 20, "ts": 1795417190}}]"#, "a.o.t1=20@-10000");
+    // Documents that come together are read as each alone is.
+    let documents = format!("lenient = [\"documents\"]\n{}", records.replace("{id}", "{}"));
+    check(&documents, r#"{"A": {"x": 1}}"#, "A.x=1");
+    check(&documents, "{\"A\": {\"x\": 1}}\n{\"B\": {\"x\": 2}}", "A.x=1 B.x=2");
+    let rows = "lenient = [\"documents\"]\n[[shape]]\nas = \"rows\"\ncolumns = [\"time\", \"a\"]";
+    check(rows, "[[1795417190, 1]]\n[[1795417191, 2], [1795417192, 3]]", "a=1@-10000 a=2@-9000 a=3@-8000");
+    check("lenient = [\"documents\"]", "[{\"a\": 1}]\n[{\"a\": 2}]", "a=1 a=2");
+    let members = "gateway = \"members\"\n[[shape]]\nas = \"records\"\nname = \"{}\"\nvalue = \"Value\"";
+    let readings = decode(members, r#"{"Dev A": {"T": {"Value": 1}}}"#).unwrap();
+    assert_eq!((readings[0].device.as_str(), &*readings[0].metric), ("s/d::Dev A", "T"));
+}
+
+#[test]
+fn large_integers_keep_their_digits_wherever_they_stand() {
+    let records = "[[shape]]\nas = \"records\"\nname = \"{id}\"\nvalue = \"v\"";
+    check(
+        records,
+        r#"[{"id": 89490200001234567891, "v": 1}, {"id": 89490200001234567892, "v": 2}]"#,
+        "89490200001234567891=1 89490200001234567892=2",
+    );
+    let list = "[[shape]]\nat = \"x\"\nas = \"list\"\nseparator = \",\"\ninto = [\"a\", \"b\"]";
+    check(list, r#"{"x": 89490200001234567891}"#, "x=89490200001234567891");
+    check(list, r#"{"x": [89490200001234567891, 1e400]}"#, "x.a=89490200001234567891 x.b=1e400!");
+    let pairs = "[[shape]]\nat = \"x\"\nas = \"pairs\"\nequals = \":\"";
+    check(pairs, r#"{"x": 89490200001234567891}"#, "x=89490200001234567891");
+}
+
+#[test]
+fn times_are_those_of_the_object_that_they_stand_in() {
+    let join = "[time]\nzone = \"UTC\"\njoin = [\"*.date\", \"*.clock\"]";
+    check(
+        join,
+        r#"{"a": {"date": "2026-11-23", "clock": "06:00:00", "x": 1}, "b": {"date": "2026-11-23", "clock": "06:30:00", "x": 2}}"#,
+        "a.x=1@-3600000 b.x=2@-1800000",
+    );
+    let fraction = "[time]\nfield = \"*.s\"\nfraction = \"*.ns\"\nfraction_unit = \"ns\"";
+    check(
+        fraction,
+        r#"{"a": {"ns": 250000000, "s": 1795417199, "x": 1}, "b": {"s": 1795417198, "x": 2}}"#,
+        "a.x=1@-750 b.x=2@-2000",
+    );
+    // One meaning for a series in the hour that comes twice.
+    let berlin = "[time]\nzone = \"Europe/Berlin\"\nfield = \"t\"\n[[shape]]\nat = \"w\"\nas = \"series\"\ninterval = \"2h\"";
+    let mut decoder = decoder(berlin);
+    let envelope = Envelope {
+        payload: base64_simd::STANDARD
+            .encode_to_string(br#"{"t": "2026-10-25 02:30:00", "w": [1, 2]}"#)
+            .into(),
+        topic: "dt/s/d/state".into(),
+        client: None,
+        principal: None,
+        content_type: None,
+        received: Micros(1_792_899_300_000_000),
+        trace: None,
+        record: None,
+    };
+    let mut readings = Vec::new();
+    decoder.decode(&envelope, &mut readings).unwrap();
+    assert_eq!(readings[1].at.0 - readings[0].at.0, 7_200_000_000, "{}", shown(&readings));
+}
+
+#[test]
+fn headers_are_found_in_documents_and_may_be_several() {
+    let document = "[[shape]]\nat = \"body\"\nas = \"document\"\nunder = \"\"\n[[shape]]\nat = \"values\"\nas = \"rows\"\ncolumns_from = \"columns\"\nunder = \"\"";
+    check(document, r#"{"body": "{\"columns\":[\"a\",\"b\"],\"values\":[[1,2],[3,4]]}"}"#, "a=1 b=2 a=3 b=4");
+    let two = "[[shape]]\nat = \"r1\"\nas = \"rows\"\ncolumns_from = \"c1\"\n[[shape]]\nat = \"r2\"\nas = \"rows\"\ncolumns_from = \"c2\"";
+    check(two, r#"{"c1": ["a"], "r1": [[1]], "c2": ["b"], "r2": [[2]]}"#, "r1.a=1 r2.b=2");
+    check(&two.replace("c2", "c1"), r#"{"c1": ["a"], "r1": [[1]], "r2": [[2]]}"#, "r1.a=1 r2.a=2");
+}
+
+#[test]
+fn a_place_that_is_called_values_is_a_place_like_others() {
+    let list = "[[shape]]\nat = \"values\"\nas = \"list\"\ninto = [\"x\", \"y\"]";
+    check(list, r#"{"values": [1, 2]}"#, "values.x=1 values.y=2");
+    check(&format!("{list}\nunder = \"accel\""), r#"{"values": [1, 2]}"#, "accel.x=1 accel.y=2");
+    let document = "[[shape]]\nat = \"d\"\nas = \"document\"\nunder = \"\"";
+    check(
+        document,
+        r#"{"d": "[{\"ts\": 1795417190, \"t\": 1}, {\"ts\": 1795417191, \"t\": 2}]"}"#,
+        "t=1@-10000 t=2@-9000",
+    );
+}
+
+#[test]
 fn what_records_are_called_is_no_place() {
     // A metric that is called as a time, a unit or its own place is a metric.
     check(
@@ -142,17 +278,23 @@ fn records_of_one_name_and_time_are_all_kept() {
 }
 
 #[test]
-fn a_series_without_its_interval_stays_a_list() {
+fn a_series_is_called_the_same_with_and_without_its_interval() {
     let series = "[[shape]]\nat = \"a.w\"\nas = \"series\"\ninterval_from = \"dt\"\ninterval_unit = \"ms\"";
     check(series, r#"{"a": {"w": [1, 2], "dt": 500}}"#, "a.w=1@-500 a.w=2");
     check(series, r#"{"a": {"dt": 500, "w": [1, null, 2]}}"#, "a.w=1@-1000 a.w=2");
-    check(series, r#"{"a": {"w": [1, 2]}}"#, "a.w.0=1 a.w.1=2");
-    check(series, r#"{"a": {"w": [1, 2], "dt": 0}}"#, "a.w.0=1 a.w.1=2 a.dt=0");
-    check(series, r#"{"a": {"w": [1, 2], "dt": "x"}}"#, "a.w.0=1 a.w.1=2 a.dt=x");
-    check(series, r#"{"a": {"w": [1, 2], "dt": 1e300}}"#, "a.w.0=1 a.w.1=2 a.dt=1e300!");
+    // Without it all have the record's time, and are uncertain.
+    check(series, r#"{"a": {"w": [1, 2]}}"#, "a.w=1! a.w=2!");
+    check(series, r#"{"a": {"w": [1, 2], "dt": 0}}"#, "a.w=1! a.w=2! a.dt=0");
+    check(series, r#"{"a": {"w": [1, 2], "dt": "x"}}"#, "a.w=1! a.w=2! a.dt=x");
+    check(series, r#"{"a": {"w": [1, 2], "dt": 1e300}}"#, "a.w=1! a.w=2! a.dt=1e300!");
     check(series, r#"{"w": [1, 2], "dt": 500}"#, "w.0=1 w.1=2 dt=500");
+    check(series, r#"{"a": {"w": 1, "dt": 500}}"#, "a.w=1 a.dt=500");
     let last = format!("{series}\nanchor = \"last\"");
-    check(&last, r#"{"ts": 1795417199000, "a": {"w": [1, 2], "dt": 500}}"#, "a.w=1@-1500 a.w=2@-1000");
+    let timed = r#"{"ts": 1795417199000, "a": {"w": [1, 2], "dt": 500}}"#;
+    check(&last, timed, "a.w=1@-1500 a.w=2@-1000");
+    // Each series ends with the arrival where nothing says when it was measured.
+    let fixed = "[[shape]]\nat = \"w\"\nas = \"series\"\ninterval = \"1s\"";
+    check(fixed, r#"[{"w": [1, 2, 3]}, {"w": [4, 5]}]"#, "w=1@-2000 w=2@-1000 w=3 w=4@-1000 w=5");
 }
 
 #[test]
@@ -232,6 +374,9 @@ fn values_are_what_a_profile_says_they_are() {
     check(mapped, r#"{"a": true}"#, "a=5");
     check(mapped, r#"{"a": "x"}"#, "a=2.5");
     check(mapped, r#"{"a": "y"}"#, "a=y");
+    let degrees = "numbers_as_text = true\n[[metric]]\nfrom = \"a\"\nmap = { low = 14 }\nunit = \"degF\"";
+    check(degrees, r#"{"a": "32"}"#, "a=0");
+    check(degrees, r#"{"a": "low"}"#, "a=-10");
     let scaled = "[[metric]]\nfrom = \"a\"\nmap = { low = 1 }\nscale = 10\nunit = \"Cel\"";
     check(scaled, r#"{"a": "low"}"#, "a=10");
 }
@@ -269,8 +414,7 @@ fn times_that_are_not_all_there_stay_what_they_are() {
         r#"[{"day": "2026-11-23", "clock": "06:59:59", "v": 1}, {"day": "2026-11-23", "clock": "06:59:58", "v": 2}]"#,
         "v=1@-1000 v=2@-2000",
     );
-    let parts =
-        "[time]\nzone = \"UTC\"\njoin = [\"*.y\", \"*.m\", \"*.d\", \"*.h\"]\nformat = \"%Y %m %d %H\"";
+    let parts = "[time]\nzone = \"UTC\"\njoin = [\"when.y\", \"when.m\", \"when.d\", \"when.h\"]\nformat = \"%Y %m %d %H\"";
     check(parts, r#"{"when": {"y": 2026, "m": 11, "d": 23, "h": 6}, "v": 1}"#, "v=1@-3600000");
     let fraction = "[time]\nfield = \"s\"\nfraction = \"ns\"\nfraction_unit = \"ns\"";
     check(fraction, r#"{"ns": 500000000, "s": 1795417199, "v": 1}"#, "v=1@-500");
@@ -288,6 +432,7 @@ fn topics_name_bare_values_and_stand_before_other_names() {
     check("dt/s/d/a", "\"OPEN\"", "a=OPEN");
     check("dt/s/d/a", "ON", "a=ON");
     check("dt/s/d/a", " 007\n", "a=007");
+    check("dt/s/d/a", r#"{"v": 1, "x": 2}"#, "a=1 a.x=2");
     check("dt/s/d/a", "true", "a=true");
     check("dt/s/d/a", "[1, 2]", "a.0=1 a.1=2");
     check("dt/s/d/a", r#"{"value": 1}"#, "a=1");
@@ -299,6 +444,11 @@ fn topics_name_bare_values_and_stand_before_other_names() {
         r#"[{"ts": 1795417199000, "value": 1}, {"ts": 1795417198000, "value": 2}]"#,
         "a=1@-1000 a=2@-2000",
     );
+    let both = decode_on(&mut decoder("topic_name = \"{4}\""), "dt/s/d/a", br#"{"v": 1, "value": 2}"#);
+    assert_eq!(both, Err(Reject::Ambiguous));
+    let lenient = "topic_name = \"{4}\"\nlenient = [\"leading_zeros\"]";
+    let clock = decode_on(&mut decoder(lenient), "dt/s/d/a", b"07:05:09");
+    assert_eq!(shown(&clock.unwrap()), "a=07:05:09");
     let refused = decode_on(&mut decoder("topic_name = \"{4}\""), "dt/s/d/a", b"{\"a\": tru");
     assert_eq!(refused.map(|_| ()), Err(Reject::CutShort));
     assert_eq!(decode("", "21.5").map(|_| ()), Err(Reject::BareValue));

@@ -416,11 +416,6 @@ fn check_text(fields: &ProfileFields, problems: &mut Problems) {
     if !is_text && fields.charset.is_some() {
         problems.add(&[Step::Key("charset")], "`charset` is for payloads of JSON, or of one text");
     }
-    let has_places = !matches!(fields.format, Some(Format::Senml | Format::Lwm2m | Format::Bytes));
-    if !has_places && !fields.shape.is_empty() {
-        problems
-            .add(&[Step::Key("format")], "`[[shape]]` is for payloads of JSON, CBOR, MessagePack and text");
-    }
     let is_json = matches!(fields.format, None | Some(Format::Json));
     if !is_json && !fields.lenient.is_empty() {
         problems.add(&[Step::Key("lenient")], "`lenient` is for payloads of JSON");

@@ -8,7 +8,7 @@ use super::object::{Facts, Object};
 use super::tree::{Room, Tree, TreeSeed};
 use super::{Node, Place, Shape, rewrite};
 use crate::format::items::Failure;
-use crate::format::{cbor, layout};
+use crate::format::{cbor, json, layout};
 use crate::limits::{MAX_NAME_BYTES, MAX_UNIT_BYTES};
 use crate::profile::{
     Anchor, Columns, Encoding, Gateway, Interval, MemberPath, NamePiece, Others, Profile, Records, Series,
@@ -121,8 +121,14 @@ impl<'c> Shape<'_, 'c> {
         place: Place,
     ) -> Result<(), Failure> {
         let profile: Option<&'c Profile> = self.context.profile;
+        let mut used = Vec::new();
         for (rows_name, header) in profile.into_iter().flat_map(|profile| profile.headers(&self.path)) {
-            rewrite::rows_of_header(&mut tree, rows_name, header);
+            if rewrite::rows_of_header(&mut tree, rows_name, header).is_some() {
+                used.push(header);
+            }
+        }
+        for header in used {
+            tree.take(header);
         }
         match self.rule_at(place, after) {
             Some(rule) => self.read_by(rule, tree, place),
@@ -216,7 +222,9 @@ impl<'c> Shape<'_, 'c> {
         place: Place,
     ) -> Result<(), Failure> {
         let bytes = match (tree, encoding) {
-            (Tree::Text(text), None) => return self.read_document(text, place, Some(rule)),
+            (Tree::Text(text), None) if json::is_document(text) => {
+                return self.read_document(text, place, Some(rule));
+            }
             (tree, encoding) => match encoding.and_then(|encoding| bytes_of(tree, encoding)) {
                 Some(bytes) => bytes?,
                 None => return self.feed(tree, place),

@@ -27,7 +27,7 @@ pub(super) fn rows<'de>(tree: Tree<'de>, columns: &[Box<str>]) -> Tree<'de> {
 }
 
 /// Puts the rows of an object, which are its member `rows_name`, under the names that its member at `header` lists.
-/// `None`, and the object as it was, if there are none.
+/// The names stay: other rows may have the same. `None`, and the object as it was, if there are none.
 pub(super) fn rows_of_header<'de>(
     object: &mut Tree<'de>,
     rows_name: &str,
@@ -45,7 +45,6 @@ pub(super) fn rows_of_header<'de>(
         return None;
     }
     *place = rows(std::mem::take(place), &columns);
-    object.take(header);
     Some(())
 }
 
