@@ -441,8 +441,7 @@ proptest! {
         let ignored = ignored.map(|text| Construct::Entry { list: "ignore", text });
         let constructs = ignored.into_iter().chain(fields).collect();
         if let Some(constructs) = heeded("format = \"bytes\"", constructs) {
-            let fields: Vec<_> = constructs.iter().filter(|construct| matches!(construct, Construct::Block { .. })).cloned().collect();
-            let idle = idle("format = \"bytes\"", &fields);
+            let idle = idle("format = \"bytes\"", &constructs);
             prop_assert!(idle.is_none(), "{}", idle.unwrap());
         }
     }

@@ -6,7 +6,7 @@ use telemetry::Profile;
 
 libfuzzer_sys::fuzz_target!(|text: &str| {
     let _ = Profile::from_json(text);
-    if let Ok(profile) = Profile::from_toml(text) {
+    if let Ok((profile, _)) = Profile::check_toml(text) {
         let again = Profile::from_json(profile.to_json()).expect("a good profile reads back");
         assert_eq!(again, profile);
     }

@@ -2,9 +2,34 @@
 
 use super::covering;
 use crate::format::Format;
-use crate::names::TIME_NAMES;
+use crate::names::{TIME_NAMES, is_value};
 use crate::profile::written::{Problems, ProfileFields, Step};
-use crate::profile::{Layout, NamePattern, Profile, ShapeKind};
+use crate::profile::{Field, Layout, NamePattern, Profile, ShapeKind};
+
+/// Patterns that find none of the fields, where payloads have nothing else. A topic may put more before their names.
+fn unknown(profile: &Profile, layout: &[Field], fields: &ProfileFields, problems: &mut Problems) {
+    let has_value = layout.iter().any(|field| is_value(&field.name));
+    let names = layout.iter().map(|field| NamePattern::try_from(format!("**.{}", field.name)));
+    let Ok(names) = names.collect::<Result<Vec<_>, _>>() else { return };
+    if profile.format != Some(Format::Bytes) || has_value {
+        return;
+    }
+    let mut check = |path: &[Step], text: &str| {
+        let pattern = NamePattern::try_from(text.to_owned());
+        if pattern.is_ok_and(|pattern| !names.iter().any(|name| name.meets(&pattern))) {
+            problems
+                .add(path, format!("no [[field]] is called {text}: name one that there is, or leave it out"));
+        }
+    };
+    for (index, text) in fields.ignore.0.iter().enumerate() {
+        check(&[Step::Key("ignore"), Step::Index(index)], text);
+    }
+    for (index, metric) in fields.metric.iter().enumerate() {
+        for (place, text) in metric.from.0.iter().enumerate() {
+            check(&[Step::Key("metric"), Step::Index(index), Step::Key("from"), Step::Index(place)], text);
+        }
+    }
+}
 
 /// Warns of fields that become no readings.
 pub(super) fn warn(profile: &Profile, fields: &ProfileFields, problems: &mut Problems) {
@@ -34,6 +59,7 @@ pub(super) fn warn(profile: &Profile, fields: &ProfileFields, problems: &mut Pro
             problems.add(&path("port"), text);
         }
     }
+    unknown(profile, layout, fields, problems);
     for (index, field) in fields.field.iter().enumerate() {
         let path = |key| [Step::Key("field"), Step::Index(index), Step::Key(key)];
         if field.scale == Some(1.0) {

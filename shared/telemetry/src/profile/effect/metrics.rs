@@ -210,6 +210,11 @@ fn reaches_another(one: &Placed<'_>, other: &Placed<'_>, rules: &[&Placed<'_>]) 
 
 /// A member that is never the unit of another.
 fn unit_source(profile: &Profile, placed: &Placed<'_>, problems: &mut Problems) {
+    if profile.format == Some(Format::Bytes) && placed.rule.unit_from.is_some() {
+        let text =
+            "`unit_from` is a text, and bytes have none: say the unit by `unit`, there or of the field";
+        return problems.add(&placed.path("unit_from"), text);
+    }
     // Rules are about names with what the topic puts before them, places are not.
     if profile.topic_name.is_some() {
         return;

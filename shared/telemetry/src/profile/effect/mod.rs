@@ -332,6 +332,16 @@ mod tests {
             shape("at = \"d\"; as = \"fields\"; encoding = \"hex\"")
         );
         check(&format!("{json}port = 2"), 12, "only uplinks have a `port`");
+        let bytes = format!("format = \"bytes\"\nignore = \"x.y\"\n{FIELDS}");
+        check(&bytes, 4, "no [[field]] is called x.y");
+        check(
+            &format!("format = \"bytes\"\n{FIELDS}{}", metric("from = \"m\"; unit = \"V\"")),
+            9,
+            "no [[field]] is called m",
+        );
+        check_none(&format!("format = \"bytes\"\n{FIELDS}{}", metric("from = \"x.n\"; unit = \"V\"")));
+        let of_text = metric("from = \"n\"; unit_from = \"u\"");
+        check(&format!("format = \"bytes\"\n{FIELDS}{of_text}"), 10, "bytes have none");
         check(&format!("{FIELDS}scale = 1"), 7, "changes nothing");
         check(&format!("{FIELDS}add = 0"), 7, "changes nothing");
     }
