@@ -6,18 +6,21 @@
 //! - [`ingest`], [`lake`], [`alerts`], [`presence`] and [`shadow`]: the functions between the two, and [`events`], what they
 //!   get; [`functions`], what they share.
 //! - [`goldens`]: what messages become, as files; [`sparkplug`]: an edge node that speaks Sparkplug.
-//! - [`template`]: a CloudFormation template as JSON.
+//! - [`template`]: a CloudFormation template as JSON; [`cloudformation`]: its functions; [`iot`]: what AWS IoT makes of policies and
+//!   rules.
 //! - [`process`]: CPU time and peak memory of a running process.
 //!
 //! What passes here has been seen to work against this fake only. Where the fake follows AWS's documentation and
 //! where it is a guess is said at each rule.
 
 pub mod alerts;
+pub mod cloudformation;
 pub mod events;
 pub mod fake_aws;
 pub mod functions;
 pub mod goldens;
 pub mod ingest;
+pub mod iot;
 pub mod lake;
 pub mod presence;
 pub mod process;

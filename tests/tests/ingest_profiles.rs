@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use telemetry::Profile;
+use telemetry::{Identity, Profile};
 use tests::events::{RECEIVED, envelope, sqs};
 use tests::fake_aws::{Fault, Operation, Pick, StatementFault};
 use tests::functions::{all_well, metrics};
@@ -60,7 +60,10 @@ async fn what_a_profile_says_is_stored() {
     let mut ingest = start().await;
     put(&ingest, ROOMS);
     assert_eq!(ingest.invoke(&sqs(&[rooms(0)]), ENOUGH).await.unwrap(), all_well());
-    let expected = ["plant/north temperature 10 Cel degF good", "plant/south temperature 260 Cel degF bad"];
+    let expected = [
+        "plant/gateway::north temperature 10 Cel degF good",
+        "plant/gateway::south temperature 260 Cel degF bad",
+    ];
     assert_eq!(stored(&ingest), expected);
     let devices = ingest.devices().unwrap();
     let profiles: Vec<_> = devices.iter().map(|device| device.profile.as_deref()).collect();
@@ -119,6 +122,47 @@ async fn a_gateways_message_is_done_when_all_its_devices_are() {
     assert_eq!(again, all_well());
     assert_eq!(ingest.devices().unwrap().len(), 2);
     assert_eq!(stored(&ingest).len(), 2, "delivered again, nothing doubles");
+}
+
+/// Whatever way an item is written: inserted, updated, merged.
+#[tokio::test]
+async fn how_a_device_is_known_is_stored_with_it() {
+    let mut ingest = start().await;
+    put(&ingest, ROOMS);
+    let own = envelope("plant/gateway", RECEIVED, br#"{"x": 1}"#);
+    for (event, way) in [(0, "inserted"), (5, "updated"), (3, "merged")] {
+        let bodies = [rooms(event), own.clone()];
+        assert_eq!(ingest.invoke(&sqs(&bodies), ENOUGH).await.unwrap(), all_well());
+        let identities =
+            ingest.devices().unwrap().into_iter().map(|latest| (latest.device.to_string(), latest.identity));
+        let expected = [
+            ("plant/gateway", Identity::Topic),
+            ("plant/gateway::north", Identity::Gateway),
+            ("plant/gateway::south", Identity::Gateway),
+        ];
+        assert_eq!(
+            identities.collect::<Vec<_>>(),
+            expected.map(|(id, identity)| (id.to_owned(), identity)),
+            "{way}"
+        );
+    }
+    let items = ingest.aws.items(tests::ingest::DEVICES);
+    let words: Vec<_> = items.iter().map(|item| item.get("identity").map(|word| word["S"].clone())).collect();
+    assert_eq!(words, [None, Some("gateway".into()), Some("gateway".into())]);
+}
+
+/// An item of an earlier version does not say it.
+#[tokio::test]
+async fn how_a_device_is_known_is_added_to_an_item_that_does_not_say_it() {
+    let mut ingest = start().await;
+    put(&ingest, ROOMS);
+    ingest.invoke(&sqs(&[rooms(0)]), ENOUGH).await.unwrap().unwrap();
+    for mut item in ingest.aws.items(tests::ingest::DEVICES) {
+        item.remove("identity").unwrap();
+        ingest.aws.put_item(tests::ingest::DEVICES, item).unwrap();
+    }
+    ingest.invoke(&sqs(&[rooms(1)]), ENOUGH).await.unwrap().unwrap();
+    assert!(ingest.devices().unwrap().iter().all(|latest| latest.identity == Identity::Gateway));
 }
 
 #[tokio::test]

@@ -3,7 +3,8 @@
 //!
 //! Payloads in the folder itself come on `dt/plant-1/pump-7/state`; those in a folder below it on a topic whose last
 //! level is the folder's name, unless its file `topic` says another, and are read by its `profile.toml` if it has one.
-//! Payloads in `tests/profiles/{profile}/{kind}/` are read by the profiles in `infra/profiles/`, of which that one fits.
+//! Payloads in `tests/profiles/{profile}/{kind}/` are read by the profiles in `infra/profiles/`, of which that one fits;
+//! a file `layout` says which layout their topic is of, where it is not the default. Its site is `plant-1`.
 //!
 //! `UPDATE_GOLDENS=1 cargo test -p tests --test payloads` writes the goldens anew: read the difference.
 
@@ -19,8 +20,8 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use telemetry::limits::{MAX_INTEGER, MAX_NAME_BYTES, MAX_PAYLOAD_BYTES, MAX_SAMPLES, MAX_TEXT_BYTES};
 use telemetry::{
-    Decoder, DeviceId, Envelope, IdentityRules, Micros, Profile, Profiles, Reading, Reject, Settings, Span,
-    Value, pack, standing,
+    Decoder, DeviceId, Envelope, IdentityRules, Layouts, Micros, Profile, Profiles, Reading, Reject,
+    Settings, Span, TopicLayout, Value, pack, standing,
 };
 use tests::goldens::{GOLDEN, difference, from_hex, render};
 
@@ -73,6 +74,7 @@ static SHIPPED: LazyLock<Arc<Profiles>> = LazyLock::new(|| {
 struct Kind {
     folder: PathBuf,
     topic: String,
+    settings: Settings,
     profiles: Arc<Profiles>,
     /// The payloads by name.
     payloads: BTreeMap<String, Vec<u8>>,
@@ -89,6 +91,7 @@ impl Kind {
             .collect();
         let mut text = |name: &str| files.remove(name).map(|bytes| String::from_utf8(bytes).unwrap());
         let topic = text("topic").map_or(topic, |topic| topic.trim().to_owned());
+        let settings = text("layout").map_or_else(Settings::default, |layout| settings_of(layout.trim()));
         let profile = text("profile.toml").map(|toml| {
             Arc::new(
                 Profile::from_toml(&toml).unwrap_or_else(|error| panic!("{}: {error}", folder.display())),
@@ -97,21 +100,29 @@ impl Kind {
         for (_, bytes) in files.iter_mut().filter(|(name, _)| name.ends_with(".hex")) {
             *bytes = from_hex(bytes);
         }
-        Self { profiles: Arc::new(profile.into_iter().collect()), folder, topic, payloads: files }
+        let profiles = Arc::new(profile.into_iter().collect());
+        Self { profiles, folder, topic, settings, payloads: files }
     }
 
     /// Messages that one of the shipped profiles is for.
     fn of_shipped(folder: PathBuf) -> Self {
         let profile = folder.parent().and_then(Path::file_name).unwrap().to_owned();
         let kind = Self::read(folder, String::new());
-        let found = SHIPPED.of_message(&kind.topic, &IdentityRules::default());
+        let found = SHIPPED.of_message(&kind.topic, &kind.settings.identity);
         assert_eq!(found.map(|found| &*found.name), profile.to_str(), "{}", kind.folder.display());
         Self { profiles: Arc::clone(&SHIPPED), ..kind }
     }
 
     fn decoder(&self) -> Decoder {
-        Decoder::new(Settings::default(), Arc::clone(&self.profiles))
+        Decoder::new(self.settings.clone(), Arc::clone(&self.profiles))
     }
+}
+
+/// Those of a deployment with one layout.
+fn settings_of(layout: &str) -> Settings {
+    let layout: TopicLayout = layout.parse().unwrap_or_else(|error| panic!("{layout}: {error}"));
+    let layouts = Layouts::new(vec![layout], Vec::new(), "plant-1".parse().unwrap(), None).unwrap();
+    Settings { identity: IdentityRules { layouts, ..IdentityRules::default() }, ..Settings::default() }
 }
 
 /// All payloads: first those of the folder itself, and those that are made.
@@ -243,18 +254,23 @@ fn stored(topic: &str, decoder: &mut Decoder, payload: &[u8]) -> Result<Vec<Read
 }
 
 /// `tidegate decode` says of a payload what would be stored of it.
-fn assert_decode_says_what_is_stored(topic: &str, profiles: &Arc<Profiles>, payload: &[u8]) {
+fn assert_decode_says_what_is_stored(
+    topic: &str,
+    settings: &Settings,
+    profiles: &Arc<Profiles>,
+    payload: &[u8],
+) {
     let question = tidegate::decode::Question {
         topic: topic.to_owned(),
         client: None,
         received: RECEIVED,
         content_type: None,
-        settings: Settings::default(),
+        settings: settings.clone(),
         profiles: Vec::new(),
         after: Vec::new(),
     };
     let said = tidegate::decode::readings(&question, Arc::clone(profiles), payload).unwrap();
-    let stored = stored(topic, &mut Decoder::new(Settings::default(), Arc::clone(profiles)), payload);
+    let stored = stored(topic, &mut Decoder::new(settings.clone(), Arc::clone(profiles)), payload);
     assert_eq!(said.map_err(|refused| refused.reject), stored, "{topic}");
 }
 
@@ -262,7 +278,7 @@ fn assert_decode_says_what_is_stored(topic: &str, profiles: &Arc<Profiles>, payl
 fn of_every_golden_payload_decode_says_what_is_stored() {
     for kind in KINDS.iter() {
         for payload in kind.payloads.values() {
-            assert_decode_says_what_is_stored(&kind.topic, &kind.profiles, payload);
+            assert_decode_says_what_is_stored(&kind.topic, &kind.settings, &kind.profiles, payload);
         }
     }
 }
@@ -391,7 +407,7 @@ proptest! {
 
     #[test]
     fn of_any_document_decode_says_what_is_stored(document in document()) {
-        assert_decode_says_what_is_stored(TOPIC, &Arc::default(), document.as_bytes());
+        assert_decode_says_what_is_stored(TOPIC, &Settings::default(), &Arc::default(), document.as_bytes());
     }
 
     #[test]

@@ -51,6 +51,28 @@ async fn desire(aws: &FakeAws, thing: &str, desired: Value) {
     client.update_thing_shadow().thing_name(thing).shadow_name(NAME).payload(payload).send().await.unwrap();
 }
 
+/// A payload may name its device as a thing is called.
+#[tokio::test]
+async fn the_thing_of_a_device_that_a_payload_names_is_another_one() {
+    for (site, word) in
+        [("payload::iot", "payload"), ("plant-1", "gateway"), ("plant-1", "sparkplug"), ("plant-1", "later")]
+    {
+        let mut shadow = start("1", "0");
+        let device = &format!("{site}/pump-7");
+        shadow.write(device, "identity", Some(json!({"S": word}))).unwrap();
+        shadow.measure(device, "temperature", &n(22.5), SEVEN).unwrap();
+        shadow.write(device, "presence", presence(true)).unwrap();
+        let counts = shadow.deliver().await.unwrap().unwrap();
+        assert_eq!(shadow.aws.shadow_updates(), [], "{word}: {counts:?}");
+        assert_eq!(
+            (counts.updates, counts.failed, counts.no_thing),
+            (0, counts.received, 1),
+            "{word}: {counts:?}"
+        );
+        assert_eq!(requests(&shadow), [0, 0, 0], "{word}: it is not even read");
+    }
+}
+
 #[tokio::test]
 async fn the_shadow_shows_what_the_table_says_and_desired_is_left_alone() {
     let mut shadow = start("1", "0");

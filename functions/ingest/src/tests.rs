@@ -8,7 +8,8 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use proptest::sample::select;
 use telemetry::{
-    Decoder, DeviceId, HourBound, Profile, Profiles, Reading, Settings, Span, SpanItem, TimePolicy, standing,
+    Decoder, DeviceId, HourBound, IdentityRules, LayoutSite, Layouts, Profile, Profiles, Reading, Settings,
+    Span, SpanItem, TimePolicy, standing,
 };
 
 use crate::chunk::{Limits, Pending, ReadBefore, TimeLeft};
@@ -219,6 +220,28 @@ fn messages_without_time_and_trace_are_told_apart_by_what_their_source_calls_the
         table.store(&plans(&event(part), ALL, &mut decoder()));
     }
     assert_eq!(table.readings(), readings);
+}
+
+/// Where a topic's last levels are a metric's, they are not whose it is.
+#[test]
+fn of_any_layout_a_devices_messages_share_a_chunk() {
+    let layouts = vec!["N/{device}/{metric...}".parse().unwrap()];
+    let layouts = Layouts::new(layouts, Vec::new(), LayoutSite::default(), None).unwrap();
+    let identity = IdentityRules { layouts, ..IdentityRules::default() };
+    let mut decoder = Decoder::new(Settings { identity, ..Settings::default() }, Arc::default());
+    let topics = ["N/a/battery/0", "N/b/battery/0", "N/a/solar/1/pv", "N/b/solar/1/pv"];
+    let messages = topics.iter().enumerate().map(|(number, topic)| Message {
+        id: format!("m-{number}"),
+        topic: (*topic).to_owned(),
+        received: RECEIVED,
+        trace: Some(format!("t-{number}")),
+        payload: br#"{"x": 1, "y": 2, "z": 3}"#.to_vec(),
+    });
+    let event = event(&messages.collect::<Vec<_>>());
+    let plans = plans(&event, 6, &mut decoder);
+    let devices = plans.iter().flat_map(|plan| &plan.updates).map(|update| update.device.to_string());
+    assert_eq!(devices.collect::<Vec<_>>(), ["main/a", "main/b"], "one write for each");
+    assert_eq!(plans.len(), 2);
 }
 
 #[test]

@@ -68,6 +68,7 @@ fn shown(text: &str, site: LayoutSite, client_id: ClientId) -> Result<String> {
     let policy = layout.policy(client_id);
     let deny = policy.deny.unwrap_or_else(|| "nothing".to_owned());
     let urgent = match read.stream {
+        Some(_) if layout.is_open() => "none: {metric...} ends the layout".to_owned(),
         Some(_) => layout.render(|level| if *level == Level::Stream { "urgent".into() } else { "+".into() }),
         None => "none: the layout has no {stream}".to_owned(),
     };
@@ -162,7 +163,8 @@ policy denies  nothing
 example        shellies/pump-7/motor/temperature
   device       home/pump-7
   metrics      motor.temperature
-";
+  21.5 becomes
+{\"device\":\"home/pump-7\",\"metric\":\"motor.temperature\",";
         assert!(text.starts_with(expected), "{text}");
         let error = shown("f/{metric}", ClientId::Match).unwrap_err().report();
         assert!(error.contains("f/{metric} is no layout: there is no {device}"), "{error}");

@@ -6,7 +6,7 @@ use cloud::devices::Devices;
 use cloud::readings::Readings;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
-use telemetry::{DeviceId, Latest, Micros, Quality, Reading, TimeSource, Unit, Value};
+use telemetry::{DeviceId, Identity, Latest, Micros, Quality, Reading, TimeSource, Unit, Value};
 
 use crate::aws::patience;
 use crate::console::{note, print};
@@ -193,12 +193,16 @@ fn device_lines(devices: &[Latest]) -> Result<String> {
     #[derive(Serialize)]
     struct Device<'a> {
         device: &'a str,
+        /// Left out where the topic names the device.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        identity: Option<&'static str>,
         first_seen: String,
         last_seen: String,
         latest: Vec<Line<'a>>,
     }
     let lines = devices.iter().map(|latest| Device {
         device: latest.device.as_str(),
+        identity: Some(latest.identity).filter(|identity| !identity.is_of_a_thing()).map(Identity::as_str),
         first_seen: latest.first_seen.to_string(),
         last_seen: latest.last_seen.to_string(),
         latest: latest.metrics.values().map(Line::of).collect(),

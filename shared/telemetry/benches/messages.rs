@@ -14,12 +14,13 @@ use std::borrow::Cow;
 use std::convert::Infallible;
 use std::fmt;
 use std::io::Write as _;
+use std::sync::Arc;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use serde::Deserialize;
 use serde::de::{MapAccess, Visitor};
-use telemetry::{Decoder, Envelope, Reading, pack};
+use telemetry::{Decoder, Envelope, Profile, Reading, Settings, pack};
 
 // The function's allocator.
 #[global_allocator]
@@ -203,6 +204,82 @@ fn part_decode_as(bencher: Bencher<'_, '_>, format: &str) {
     println!("{format}: {} bytes", payloads[0].len());
     let records = records_on(if format == "msgpack" { "msgpack" } else { "state" }, &payloads);
     let mut decoder = Decoder::default();
+    bencher.bench_local(move || decode_all(&mut decoder, &records));
+}
+
+/// What a profile describes, and messages of some 200 bytes that are written so.
+struct Described {
+    name: &'static str,
+    profile: &'static str,
+    payload: &'static str,
+}
+
+impl fmt::Display for Described {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// A payload of each construct; `#` stands for a digit that differs between messages.
+const DESCRIBED: [Described; 9] = [
+    Described {
+        name: "records",
+        profile: "[[shape]]\nat = \"values\"\nas = \"records\"\nname = \"{id}\"\nvalue = \"v\"\nquality = \"q\"\ntime = \"t\"",
+        payload: r##"{"timestamp":1700000000000,"values":[{"id":"Line.Speed","v":2#.5,"q":true,"t":1700000000000},{"id":"Line.Count","v":7#,"q":true,"t":1700000000001},{"id":"Line.Torque","v":0.#5,"q":true,"t":1700000000002}]}"##,
+    },
+    Described {
+        name: "series",
+        profile: "[time]\nfield = \"start\"\n[[shape]]\nat = \"wave\"\nas = \"series\"\nrate_from = \"fs\"",
+        payload: r##"{"start":1700000000000,"fs":100,"channel":"x","device":"accelerometer on the drive side of the pump","gain":1,"wave":[0.1#,0.2#,0.3#,0.4#,0.5#,0.6#,0.7#,0.8#,0.9#,1.0#,1.1#,1.2#]}"##,
+    },
+    Described {
+        name: "rows",
+        profile: "[[shape]]\nat = \"values\"\nas = \"rows\"\ncolumns_from = \"columns\"\nunder = \"\"",
+        payload: r##"{"columns":["time","flow","level","state"],"values":[[1700000000000,2.#5,71,"running"],[1700000005000,2.#6,72,"running"],[1700000010000,2.#7,73,"running"],[1700000015000,2.#8,7#,"running"]]}"##,
+    },
+    Described {
+        name: "pairs",
+        profile: "format = \"text\"\n[[shape]]\nas = \"pairs\"\n[[shape]]\nat = \"*\"\nas = \"number\"\ndecimal = \",\"",
+        payload: "temperature=2#,5 C;humidity=4#,0 %;pressure=1013,# hPa;battery=3,7# V;state=running;mode=automatic;operator=somebody of the second shift;firmware=1.2.3-beta;location=hall 3, row 12, place 7;note=none at all",
+    },
+    Described {
+        name: "encoded",
+        profile: "[[shape]]\nat = \"body\"\nas = \"document\"\nencoding = \"base64\"\nunder = \"\"",
+        payload: r#"{"body":"eyJ0ZW1wZXJhdHVyZSI6MjEuNSwiaHVtaWRpdHkiOjQwLjAsInByZXNzdXJlIjoxMDEzMjUsImJhdHRlcnkiOjMuN30=","properties":{"level":"storage"},"systemProperties":{"contentType":"application/json","contentEncoding":"utf-8"}}"#,
+    },
+    Described {
+        name: "times",
+        profile: "[time]\nzone = \"Europe/Berlin\"\nformat = [\"%Y/%m/%d %H:%M:%S\", \"%d.%m.%Y %H:%M:%S\"]",
+        payload: r##"{"time":"14.11.2023 23:13:20","temperature":2#.5,"humidity":4#.0,"pressure":101325,"battery":3.7#,"firmware":null,"location":null,"maintenance_due":null,"operator_note":null,"calibrated_at":null}"##,
+    },
+    Described {
+        name: "maps",
+        profile: "[quality]\nfield = \"status\"\ncodes = \"opc-ua\"\n[[metric]]\nfrom = [\"door\", \"pump\"]\nmap = { OPEN = true, CLOSED = false, ON = true, OFF = false }\n[[metric]]\nfrom = \"*\"\nunit_from = \"*Unit\"\nunit = \"Cel\"",
+        payload: r##"{"ts":1700000000000,"door":"CLOSED","pump":"ON","temperature":2#.5,"returnFlow":3#.5,"tempUnit":"C","status":0,"firmware":null,"location":null,"maintenance_due":null,"operator_note":null,"calibrated":null}"##,
+    },
+    Described {
+        name: "lenient",
+        profile: "lenient = [\"nan\", \"leading_zeros\", \"trailing_commas\", \"single_quotes\"]",
+        payload: r##"{'ts':1700000000000,'temperature':02#.5,'humidity':NaN,'pressure':101325,'battery':3.7#,'firmware':None,'location':None,'maintenance_due':None,'operator_note':None,'calibrated_at':None,'is_on':True,}"##,
+    },
+    Described { name: "bare value", profile: "topic_name = \"{4...}\"", payload: "21.#5" },
+];
+
+/// As `part_decode`, under profiles that describe what they read.
+#[divan::bench(counters = [ItemsCount::new(MESSAGES)], args = DESCRIBED)]
+fn part_decode_described(bencher: Bencher<'_, '_>, described: &Described) {
+    let payloads: Vec<String> =
+        (0..MESSAGES).map(|number| described.payload.replace('#', &(number % 10).to_string())).collect();
+    let profile = format!("name = \"p\"\ndevices = \"*/*\"\n{}", described.profile);
+    let profile = Profile::from_toml(&profile).expect("written above");
+    let profiles = std::iter::once(Arc::new(profile)).collect();
+    let records = records_of(&payloads);
+    let mut decoder = Decoder::new(Settings::default(), Arc::new(profiles));
+    println!(
+        "{described}: {} bytes, {} readings",
+        payloads[0].len(),
+        decode_all(&mut decoder, &records[..1]).len()
+    );
     bencher.bench_local(move || decode_all(&mut decoder, &records));
 }
 

@@ -223,7 +223,7 @@ impl Decoder {
             true => intern(&[&route.site, "/", name]),
             false => intern(&[device.as_str(), JOINT, name]),
         };
-        let message = Message { clock: &clock, profile, revision };
+        let message = Message { clock: &clock, profile, revision, distances: &self.payload.distances };
         let normalised =
             normalise(&mut self.payload.samples, &message, &mut self.units, &device, device_of, readings);
         normalised.map_err(|(reject, member)| {

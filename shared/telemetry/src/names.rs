@@ -94,15 +94,17 @@ pub(crate) struct Name {
     /// Whether it is a probe on a 1-Wire bus.
     pub(crate) is_one_wire: bool,
     /// The members whose text is the unit, as the profile says; the first that is there counts.
-    pub(crate) unit_from: Option<NamePattern>,
+    pub(crate) unit_from: Option<Box<NamePattern>>,
     /// What the profile says of it.
     pub(crate) rule: Option<Arc<MetricRule>>,
     /// Whether the profile leaves it out.
     pub(crate) is_ignored: bool,
     /// Whether its texts are JSON documents, as the profile says.
     pub(crate) is_document: bool,
+    /// Whether what stands under it may hold rows beside their names, as the profile says.
+    pub(crate) has_headers: bool,
     /// The first rule of the profile for what stands under it.
-    pub(crate) shape: Option<usize>,
+    pub(crate) shape: Option<u16>,
 }
 
 impl Name {
@@ -136,8 +138,12 @@ pub(crate) enum Role {
     Time(TimeRank),
     /// Who sends.
     DeviceId,
-    /// Whom a gateway speaks for, as its profile says.
-    SubDevice,
+    /// Whom a gateway speaks for, as its profile says: by the name at this place of its list. `is_each`: with a star, so
+    /// that it says it of its own object alone.
+    SubDevice {
+        place: u16,
+        is_each: bool,
+    },
     /// Which element of a list it is: how telling the name is, from 0, and whether a number may say it.
     Identity {
         rank: usize,
@@ -150,7 +156,7 @@ pub(crate) enum Role {
     /// The quality of the value beside it, or of all values that are beside it, as the profile says.
     QualityOfAll,
     /// The part at this place of a time that stands in several members, as the profile says.
-    TimePart(usize),
+    TimePart(u8),
     /// What the seconds of the time beside it lack, as the profile says.
     TimeFraction,
     /// The unit of all values of a quantity in this record, such as `TempUnit`.
@@ -164,7 +170,7 @@ impl Role {
     pub(crate) fn is_of_profile(self) -> bool {
         match self {
             Self::Time(rank) => matches!(rank, TimeRank::Profile { .. }),
-            Self::SubDevice
+            Self::SubDevice { .. }
             | Self::QualityOfAll
             | Self::TimePart(_)
             | Self::TimeFraction
@@ -348,6 +354,8 @@ fn describe(sent: &str, stem: &str, profile: Option<&Profile>) -> Name {
     let is_ignored = profile.is_some_and(|profile| profile.ignores(full));
     let is_document = profile.is_some_and(|profile| profile.has_document(sent));
     let shape = profile.and_then(|profile| profile.shape(Some(sent), None)).map(|(place, _)| place);
+    let has_headers =
+        profile.is_some_and(|profile| profile.has_headers() && profile.headers(&sent).next().is_some());
     // Where a profile says what the time is, nothing else is.
     let has_time = profile.is_some_and(|profile| profile.time.says_where());
     let built_in = || role(&sent[last_level..]).filter(|role| !has_time || !matches!(role, Role::Time(_)));
@@ -368,10 +376,11 @@ fn describe(sent: &str, stem: &str, profile: Option<&Profile>) -> Name {
         rule: None,
         is_ignored,
         is_document,
+        has_headers,
         shape,
     };
     if let Some((rule, metric)) = profile.and_then(|profile| profile.rule(full)) {
-        name.unit_from = rule.unit_of(full);
+        name.unit_from = rule.unit_of(full).map(Box::new);
         if let Some(unit) = &rule.unit {
             name.quantity = unit.quantity;
             name.unit = Some(NamedUnit::new(&unit.text, unit.conversion.clone()));

@@ -10,7 +10,7 @@ use crate::profile::Profile;
 use crate::reading::{DeviceId, Metric, Quality, Reading, TimeSource, Value};
 use crate::reject::Reject;
 use crate::repeated_hour;
-use crate::sample::{Basis, Sample, SentTime};
+use crate::sample::{Basis, Distance, Sample, SentTime};
 use crate::time::Micros;
 use crate::unit::Units;
 
@@ -20,6 +20,8 @@ pub(crate) struct Message<'a> {
     pub(crate) profile: Option<&'a Profile>,
     /// When that profile was put; 0 without one.
     pub(crate) revision: Micros,
+    /// How far the values of series are from their record's time, as [`Payload`](crate::sample::Payload) has it.
+    pub(crate) distances: &'a [Distance],
 }
 
 /// Appends the readings that `samples` make. They are of `device`, or of those that it speaks for, which `device_of`
@@ -36,15 +38,17 @@ pub(crate) fn normalise(
     readings: &mut Vec<Reading>,
 ) -> Result<(), (Reject, Metric)> {
     let clock = message.clock;
-    if samples.iter().any(|sample| sample.after != 0) {
-        spread(samples, clock.received);
-    }
-    let Survey { has_ignored, has_local_times, newest_since_boot } = Survey::of(samples);
+    let Survey { has_ignored, has_local_times, mut newest_since_boot } = Survey::of(samples);
     if has_ignored {
         samples.retain(|sample| !sample.name.is_ignored);
     }
     if has_local_times {
         repeated_hour::resolve(samples, clock.received);
+    }
+    // A series is even: its record's time has one meaning before the distances are added.
+    if !message.distances.is_empty() {
+        spread(samples, message.distances, clock.received);
+        newest_since_boot = Survey::of(samples).newest_since_boot;
     }
     let reads_texts = message.profile.is_some_and(|profile| profile.numbers_as_text);
     let allows_nan = message.profile.is_some_and(Profile::allows_nan);
@@ -56,7 +60,7 @@ pub(crate) fn normalise(
         let refuse = |reject| (reject, Arc::clone(&name.sent));
         let rule = name.rule.as_deref().filter(|rule| rule.interprets());
         let is_of_type = rule.is_none_or(|rule| rule.interpret(&mut sample.value));
-        if reads_texts && rule.is_none() {
+        if reads_texts && rule.is_none_or(|rule| rule.value_type.is_none()) {
             read_number(&mut sample.value);
         }
         let time = clock.reading_time(sample.time, newest_since_boot, sample.record).map_err(refuse)?;
@@ -85,17 +89,16 @@ pub(crate) fn normalise(
     outcome.map_err(|metric| (Reject::Ambiguous, metric))
 }
 
-/// Moves the values of series to their own times. Where the record has none, the last of them was measured on arrival.
-fn spread(samples: &mut [Sample], received: Micros) {
-    let untimed = samples.iter().filter(|sample| sample.time.is_none());
-    let latest = untimed.map(|sample| sample.after).max().unwrap_or_default().max(0);
+/// Moves the values of series to their own times. Where the record has none, the last of a series was measured on arrival.
+fn spread(samples: &mut [Sample], distances: &[Distance], received: Micros) {
     for sample in samples {
+        let place = distances.binary_search_by_key(&sample.element, |distance| distance.element);
+        // What is in no series has the record's time as it is.
+        let Some(distance) = place.ok().and_then(|place| distances.get(place)) else { continue };
         match &mut sample.time {
-            Some(time) => time.at = time.at.plus(sample.after),
-            // What is in no series has the arrival as it is.
-            None if sample.after == 0 && latest == 0 => {}
+            Some(time) => time.at = time.at.plus(distance.after),
             None => {
-                let at = received.plus(sample.after.saturating_sub(latest));
+                let at = received.plus(distance.from_last);
                 sample.time = Some(SentTime { at, source: TimeSource::Arrival, basis: Basis::Arrival });
             }
         }

@@ -20,8 +20,6 @@ pub(crate) struct Sample {
     pub(crate) unit: Option<(Arc<str>, Dialect)>,
     /// The record's own time.
     pub(crate) time: Option<SentTime>,
-    /// How long after the record's time it was measured, in microseconds; negative for before.
-    pub(crate) after: i64,
     /// Which record of the payload, from 0: what tells samples of one name and time apart.
     pub(crate) record: u32,
     /// Which element of the payload's lists it stood in, 0 for none: what tells samples of one record apart that have
@@ -44,7 +42,6 @@ impl Sample {
             quality: Quality::Good,
             unit: None,
             time: None,
-            after: 0,
             record,
             element: 0,
             device: None,
@@ -93,12 +90,24 @@ impl SentTime {
     }
 }
 
+/// How far an element of a series was measured from the time of its record, in microseconds; negative for before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Distance {
+    /// The element, as a sample has it.
+    pub(crate) element: u32,
+    pub(crate) after: i64,
+    /// The same from the last of the series, which has the arrival where the record has no time.
+    pub(crate) from_last: i64,
+}
+
 /// The samples of one payload.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Payload {
     pub(crate) samples: Vec<Sample>,
     /// The `device_id` that the records name, if any does.
     pub(crate) device_id: Option<String>,
+    /// How far the elements of series were measured from the record's time; their numbers ascend.
+    pub(crate) distances: Vec<Distance>,
     /// Whether some of its samples are spent.
     pub(crate) has_spent: bool,
     /// Room for a name while decoding; kept for its memory.
@@ -109,6 +118,7 @@ impl Payload {
     pub(crate) fn clear(&mut self) {
         self.samples.clear();
         self.device_id = None;
+        self.distances.clear();
         self.has_spent = false;
     }
 }

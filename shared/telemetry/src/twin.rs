@@ -9,7 +9,7 @@ use crate::sample::Sample;
 /// Which of two readings of one name says more, 0 or 1; `None` if they are not the same measurement.
 pub(crate) fn finer(pair: [(&Sample, &Reading); 2]) -> Option<usize> {
     let has_lost_unit =
-        |sample: &Sample| sample.name.rule.is_none() && *sample.name.metric != *sample.name.sent;
+        |sample: &Sample| sample.name.rule.is_none() && *sample.name.metric != *sample.name.decoded;
     if !pair.iter().any(|(sample, _)| has_lost_unit(sample)) {
         return None;
     }

@@ -11,23 +11,26 @@ use telemetry::{Decoder, Envelope, Micros, Profile, Reading, Settings, Span, Val
 /// 2026-11-23T07:00:00Z.
 const RECEIVED: Micros = Micros(1_795_417_200_000_000);
 
-/// A profile that makes use of all that a profile may say of these payloads.
-const PROFILES: &str = include_str!("profile.toml");
+/// A profile that makes use of all that a profile may say of names, units and values.
+const NAMES: &str = include_str!("profile.toml");
+/// One that describes what stands at places, in every way that there is.
+const PLACES: &str = include_str!("../../../shared/telemetry/tests/everything.toml");
 
-/// Decodes `payload` as a device's message whose topic ends in `stream`, without a profile and with one; what becomes of
+/// Decodes `payload` as a device's message whose topic ends in `stream`, without a profile and with each; what becomes of
 /// it has to keep the limits, and be the same again.
 pub fn decode(payload: &[u8], stream: &str) {
     thread_local! {
-        static DECODERS: RefCell<HashMap<bool, Decoder>> = RefCell::default();
+        static DECODERS: RefCell<HashMap<&'static str, Decoder>> = RefCell::default();
     }
-    for has_profile in [false, true] {
+    for profile in ["", NAMES, PLACES] {
         let profiles = || {
-            let profile = Profile::from_toml(PROFILES).expect("a good profile");
-            Arc::new(has_profile.then(|| Arc::new(profile)).into_iter().collect())
+            let text = if profile == PLACES { format!("name = \"p\"\ndevices = \"*/*\"\n{PLACES}") } else { profile.to_owned() };
+            let profile = (!text.is_empty()).then(|| Profile::from_toml(&text).expect("a good profile"));
+            Arc::new(profile.map(Arc::new).into_iter().collect())
         };
         DECODERS.with_borrow_mut(|decoders| {
             let decoder =
-                decoders.entry(has_profile).or_insert_with(|| Decoder::new(Settings::default(), profiles()));
+                decoders.entry(profile).or_insert_with(|| Decoder::new(Settings::default(), profiles()));
             let first = decode_once(decoder, payload, stream);
             assert_eq!(first, decode_once(decoder, payload, stream), "the same bytes become something else");
         });

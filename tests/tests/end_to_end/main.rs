@@ -8,10 +8,10 @@
 
 mod alerts;
 mod lake;
+mod layouts;
 mod sparkplug;
 mod stack;
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use cloud::devices::Devices;
@@ -21,9 +21,8 @@ use serde_json::json;
 use telemetry::Reading;
 use tests::events::envelope;
 use tidegate::fleet::{Connection, register};
-use tidegate::local::Cloud;
 
-use crate::stack::{PATIENCE, Stack, checkout, now};
+use crate::stack::{PATIENCE, Stack, now};
 
 fn seqs(readings: &[Reading]) -> Vec<i64> {
     let seqs = readings.iter().filter(|reading| &*reading.metric == "seq");
@@ -162,8 +161,8 @@ async fn a_device_cannot_connect_without_its_certificate_key() {
 #[tokio::test]
 async fn records_of_a_kinesis_stream_become_readings() {
     let mut stack = Stack::open().await;
-    deploy_with_kinesis(&stack.cloud);
-    stack.outputs = stack.clients.outputs("tidegate-kinesis").await.unwrap();
+    // The same build and template, with the other buffer, as a second stack.
+    stack.deploy("tidegate-kinesis", &[("Stage", "kinesis"), ("Buffer", "kinesis")]).await;
     let device = format!("lab/stream-{}", now().0);
     let stream = stack.kinesis().await;
     let received = now().0 / 1_000;
@@ -176,41 +175,4 @@ async fn records_of_a_kinesis_stream_become_readings() {
         put.data(kinesis::primitives::Blob::new(body.as_bytes())).send().await.unwrap();
     }
     stack.wait_for_seqs(&device, &(0..20).collect::<Vec<_>>()).await;
-}
-
-/// The same build and template, with the other buffer, as a second stack.
-fn deploy_with_kinesis(cloud: &Cloud) {
-    let sam = checkout().join(".local/venv-sam/bin/sam");
-    let template = cloud.ca.parent().unwrap().join("build/template.yaml");
-    let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
-    let output = Command::new(sam)
-        .args([
-            "deploy",
-            "--stack-name",
-            "tidegate-kinesis",
-            "--resolve-s3",
-            "--capabilities",
-            "CAPABILITY_IAM",
-        ])
-        .args([
-            "--no-confirm-changeset",
-            "--no-fail-on-empty-changeset",
-            "--no-progressbar",
-            "--template-file",
-        ])
-        .arg(template)
-        .args([
-            "--parameter-overrides",
-            "Stage=kinesis",
-            "Buffer=kinesis",
-            "OnAws=false",
-            "BatchWindowSeconds=1",
-        ])
-        .arg(format!("Architecture={architecture}"))
-        .current_dir(checkout())
-        .envs([("AWS_ENDPOINT_URL", cloud.endpoint.as_str()), ("AWS_DEFAULT_REGION", cloud.region.as_str())])
-        .envs([("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test"), ("SAM_CLI_TELEMETRY", "0")])
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use cloud::readings::Readings;
@@ -39,6 +40,32 @@ impl Stack {
         Self { outputs: cloud.outputs.clone(), cloud, clients }
     }
 
+    /// Deploys the same build and template with these parameters as another stack, and goes on with that.
+    pub(crate) async fn deploy(&mut self, name: &str, parameters: &[(&str, &str)]) {
+        let template = self.cloud.ca.parent().unwrap().join("build/template.yaml");
+        let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
+        let local = [("OnAws", "false"), ("BatchWindowSeconds", "1"), ("Architecture", architecture)];
+        let overrides = parameters.iter().chain(&local).map(|(name, value)| format!("{name}={value}"));
+        let output = Command::new(checkout().join(".local/venv-sam/bin/sam"))
+            .args(["deploy", "--stack-name", name, "--resolve-s3", "--capabilities", "CAPABILITY_IAM"])
+            .args(["--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar"])
+            .arg("--template-file")
+            .arg(template)
+            .arg("--parameter-overrides")
+            .args(overrides)
+            .current_dir(checkout())
+            .envs([("AWS_ENDPOINT_URL", self.cloud.endpoint.as_str())])
+            .envs([("AWS_DEFAULT_REGION", self.cloud.region.as_str()), ("SAM_CLI_TELEMETRY", "0")])
+            .envs([("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        self.outputs = self.clients.outputs(name).await.unwrap();
+        // It would answer acknowledgements of the first stack's alerts, which it does not know.
+        let disable = self.clients.iot.disable_topic_rule().rule_name(&self.outputs["AcknowledgeRuleName"]);
+        disable.send().await.unwrap();
+    }
+
     /// Registers and connects a device whose name no other test and no other run uses.
     pub(crate) async fn connect(&self, name: &str) -> (String, Connection) {
         self.connect_as(&["DevicePolicyName", "DeviceAnswersPolicyName"], name).await
@@ -54,7 +81,7 @@ impl Stack {
         self.connect_as(&["OperatorPolicyName"], "operator").await.1
     }
 
-    async fn connect_as(&self, policies: &[&str], name: &str) -> (String, Connection) {
+    pub(crate) async fn connect_as(&self, policies: &[&str], name: &str) -> (String, Connection) {
         let name = format!("{name}-{}", now().0);
         let policies: Vec<&str> = policies.iter().map(|output| self.outputs[*output].as_str()).collect();
         let device = register(&self.clients.iot, &policies, "lab", &name).await.unwrap();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::{files, read, root};
 
-const DOCUMENTS: [&str; 2] = ["README.md", "ARCHITECTURE.md"];
+const DOCUMENTS: [&str; 3] = ["README.md", "ARCHITECTURE.md", "docs/topics.md"];
 
 #[test]
 fn the_readme_has_the_tables_of_the_code() {

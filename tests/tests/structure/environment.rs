@@ -86,6 +86,13 @@ fn every_value_that_a_parameter_allows_starts_the_functions() {
         ("PayloadIdentityFilter".into(), "iot/#".into()),
         ("PayloadIdentityFilter".into(), "legacy/+/up".into()),
         ("Stage".into(), "production1".into()),
+        ("Layout".into(), "N/{device}/{metric...}".into()),
+        ("Layout2".into(), "factory/{site}/{prefix}/{device}/{metric}".into()),
+        ("Layout3".into(), "zigbee2mqtt/{device}".into()),
+        ("LayoutSite".into(), "plant-1".into()),
+        ("LayoutIgnore".into(), "tele/+/STATE".into()),
+        ("Layout2Ignore".into(), "shellies/announce".into()),
+        ("Layout3Ignore".into(), "zigbee2mqtt/bridge/#".into()),
     ];
     for (name, parameter) in TEMPLATE["Parameters"].as_object().unwrap() {
         let values = ["AllowedValues", "MinValue", "MaxValue"].map(|limit| parameter[limit].clone());

@@ -8,6 +8,7 @@ mod deployment;
 mod documents;
 mod environment;
 mod layers;
+mod layouts;
 mod permissions;
 mod rules;
 mod template;

@@ -136,10 +136,13 @@ fn check_action(deployment: &Deployment, id: &str, action: &Value) {
             let stream = arn(deployment.target(&action["StreamName"]).0);
             assert!(role_allows(deployment, &action["RoleArn"], "kinesis:PutRecord", &stream), "{place}");
             let key = action["PartitionKey"].as_str().unwrap();
-            assert!(
-                ["${topic(3)}", "${clientid()}", "${topic(2)}/${topic(4)}"].contains(&key),
-                "order is a device's, or a node's, not a stream's: {place}"
-            );
+            let expected = match id {
+                "TelemetryRule" => "${topic(3)}",
+                "TelemetryRule2" => "${topic(4)}",
+                "SparkplugRule" => "${topic(2)}/${topic(4)}",
+                _ => "${clientid()}",
+            };
+            assert_eq!(key, expected, "order is a device's, or a node's, not a stream's: {place}");
         }
         "Lambda" => {
             let is_permitted = deployment.of_type("AWS::Lambda::Permission").any(|(_, permission)| {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use alert::{Rule, RuleSet};
 use serde_json::{Map, Value};
 use telemetry::sparkplug::{Node, NodeId};
-use telemetry::{Decoder, Envelope, Micros, Profile, Profiles, Reading};
+use telemetry::{Decoder, Envelope, Identity, Micros, Profile, Profiles, Reading};
 use tests::events::kinesis;
 use tests::functions::all_well;
 use tests::ingest::{CONFIG, DEVICES, Ingest};
@@ -57,8 +57,15 @@ fn every_profile_is_the_profile_that_it_was() {
         for (name, document) in documents(&recording, "profile") {
             let stored = Profile::from_json(&document).unwrap_or_else(|error| panic!("{name}: {error}"));
             assert_eq!(*stored.name, *name);
-            let written = Profile::from_toml(&recording.text(&format!("profiles/{name}.toml"))).unwrap();
-            assert_eq!(stored, written, "{name}");
+            let written = Profile::from_toml(&recording.text(&format!("profiles/{name}.toml")));
+            if stored.gateway.is_some() && stored.devices.is_empty() {
+                // Such a file is put again only once it names its gateways; what is stored of it is read on.
+                let error = written.expect_err(&name);
+                assert_eq!(error.problems().len(), 1, "{name}: {error}");
+                assert!(error.to_string().contains("names its gateways in `devices`"), "{name}: {error}");
+            } else {
+                assert_eq!(stored, written.unwrap(), "{name}");
+            }
         }
     }
 }
@@ -142,6 +149,13 @@ async fn an_edge_node_need_not_be_born_again() {
     assert_eq!(ingest.quarantined().unwrap(), Vec::<Value>::new());
     assert!(ingest.aws.published().is_empty(), "it is asked for its births");
     for (device, metric, value, _) in NEXT {
-        assert_eq!(state_of(&ingest, device).metrics[metric].value.to_string(), value, "{device} {metric}");
+        let state = state_of(&ingest, device);
+        assert_eq!(state.metrics[metric].value.to_string(), value, "{device} {metric}");
+        let is_behind_a_node = state.identity == Identity::Sparkplug;
+        assert_eq!(
+            is_behind_a_node,
+            device.contains("::"),
+            "{device} keeps its id, and says from now on how it is known"
+        );
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use cloud::devices::Devices;
 use cloud::retry::Deadline;
 use serde_json::{Value, json};
-use telemetry::{Latest, Micros, Presence};
+use telemetry::{Identity, Latest, Micros, Presence};
 use tests::events::{envelope, sqs};
 use tests::fake_aws::{FakeAws, Storage};
 use tests::functions::all_well;
@@ -125,6 +125,27 @@ async fn the_first_message_after_an_update_replaces_nothing_that_is_newer() {
     for name in ["presence", "shadow", "alert", "alert_rev", "name"] {
         assert_eq!(item.get(name), stored.get(name), "{name}");
     }
+}
+
+/// What a gateway names is behind it from the update on (ADR 2). What was stored under the old id is left alone, and the
+/// profile is read on that was stored when it need not name its gateways.
+#[tokio::test]
+async fn what_a_gateway_names_is_a_device_behind_it_and_the_old_one_is_left_alone() {
+    let recording = Recording::first();
+    let mut ingest = Ingest::start().await.unwrap();
+    recording.put(&ingest.aws, CONFIG);
+    recording.put(&ingest.aws, DEVICES);
+    let before = state_of(&ingest, "lab/Device A");
+    let received = before.last_seen.0 / 1_000 + 60_000;
+    let payload = json!({"Device A": {"t1": 2.5}}).to_string();
+    let message =
+        envelope("lab/hub-1", received, payload.as_bytes()).replace("lab/hub-1/state", "lab/hub-1/members");
+    assert_eq!(ingest.invoke(&sqs(&[message]), ENOUGH).await.unwrap(), all_well());
+    assert_eq!(state_of(&ingest, "lab/Device A"), before);
+    assert_eq!(before.identity, Identity::Topic, "it does not say");
+    let behind = state_of(&ingest, "lab/hub-1::Device A");
+    assert_eq!((behind.identity, behind.profile.as_deref()), (Identity::Gateway, Some("member-gateway")));
+    assert_eq!(behind.metrics["t1"].value.to_string(), "2.5");
 }
 
 /// Things whose shadows show all are not sent all of it again: that would be an update for each device of the fleet.

@@ -15,11 +15,11 @@ use crate::sample::Payload;
 pub(crate) fn decode(bytes: &[u8], context: &mut Context<'_>, payload: &mut Payload) -> Result<(), Reject> {
     let text = text::of_bytes(bytes, context.profile)?;
     let lenient = context.profile.map_or(&[][..], |profile| &profile.lenient);
-    let text = text::as_json(&text, lenient);
-    if is_bare_word(&text) {
+    if !text.starts_with('{') && is_bare_word(&text) {
         return decode_text(text.trim(), context, payload);
     }
-    let mut shape = Shape::new(context, payload);
+    let text::Mended { json: text, has_documents } = text::as_json(&text, lenient);
+    let mut shape = Shape::new(context, payload).with_documents(has_documents);
     let outcome = read(&text, Node::payload(&mut shape));
     let met_large_number = shape.met_large_number;
     let outcome = shape.finish().map_or(outcome, Err);
@@ -32,7 +32,7 @@ pub(crate) fn decode(bytes: &[u8], context: &mut Context<'_>, payload: &mut Payl
     }
     let Some(marked) = numbers::mark(&text) else { return outcome };
     payload.clear();
-    let mut shape = Shape::new(context, payload).with_number_mark(marked.mark);
+    let mut shape = Shape::new(context, payload).with_documents(has_documents).with_number_mark(marked.mark);
     let outcome = read(&marked.text, Node::payload(&mut shape));
     shape.finish().map_or(outcome, Err)
 }
@@ -51,11 +51,9 @@ pub(super) fn decode_text(
 /// Whether a payload is one value that is no JSON: `ON`, `21,5`, `007`. More than a line is none, nor what has the signs of
 /// a document.
 fn is_bare_word(text: &str) -> bool {
-    let text = text.trim();
     let has_signs = |text: &str| text.contains(['{', '}', '[', ']', '"', '\n', '\0']);
-    !text.is_empty()
-        && text.len() <= MAX_TEXT_BYTES
-        && !has_signs(text)
+    text.len() <= MAX_TEXT_BYTES
+        && !has_signs(text.trim())
         && serde_json::from_str::<IgnoredAny>(text).is_err()
 }
 
@@ -102,6 +100,12 @@ pub(crate) fn explain(error: &serde_json::Error, text: &str) -> Reject {
         what => what,
     };
     Reject::NotJson { what: what.to_owned(), line, column }
+}
+
+/// Whether a text is a document in a text, perhaps a broken one: it begins as an object or a list does, or it is a value.
+/// Any other is a text as texts are.
+pub(crate) fn is_document(text: &str) -> bool {
+    text.trim_start().starts_with(['{', '[']) || serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
 
 /// Whether what stands at a column of a line, or goes on there, is one of the words for numbers that JSON does not have.
@@ -252,7 +256,32 @@ mod tests {
             r#"[{"sensor": "x", "a": 1}, {"sensor": 7, "a": 2}, {"a": 3}]"#,
             "x:a=1@- 7:a=2@-#1 a=3@-#2",
         );
+        // Deeper in a record it names the record's device; with a star, or in a list, that of its own object.
+        check(
+            r#"gateway = "meta.id""#,
+            r#"[{"a": 1, "meta": {"id": "x", "b": 2}}, {"a": 3}]"#,
+            "x:a=1@- x:meta.b=2@- a=3@-#1",
+        );
+        check(r#"gateway = "meta.id""#, r#"{"meta": {"id": "x"}, "a": 1}"#, "x:a=1@-");
+        check(
+            r#"gateway = "*.id""#,
+            r#"{"m": {"id": "x", "a": 1}, "n": {"id": "y", "a": 2}, "b": 3}"#,
+            "x:m.a=1@- y:n.a=2@- b=3@-",
+        );
+        // Of several names the first that is there counts, wherever it stands.
+        let several = r#"gateway = ["meta.id", "id", "other"]"#;
+        check(several, r#"{"other": "z", "id": "y", "a": 1}"#, "y:a=1@-");
+        check(several, r#"{"id": "y", "other": "z", "a": 1}"#, "y:a=1@-");
+        check(several, r#"{"id": "y", "a": 1, "meta": {"id": "x"}}"#, "x:a=1@-");
+        check(several, r#"{"other": "z", "a": 1}"#, "z:a=1@-");
+        check(several, r#"{"a": 1}"#, "a=1@-");
         check(r#"documents = "data""#, r#"{"data": "{\"a\": 1}", "b": "{}"}"#, "data.a=1@- b={}@-");
+        check(r#"documents = "data""#, r#"{"data": "online", "b": 1}"#, "data=online@- b=1@-");
+        check(
+            r#"documents = "data""#,
+            r#"[{"data": "7"}, {"data": "true"}, {"data": ""}]"#,
+            "data=7@- data=true@-#1 data=@-#2",
+        );
         check(
             "time.field = \"/meta/when\"",
             r#"{"a": 1, "ts": 1700000009, "meta": {"when": 1700000001}}"#,

@@ -42,10 +42,17 @@ fn of_utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, Reject> {
     Ok(text)
 }
 
+/// The JSON that a text means.
+pub(super) struct Mended<'a> {
+    pub(super) json: Cow<'a, str>,
+    /// Whether it is a list of what were several documents.
+    pub(super) has_documents: bool,
+}
+
 /// The JSON that a text means which is not quite JSON. What is not let pass stays as it is, for the parser to refuse.
-pub(super) fn as_json<'a>(text: &'a str, lenient: &[Leniency]) -> Cow<'a, str> {
+pub(super) fn as_json<'a>(text: &'a str, lenient: &[Leniency]) -> Mended<'a> {
     if lenient.is_empty() {
-        return Cow::Borrowed(text);
+        return Mended { json: Cow::Borrowed(text), has_documents: false };
     }
     let mut json = String::with_capacity(text.len().min(MAX_PAYLOAD_BYTES) + 2);
     let mut mend = Mend {
@@ -58,12 +65,12 @@ pub(super) fn as_json<'a>(text: &'a str, lenient: &[Leniency]) -> Cow<'a, str> {
         comma: None,
     };
     while mend.next_token() {}
-    let documents = mend.documents;
-    if lenient.contains(&Leniency::Documents) && documents > 1 {
+    let has_documents = lenient.contains(&Leniency::Documents) && mend.documents > 1;
+    if has_documents {
         json.insert(0, '[');
         json.push(']');
     }
-    Cow::Owned(json)
+    Mended { json: Cow::Owned(json), has_documents }
 }
 
 /// A text while it is made JSON, token by token.
@@ -231,8 +238,8 @@ mod tests {
     #[test]
     fn what_is_let_pass_becomes_json() {
         let check = |lenient: Leniency, text: &str, expected: &str| {
-            assert_eq!(as_json(text, &[lenient]), expected, "{text}");
-            assert_eq!(as_json(text, &ALL), expected, "{text}");
+            assert_eq!(as_json(text, &[lenient]).json, expected, "{text}");
+            assert_eq!(as_json(text, &ALL).json, expected, "{text}");
         };
         check(
             Leniency::Nan,
@@ -257,10 +264,10 @@ mod tests {
     #[test]
     fn what_is_not_let_pass_stays() {
         for text in [r#"{"a":NaN}"#, r#"{"a":007}"#, r#"{"a":[1,]}"#, "{'a':1}", "{}{}", "{\"a\": tru", "'"] {
-            assert_eq!(as_json(text, &[]), text);
+            assert_eq!(as_json(text, &[]).json, text);
         }
-        assert_eq!(as_json(r#"{"a":007,}"#, &[Leniency::TrailingCommas]), r#"{"a":007}"#);
-        assert_eq!(as_json("{}{}", &[Leniency::Nan]), "{}{}");
+        assert_eq!(as_json(r#"{"a":007,}"#, &[Leniency::TrailingCommas]).json, r#"{"a":007}"#);
+        assert_eq!(as_json("{}{}", &[Leniency::Nan]).json, "{}{}");
     }
 
     #[test]
@@ -286,7 +293,7 @@ mod tests {
         #[test]
         fn json_stays_what_it_is(value in any_json()) {
             let text = value.to_string();
-            let mended: serde_json::Value = serde_json::from_str(&as_json(&text, &ALL)).unwrap();
+            let mended: serde_json::Value = serde_json::from_str(&as_json(&text, &ALL).json).unwrap();
             prop_assert_eq!(mended, value);
         }
 

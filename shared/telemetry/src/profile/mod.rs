@@ -106,8 +106,9 @@ pub struct Profile {
 pub enum Gateway {
     /// The members of its document are devices: `{"device A": [{"ts": …, "values": {…}}]}`.
     Members,
-    /// A member of each record names its device.
-    Member(NamePattern),
+    /// A member of each record names its device: the first of these that is there. Without a star it names that of the
+    /// whole record, however deep it stands; with one, that of the object that it stands in.
+    Member(Vec<NamePattern>),
     /// The format has a place for it, as LoRaWAN's EUI and SenML's base name.
     Format,
 }
@@ -172,7 +173,10 @@ impl Profile {
     /// How many patterns a name is compared with at most.
     pub(crate) fn patterns(&self) -> usize {
         let sources = self.metrics.iter().filter(|rule| rule.unit_from.is_some()).count();
-        let members = usize::from(matches!(self.gateway, Some(Gateway::Member(_))));
+        let members = match &self.gateway {
+            Some(Gateway::Member(names)) => names.len(),
+            Some(Gateway::Members | Gateway::Format) | None => 0,
+        };
         let lists = self.metrics.len() + self.ignore.len() + self.documents.len() + self.shapes.len();
         let times = self.time.fields.len() + self.time.join.len() + usize::from(self.time.fraction.is_some());
         lists + times + self.quality.fields.len() + sources + members
@@ -190,18 +194,21 @@ impl Profile {
     /// gives it.
     pub(crate) fn role(&self, sent: &str, full: &str) -> Option<Role> {
         if let Some(place) = self.time.fields.iter().position(|field| field.matches(sent)) {
-            let is_each = self.time.fields.get(place).is_some_and(|field| field.stars() > 0);
+            let is_each = self.time.fields.get(place).is_some_and(NamePattern::may_be_several);
             let place = u16::try_from(place).unwrap_or(u16::MAX);
             return Some(Role::Time(TimeRank::Profile { place, is_each }));
         }
         if let Some(place) = self.time.join.iter().position(|part| part.matches(sent)) {
-            return Some(Role::TimePart(place));
+            return Some(Role::TimePart(u8::try_from(place).unwrap_or(u8::MAX)));
         }
         if self.time.fraction.as_ref().is_some_and(|(fraction, _)| fraction.matches(sent)) {
             return Some(Role::TimeFraction);
         }
-        if matches!(&self.gateway, Some(Gateway::Member(member)) if member.matches(sent)) {
-            return Some(Role::SubDevice);
+        if let Some(Gateway::Member(names)) = &self.gateway
+            && let Some(place) = names.iter().position(|name| name.matches(sent))
+        {
+            let is_each = names.get(place).is_some_and(NamePattern::may_be_several);
+            return Some(Role::SubDevice { place: u16::try_from(place).unwrap_or(u16::MAX), is_each });
         }
         if self.quality.fields.iter().any(|field| field.matches(sent)) {
             return Some(Role::QualityOfAll);
@@ -215,16 +222,22 @@ impl Profile {
         self.has_headers
     }
 
-    /// The rule of the rows that an object at `path` holds beside their names.
-    pub(crate) fn header_shape(&self, path: &str) -> Option<usize> {
-        self.shapes.iter().position(|rule| {
-            let rows = match (&rule.kind, &rule.at) {
-                (ShapeKind::Rows(Columns::Member(_)), Some(at)) => at,
-                _ => return false,
+    /// The rows that an object at `path` may hold beside their names: what they are called, and where the names stand.
+    pub(crate) fn headers(&self, path: &str) -> impl Iterator<Item = (&str, &MemberPath)> {
+        self.shapes.iter().filter_map(move |rule| {
+            let (ShapeKind::Rows(Columns::Member(header)), Some(rows)) = (&rule.kind, &rule.at) else {
+                return None;
             };
-            let name = rows.last_name().unwrap_or_default();
-            if path.is_empty() { rows.matches(name) } else { rows.matches(&format!("{path}.{name}")) }
+            let name = rows.last_name()?;
+            let is_of =
+                if path.is_empty() { rows.matches(name) } else { rows.matches(&format!("{path}.{name}")) };
+            is_of.then_some((name, header))
         })
+    }
+
+    /// Whether the payload may hold such rows.
+    pub(crate) fn has_payload_headers(&self) -> bool {
+        self.has_headers && self.headers("").next().is_some()
     }
 
     /// Whether series are described.
@@ -241,7 +254,7 @@ impl Profile {
     }
 
     /// The first rule after `after` of what stands at a place; `None` stands for the payload itself.
-    pub(crate) fn shape(&self, at: Option<&str>, after: Option<usize>) -> Option<(usize, &ShapeRule)> {
+    pub(crate) fn shape(&self, at: Option<&str>, after: Option<u16>) -> Option<(u16, &ShapeRule)> {
         if at.is_none() && !self.has_payload_shape {
             return None;
         }
@@ -252,8 +265,10 @@ impl Profile {
             (_, Some(pattern), Some(name)) => pattern.matches(name),
             (_, Some(_), None) | (_, None, Some(_)) => false,
         };
-        let from = after.map_or(0, |after| after + 1);
-        self.shapes.iter().enumerate().skip(from).find(|(_, rule)| is_of(rule))
+        let from = after.map_or(0, |after| usize::from(after) + 1);
+        let (place, rule) = self.shapes.iter().enumerate().skip(from).find(|(_, rule)| is_of(rule))?;
+        // There are fewer.
+        u16::try_from(place).ok().map(|place| (place, rule))
     }
 
     /// Whether a payload without a value is ignored.

@@ -92,6 +92,11 @@ impl NamePattern {
         (self.stars() == 0 && !self.is_at_any_depth && !self.text.starts_with('/')).then_some(&*self.text)
     }
 
+    /// Whether it stands for more than one name.
+    pub(crate) fn may_be_several(&self) -> bool {
+        self.stars() > 0 || self.is_at_any_depth
+    }
+
     /// How many stars it has.
     pub(crate) fn stars(&self) -> usize {
         self.levels.iter().filter(|level| matches!(level, Level::Star(..))).count()

@@ -225,5 +225,12 @@ fn check_parts(
     if fraction.is_some() && fields.field.is_empty() {
         problems.add(&path("fraction"), "`fraction` is of the time in `field`, and there is none");
     }
+    let level = |name: &str| name.rsplit_once('.').map_or("", |(level, _)| level).to_owned();
+    if let Some(name) = &fields.fraction
+        && !fields.field.is_empty()
+        && !fields.field.0.iter().any(|field| level(field) == level(name))
+    {
+        problems.add(&path("fraction"), "`fraction` stands beside a `field`, in one object");
+    }
     (join, fraction.zip(fields.fraction_unit))
 }

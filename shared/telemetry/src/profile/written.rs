@@ -79,7 +79,7 @@ impl Profile {
             let line = error.span().and_then(|span| line_of(text, span.start));
             ProfileError::one(error.message(), line)
         })?;
-        check(fields).map_err(|problems| ProfileError(with_lines(text, problems)))
+        check(fields, Source::Written).map_err(|problems| ProfileError(with_lines(text, problems)))
     }
 
     /// As [`Profile::from_toml`], with what of the profile can have no effect, or collides. Each warning is certain, and
@@ -100,7 +100,7 @@ impl Profile {
     pub fn from_json(text: &str) -> Result<Self, ProfileError> {
         let fields =
             serde_json::from_str(text).map_err(|error| ProfileError::one(error.to_string(), None))?;
-        check(fields).map_err(|problems| {
+        check(fields, Source::Stored).map_err(|problems| {
             ProfileError(
                 problems.into_iter().map(|Found { text, .. }| Problem { line: None, text }).collect(),
             )
@@ -238,11 +238,11 @@ impl From<OneOrMany> for Texts {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(
     untagged,
-    expecting = "`gateway` is true, \"members\", or the name of the member that names the device"
+    expecting = "`gateway` is true, \"members\", or the name of the member that names the device, or several"
 )]
 pub(super) enum GatewayField {
     Is(bool),
-    By(String),
+    By(#[serde(serialize_with = "one_or_many")] Texts),
 }
 
 /// The word for a gateway whose document's members are devices.
@@ -293,7 +293,14 @@ pub(super) fn name_pattern(text: &str) -> Result<NamePattern, &'static str> {
     NamePattern::try_from(text.to_owned())
 }
 
-fn check(fields: ProfileFields) -> Result<Profile, Vec<Found>> {
+/// Where a profile comes from: what earlier versions have stored is read on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Written,
+    Stored,
+}
+
+fn check(fields: ProfileFields, source: Source) -> Result<Profile, Vec<Found>> {
     let mut problems = Problems::default();
     check_name(&fields.name, &mut problems);
     if fields.description.as_ref().is_some_and(|text| text.len() > MAX_DESCRIPTION_BYTES) {
@@ -315,12 +322,17 @@ fn check(fields: ProfileFields) -> Result<Profile, Vec<Found>> {
     let gateway = match &fields.gateway {
         None | Some(GatewayField::Is(false)) => None,
         Some(GatewayField::Is(true)) => Some(Gateway::Format),
-        Some(GatewayField::By(word)) if word == MEMBERS => Some(Gateway::Members),
-        Some(GatewayField::By(name)) => {
-            problems.take(&[Step::Key("gateway")], name_pattern(name)).map(Gateway::Member)
+        Some(GatewayField::By(words)) if matches!(&*words.0, [word] if word == MEMBERS) => {
+            Some(Gateway::Members)
+        }
+        Some(GatewayField::By(names)) => {
+            if names.is_empty() {
+                problems.add(&[Step::Key("gateway")], "`gateway` names no member");
+            }
+            Some(Gateway::Member(problems.each("gateway", names, name_pattern)))
         }
     };
-    if gateway.is_some() && fields.devices.is_empty() {
+    if source == Source::Written && gateway.is_some() && fields.devices.is_empty() {
         problems.add(
             &[Step::Key("gateway")],
             "a profile with `gateway` names its gateways in `devices`: a device chooses its topic's stream itself",
@@ -400,9 +412,9 @@ fn check_shapes(fields: &ProfileFields, has_layout: bool, problems: &mut Problem
 
 /// Whether what is said of a payload's text goes with its format.
 fn check_text(fields: &ProfileFields, problems: &mut Problems) {
-    let is_binary = matches!(fields.format, Some(Format::Bytes | Format::Cbor | Format::MsgPack));
-    if is_binary && fields.charset.is_some() {
-        problems.add(&[Step::Key("charset")], "`charset` is for payloads of text");
+    let is_text = matches!(fields.format, None | Some(Format::Json | Format::Text));
+    if !is_text && fields.charset.is_some() {
+        problems.add(&[Step::Key("charset")], "`charset` is for payloads of JSON, or of one text");
     }
     let is_json = matches!(fields.format, None | Some(Format::Json));
     if !is_json && !fields.lenient.is_empty() {
@@ -490,7 +502,7 @@ unit_from = "/probe/u~1h"
     fn what_is_written_is_what_is_known() {
         let profile = Profile::from_toml(FULL).unwrap();
         assert_eq!(profile.interval, Some(Length(300_000_000)));
-        assert_eq!(profile.gateway, Some(Gateway::Member(name_pattern("sensor").unwrap())));
+        assert_eq!(profile.gateway, Some(Gateway::Member(vec![name_pattern("sensor").unwrap()])));
         assert!(profile.time.is_32_bit && profile.numbers_as_text);
         assert!(profile.ignores("debug.heap") && profile.ignores("a/b.c") && !profile.ignores("debug"));
         let (rule, metric) = profile.rule("probe 1.t").unwrap();
@@ -535,6 +547,9 @@ unit_from = "/probe/u~1h"
             assert!(error.to_string().contains("names its gateways in `devices`"), "{error}");
         }
         assert!(Profile::from_toml("name = \"p\"\ntopics = \"dt/+/+/x\"\ngateway = false").is_ok());
+        // One that version 0.1 has stored is read on.
+        let stored = Profile::from_json(r#"{"name": "p", "topics": ["dt/+/+/x"], "gateway": "id"}"#).unwrap();
+        assert!(stored.gateway.is_some() && stored.devices.is_empty());
     }
 
     #[test]

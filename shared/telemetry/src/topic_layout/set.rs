@@ -6,7 +6,7 @@ use std::str::FromStr;
 use super::overlap::{common_topic_of_layouts, common_topic_with_filter, covers};
 use super::{LayoutTopic, TopicLayout};
 use crate::reject::Reject;
-use crate::topic::{TopicFilter, check_broker_name};
+use crate::topic::{ClientId, TopicFilter, check_broker_name};
 
 /// Most layouts of one deployment: each is a rule and a policy of the template.
 const MAX_LAYOUTS: usize = 3;
@@ -73,8 +73,8 @@ impl Layouts {
     /// Layouts beside `payload_identity`, the filter of topics whose payloads name the device.
     ///
     /// # Errors
-    /// If two of them select one topic, which would be stored twice; if a filter ignores a whole layout; or if there are too
-    /// many.
+    /// If two of them select one topic, which would be stored twice; if one refuses the topics of another; if a filter
+    /// ignores a whole layout; or if there are too many.
     pub fn new(
         layouts: Vec<TopicLayout>,
         ignored: Vec<TopicFilter>,
@@ -86,18 +86,19 @@ impl Layouts {
             problems.push(format!("there are {} layouts, more than {MAX_LAYOUTS}", layouts.len()));
         }
         for (place, layout) in layouts.iter().enumerate() {
+            let deeper = layouts.iter().filter(|other| other.is_below(layout, !ignored.is_empty()));
+            problems.extend(deeper.map(|other| {
+                format!(
+                    "{other} is deeper than {layout} below the same first level, where the policies of {layout} refuse what is deeper, and a rule counts it"
+                )
+            }));
             for other in &layouts[place + 1..] {
                 problems.extend(common_topic_of_layouts(layout, other).map(|topic| {
                     format!("{layout} and {other} both match {topic}, whose readings would be stored twice")
                 }));
             }
-            if let Some(filter) = payload_identity {
-                problems.extend(common_topic_with_filter(layout, filter).map(|topic| {
-                    format!(
-                        "{layout} and {filter}, whose payloads name the device, both match {topic}, whose readings would be stored twice"
-                    )
-                }));
-            }
+            problems
+                .extend(payload_identity.and_then(|filter| problem_with_payload_identity(layout, filter)));
             let covering = ignored.iter().filter(|filter| covers(filter, layout));
             problems.extend(covering.map(|filter| format!("{filter} would ignore all topics of {layout}")));
         }
@@ -125,6 +126,31 @@ impl Layouts {
     /// If a level cannot be the name that it stands for.
     pub fn read<'a>(&self, topic: &'a str) -> Option<Result<LayoutTopic<'a>, Reject>> {
         self.layouts.iter().find_map(|layout| layout.read(topic))
+    }
+}
+
+/// Why a layout and topics whose payloads name the device do not go together.
+fn problem_with_payload_identity(layout: &TopicLayout, filter: &TopicFilter) -> Option<String> {
+    if let Some(topic) = common_topic_with_filter(layout, filter) {
+        return Some(format!(
+            "{layout} and {filter}, whose payloads name the device, both match {topic}, whose readings would be stored twice"
+        ));
+    }
+    let first = layout.levels().first().map(ToString::to_string);
+    (filter.levels().next() == first.as_deref()).then(|| {
+        format!(
+            "{layout} and {filter}, whose payloads name the device, begin with the same level: a policy's stars span slashes, and whoever may publish on {filter} could publish as any device"
+        )
+    })
+}
+
+impl TopicLayout {
+    /// Whether it has topics that the template gives to `other` for being deeper than that: the policies of a layout of fixed
+    /// depth refuse them where they have stars, and where topics are ignored a rule selects them.
+    fn is_below(&self, other: &Self, is_ignoring: bool) -> bool {
+        let is_deeper = self.is_open() || self.levels().len() > other.levels().len();
+        let has_claim = is_ignoring || other.policy(ClientId::Match).deny.is_some();
+        !other.is_open() && has_claim && is_deeper && self.levels().first() == other.levels().first()
     }
 }
 
@@ -159,11 +185,28 @@ mod tests {
     }
 
     #[test]
+    fn a_deeper_layout_has_another_first_level() {
+        let check = |texts: &[&str], ignored: &[&str], is_good: bool| {
+            assert_eq!(layouts(texts, ignored, None).is_ok(), is_good, "{texts:?} {ignored:?}");
+        };
+        check(&["f/{device}/{metric}", "f/{site}/{device}/{stream}"], &[], false);
+        check(&["f/{site}/{device}/{stream}", "f/{device}/{metric}"], &[], false);
+        check(&["f/{device}/{metric}", "g/{site}/{device}/{stream}"], &[], true);
+        // The first permits no topic but its own; but where topics are ignored, a rule selects all that is deeper.
+        check(&["f/{device}/t", "f/{device}/air/{metric}"], &[], true);
+        check(&["f/{device}/t", "f/{device}/air/{metric}"], &["f/announce"], false);
+        check(&["f/{device}/a/{metric}", "f/{device}/b/{metric}"], &["f/announce"], true);
+    }
+
+    #[test]
     fn filters_that_share_a_topic_with_a_layout_are_refused() {
         let shared = layouts(&["iot/{device}"], &[], Some("iot/#")).unwrap_err().to_string();
         assert!(shared.contains("iot/# ") || shared.contains("iot/#,"), "{shared}");
         assert!(shared.contains("both match iot/pump-7,"), "{shared}");
         assert!(layouts(&["dt/{device}"], &[], Some("iot/#")).is_ok());
+        // The policy has f/*/up, which is f/pump-8/t/up, too.
+        let first = layouts(&["f/{device}/t/{metric}"], &[], Some("f/+/up")).unwrap_err().to_string();
+        assert!(first.contains("begin with the same level"), "{first}");
         let all = layouts(&["z/{device}"], &["z/#"], None).unwrap_err().to_string();
         assert!(all.contains("z/# would ignore all topics of z/{device}"), "{all}");
         let some = layouts(&["z/{device}/{metric...}"], &["z/bridge/#", "z/announce"], None).unwrap();

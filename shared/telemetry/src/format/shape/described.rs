@@ -4,26 +4,29 @@ use std::sync::Arc;
 
 use serde::de::{DeserializeSeed, Deserializer};
 
+use super::object::{Facts, Object};
 use super::tree::{Room, Tree, TreeSeed};
 use super::{Node, Place, Shape, rewrite};
 use crate::format::items::Failure;
-use crate::format::{cbor, layout};
+use crate::format::{cbor, json, layout};
 use crate::limits::{MAX_NAME_BYTES, MAX_UNIT_BYTES};
 use crate::profile::{
-    Anchor, Columns, Encoding, Interval, NamePiece, Others, Profile, Records, Series, ShapeKind,
+    Anchor, Columns, Encoding, Gateway, Interval, MemberPath, NamePiece, Others, Profile, Records, Series,
+    ShapeKind,
 };
 use crate::reading::{Quality, Value};
 use crate::reject::Reject;
-use crate::sample::{Payload, SentTime};
+use crate::sample::{Distance, Payload, SentTime};
+use crate::topic::check_name;
 use crate::unit::Dialect;
 
 /// What a profile says of a place.
 #[derive(Clone, Copy)]
 pub(super) enum Described {
     /// The rule at this place of the profile's list reads it.
-    By(usize),
-    /// It is an object in which the rule at this place finds rows and their header.
-    WithHeader(usize),
+    By(u16),
+    /// It may be an object in which rules find rows and their headers; the rules up to this one have been applied.
+    WithHeaders(Option<u16>),
 }
 
 impl<'c> Shape<'_, 'c> {
@@ -31,28 +34,54 @@ impl<'c> Shape<'_, 'c> {
     pub(crate) fn read_text(&mut self, text: &str) -> Result<(), Reject> {
         let outcome = match self.described(Place::Payload, None) {
             Some(Described::By(rule)) => self.read_by(rule, Tree::Text(text.into()), Place::Payload),
-            Some(Described::WithHeader(_)) | None => self.push_text(text),
+            Some(Described::WithHeaders(_)) | None => self.push_text(text),
         };
         outcome.map_err(|Failure(reject)| self.reject.take().unwrap_or(reject))
     }
 
     /// What the profile says of the value at the path; the rules up to `after` have been applied to it.
-    pub(super) fn described(&mut self, place: Place, after: Option<usize>) -> Option<Described> {
-        let profile = self.context.profile.filter(|profile| !profile.shapes.is_empty())?;
-        let is_payload = matches!(place, Place::Payload | Place::Device);
-        if after.is_none()
-            && profile.has_headers()
-            && let Some(rule) = profile.header_shape(&self.path)
-        {
-            return Some(Described::WithHeader(rule));
+    pub(super) fn described(&mut self, place: Place, after: Option<u16>) -> Option<Described> {
+        let profile = self.context.profile?;
+        let has_header = profile.has_headers()
+            && if self.path.is_empty() {
+                profile.has_payload_headers()
+            } else {
+                self.context.names.get(&self.path, self.context.profile).has_headers
+            };
+        if has_header {
+            return Some(Described::WithHeaders(after));
         }
-        let rule = match after {
-            _ if is_payload => profile.shape(None, after).map(|(rule, _)| rule),
-            _ if self.path.is_empty() => None,
-            None => self.context.names.get(&self.path, self.context.profile).shape,
-            after => profile.shape(Some(&self.path), after).map(|(rule, _)| rule),
+        self.rule_at(place, after).map(Described::By)
+    }
+
+    /// Whether a place is that of a payload, to which a shape without `at` belongs: a document that came with others is
+    /// one, and so is what a gateway says of one of its devices.
+    fn is_payload(&self, place: Place) -> bool {
+        let has_devices = || {
+            matches!(
+                self.context.profile.and_then(|profile| profile.gateway.as_ref()),
+                Some(Gateway::Members)
+            )
         };
-        rule.map(Described::By)
+        match place {
+            Place::Payload => !self.has_documents && !has_devices(),
+            Place::BatchElement => self.has_documents && self.depth == 1,
+            Place::Device => true,
+            Place::Member { .. } | Place::Element { .. } | Place::Row => false,
+        }
+    }
+
+    /// The first rule after `after` that reads the value at the path.
+    fn rule_at(&mut self, place: Place, after: Option<u16>) -> Option<u16> {
+        let profile = self.context.profile?;
+        let rule = match after {
+            after if self.is_payload(place) => profile.shape(None, after),
+            // No name stands over the elements of a payload.
+            _ if self.path.is_empty() => None,
+            None => return self.context.names.get(&self.path, self.context.profile).shape,
+            after => profile.shape(Some(&self.path), after),
+        };
+        rule.map(|(rule, _)| rule)
     }
 
     /// Reads a described value.
@@ -62,52 +91,59 @@ impl<'c> Shape<'_, 'c> {
         deserializer: D,
         place: Place,
     ) -> Result<(), D::Error> {
-        let mut room = Room::default();
+        let mut room = Room::new(self.number_mark.clone());
         let tree = TreeSeed { room: &mut room, depth: self.depth }.deserialize(deserializer);
+        self.met_large_number |= room.met_large_number;
         let tree = match room.reject {
             Some(reject) => return Err(self.stop(reject)),
             None => tree?,
         };
+        let begin = self.begin();
         let outcome = match described {
             Described::By(rule) => self.read_by(rule, tree, place),
-            Described::WithHeader(rule) => self.read_with_header(rule, tree, place),
+            Described::WithHeaders(after) => self.read_with_headers(after, tree, place),
         };
         outcome.map_err(|Failure(reject)| {
             let reject = self.reject.take().unwrap_or(reject);
             self.stop(reject)
-        })
+        })?;
+        if self.is_payload(place) {
+            self.end_payload_of_records(begin);
+        }
+        Ok(())
     }
 
     /// Reads an object whose rows have their names beside them.
-    fn read_with_header(&mut self, rule: usize, mut tree: Tree<'_>, place: Place) -> Result<(), Failure> {
-        let shapes = self.context.profile.map_or(&[][..], |profile: &'c Profile| &profile.shapes);
-        if let Some(rule) = shapes.get(rule)
-            && let ShapeKind::Rows(Columns::Member(header)) = &rule.kind
-            && let Some(rows_name) = rule.at.as_ref().and_then(|at| at.last_name())
-        {
-            rewrite::rows_of_header(&mut tree, rows_name, header);
+    fn read_with_headers(
+        &mut self,
+        after: Option<u16>,
+        mut tree: Tree<'_>,
+        place: Place,
+    ) -> Result<(), Failure> {
+        let profile: Option<&'c Profile> = self.context.profile;
+        let mut used = Vec::new();
+        for (rows_name, header) in profile.into_iter().flat_map(|profile| profile.headers(&self.path)) {
+            if rewrite::rows_of_header(&mut tree, rows_name, header).is_some() {
+                used.push(header);
+            }
         }
-        match self.described_by_place(place) {
+        for header in used {
+            tree.take(header);
+        }
+        match self.rule_at(place, after) {
             Some(rule) => self.read_by(rule, tree, place),
             None => self.feed(&tree, place),
         }
     }
 
-    fn described_by_place(&mut self, place: Place) -> Option<usize> {
-        let profile = self.context.profile?;
-        match place {
-            Place::Payload | Place::Device => profile.shape(None, None).map(|(rule, _)| rule),
-            _ if self.path.is_empty() => None,
-            _ => self.context.names.get(&self.path, self.context.profile).shape,
-        }
-    }
-
     /// Reads a value by a rule.
-    fn read_by(&mut self, index: usize, tree: Tree<'_>, place: Place) -> Result<(), Failure> {
+    fn read_by(&mut self, index: u16, tree: Tree<'_>, place: Place) -> Result<(), Failure> {
         let profile: Option<&'c Profile> = self.context.profile;
-        let Some(rule) = profile.and_then(|profile| profile.shapes.get(index)) else {
+        let Some(rule) = profile.and_then(|profile| profile.shapes.get(usize::from(index))) else {
             return self.feed(&tree, place);
         };
+        // What is described has its own name, also where an object of that name would have none.
+        let place = if let Place::Member { .. } = place { Place::Member { unprefixed: None } } else { place };
         let tree = match &rule.kind {
             ShapeKind::Records(records) => return self.read_records(records, index, tree, place),
             ShapeKind::Number { decimal } => match &tree {
@@ -118,39 +154,33 @@ impl<'c> Shape<'_, 'c> {
                 _ => tree,
             },
             ShapeKind::Document(encoding) => match &tree {
-                Tree::Text(text) => {
+                Tree::Text(_) | Tree::Bytes(_) => {
                     return self.with_prefix(rule.under.as_ref(), |shape| {
-                        shape.read_encoded_document(text, *encoding, index, place)
+                        shape.read_encoded_document(&tree, *encoding, index, place)
                     });
                 }
                 _ => tree,
             },
-            ShapeKind::Fields(encoding) => match &tree {
-                Tree::Text(text) => {
-                    return self.with_prefix(rule.under.as_ref(), |shape| {
-                        shape.read_encoded_fields(text, *encoding)
-                    });
+            ShapeKind::Fields(encoding) => match bytes_of(&tree, *encoding) {
+                Some(bytes) => {
+                    let bytes = bytes?;
+                    return self.with_prefix(rule.under.as_ref(), |shape| shape.read_fields(&bytes));
                 }
-                _ => tree,
+                None => tree,
             },
             ShapeKind::Rows(Columns::Named(columns)) => rewrite::rows(tree, columns),
             ShapeKind::List { separator, into } => rewrite::list(tree, separator.as_deref(), into),
             ShapeKind::Pairs { separator, equals, end, others } => {
-                rewrite::pairs(tree, separator, equals, end.as_deref(), *others)
+                rewrite::pairs(tree, separator, equals, end.as_deref(), *others)?
             }
             // These are found by the object that they stand in.
             ShapeKind::Rows(Columns::Member(_)) | ShapeKind::Series(_) => tree,
         };
-        match profile.and_then(|profile| self.next_rule(profile, place, index)) {
+        match self.rule_at(place, Some(index)) {
             Some(next) => self.read_by(next, tree, place),
             None if tree.is_scalar() => self.feed(&tree, place),
             None => self.with_prefix(rule.under.as_ref(), |shape| shape.feed(&tree, place)),
         }
-    }
-
-    fn next_rule(&self, profile: &Profile, place: Place, after: usize) -> Option<usize> {
-        let at = (!matches!(place, Place::Payload | Place::Device)).then_some(&*self.path);
-        profile.shape(at, Some(after)).map(|(rule, _)| rule)
     }
 
     /// Reads a tree as a document of the usual shapes.
@@ -186,16 +216,20 @@ impl<'c> Shape<'_, 'c> {
 
     fn read_encoded_document(
         &mut self,
-        text: &str,
+        tree: &Tree<'_>,
         encoding: Option<Encoding>,
-        rule: usize,
+        rule: u16,
         place: Place,
     ) -> Result<(), Failure> {
-        let place = if let Place::Member { .. } = place { Place::Member { unprefixed: None } } else { place };
-        let Some(encoding) = encoding else {
-            return self.read_document(text, place, Some(rule));
+        let bytes = match (tree, encoding) {
+            (Tree::Text(text), None) if json::is_document(text) => {
+                return self.read_document(text, place, Some(rule));
+            }
+            (tree, encoding) => match encoding.and_then(|encoding| bytes_of(tree, encoding)) {
+                Some(bytes) => bytes?,
+                None => return self.feed(tree, place),
+            },
         };
-        let bytes = rewrite::bytes(text, encoding)?;
         if cbor::is_probable(&bytes) {
             self.enter::<Failure>()?;
             let node = Node { shape: self, place, after: Some(rule) };
@@ -207,10 +241,9 @@ impl<'c> Shape<'_, 'c> {
         self.read_document(text, place, Some(rule))
     }
 
-    fn read_encoded_fields(&mut self, text: &str, encoding: Encoding) -> Result<(), Failure> {
-        let bytes = rewrite::bytes(text, encoding)?;
+    fn read_fields(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         let mut inner = Payload::default();
-        layout::decode(&bytes, None, self.context, &mut inner)?;
+        layout::decode(bytes, None, self.context, &mut inner)?;
         for sample in inner.samples {
             let base = self.path.len();
             self.push_name::<Failure>(&sample.name.sent)?;
@@ -227,7 +260,7 @@ impl<'c> Shape<'_, 'c> {
     fn read_records(
         &mut self,
         records: &Records,
-        rule: usize,
+        rule: u16,
         tree: Tree<'_>,
         place: Place,
     ) -> Result<(), Failure> {
@@ -251,8 +284,7 @@ impl<'c> Shape<'_, 'c> {
             }
             other => {
                 self.leave();
-                let next = self.context.profile.and_then(|profile| self.next_rule(profile, place, rule));
-                return match next {
+                return match self.rule_at(place, Some(rule)) {
                     Some(next) => self.read_by(next, other, place),
                     None => self.feed(&other, place),
                 };
@@ -277,6 +309,8 @@ impl<'c> Shape<'_, 'c> {
             Some(name) if name.len() > MAX_NAME_BYTES => return Err(Reject::LongName.into()),
             Some(name) if name.split('.').any(str::is_empty) => return Err(Reject::EmptyName.into()),
             Some(name) => {
+                let first = self.payload.samples.len();
+                let device = self.take_device_of(own, &mut element)?;
                 for piece in &records.name.0 {
                     if let NamePiece::Member(member) = piece {
                         element.take(member);
@@ -288,6 +322,10 @@ impl<'c> Shape<'_, 'c> {
                     self.path = outer;
                 } else {
                     self.with_names_under(name, |shape| shape.read_named(records, element))?;
+                }
+                if device.is_some() {
+                    let samples = self.payload.samples.get_mut(first..).unwrap_or_default();
+                    samples.iter_mut().for_each(|sample| sample.device.clone_from(&device));
                 }
             }
             None => match place {
@@ -303,6 +341,22 @@ impl<'c> Shape<'_, 'c> {
         }
         (self.element, self.outer_element) = outer;
         Ok(())
+    }
+
+    /// Takes the member of a record that names the device, where the profile says that one does.
+    fn take_device_of(&mut self, own: &str, element: &mut Tree<'_>) -> Result<Option<Arc<str>>, Failure> {
+        let gateway = self.context.profile.and_then(|profile| profile.gateway.as_ref());
+        let (Some(Gateway::Member(names)), Tree::Map(members)) = (gateway, element) else { return Ok(None) };
+        let base = [&*self.path, own].into_iter().filter(|part| !part.is_empty());
+        let base: String = base.flat_map(|part| [part, "."]).collect();
+        let is_name = |value: &Tree<'_>| matches!(value, Tree::Text(_) | Tree::Integer(_));
+        let sent = |member: &str| format!("{base}{member}");
+        let place = names.iter().find_map(|name| {
+            members.iter().position(|(member, value)| is_name(value) && name.matches(&sent(member)))
+        });
+        let Some((_, value)) = place.map(|place| members.remove(place)) else { return Ok(None) };
+        let device = self.value_of(&value).map(|device| device.to_string()).unwrap_or_default();
+        Ok(Some(check_name(&device, "name of a gateway's device").map(Arc::from)?))
     }
 
     /// What a record's metric is called; `None` if a member of its name is missing.
@@ -322,9 +376,55 @@ impl<'c> Shape<'_, 'c> {
         Some(name)
     }
 
-    /// Reads the value of a record, under its name, and its other members.
+    /// Reads the value of a record, under its name, and its other members: one object, whose value is called as it is.
     fn read_named(&mut self, records: &Records, mut element: Tree<'_>) -> Result<(), Failure> {
-        let first = self.payload.samples.len();
+        let said = self.take_what_is_said(records, &mut element);
+        let is_object = matches!(element, Tree::Map(_));
+        let time_of_record = self.profile_time.take();
+        let device_of_record = self.profile_device.take();
+        let begin = self.begin();
+        let mut facts = Facts::default();
+        let value = match &mut element {
+            element if !is_object => Some(std::mem::take(element)),
+            _ if records.value.is_empty() => None,
+            element => take_value(records, element),
+        };
+        // The name that a record has is a place, too, at which the profile may describe its value.
+        if let Some(value) = value {
+            Node::new(self, Place::Member { unprefixed: None }).deserialize(&value)?;
+            facts.value = value.is_scalar().then_some(begin.sample);
+        }
+        let first_other = self.payload.samples.len();
+        for (name, value) in if let Tree::Map(members) = element { members } else { Vec::new() } {
+            self.read_member(&name, Object::Row, &mut facts, |shape, place| {
+                Node::new(shape, place).deserialize(&value)
+            })?;
+        }
+        let is_all = records.value.is_empty();
+        let last_value = if is_all { self.payload.samples.len() } else { first_other };
+        for sample in self.payload.samples.get_mut(begin.sample..last_value).unwrap_or_default() {
+            if let Some(unit) = said.unit.as_ref().filter(|unit| !unit.is_empty() && sample.unit.is_none()) {
+                sample.unit = Some((Arc::clone(unit), Dialect::Written));
+            }
+            sample.quality = sample.quality.max(said.quality.unwrap_or(Quality::Good));
+        }
+        if said.time.is_some() {
+            for sample in self.payload.samples.get_mut(begin.sample..).unwrap_or_default() {
+                sample.time = sample.time.or(said.time);
+            }
+        }
+        self.end_object::<Failure>(begin, Object::Row, facts)?;
+        (self.profile_time, self.profile_device) = (time_of_record, device_of_record);
+        if records.others == Others::Ignore && !is_all {
+            for place in first_other..self.payload.samples.len() {
+                self.spend(place);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what a record says of its value out of it.
+    fn take_what_is_said(&self, records: &Records, element: &mut Tree<'_>) -> Said {
         let time = records.time.as_ref().and_then(|member| {
             let time = self.time_of(element.get(member)?)?;
             element.take(member);
@@ -344,30 +444,7 @@ impl<'c> Shape<'_, 'c> {
             element.take(member);
             Some(quality)
         });
-        let is_object = matches!(element, Tree::Map(_));
-        let value = if records.value.is_empty() || !is_object {
-            Some(std::mem::take(&mut element))
-        } else {
-            records.value.iter().find_map(|member| element.take(member))
-        };
-        let value_place = Place::Member { unprefixed: None };
-        // The name that a record has is a place, too, at which the profile may describe its value.
-        if let Some(value) = value {
-            Node::new(self, value_place).deserialize(&value)?;
-        }
-        for sample in self.payload.samples.get_mut(first..).unwrap_or_default() {
-            if let Some(unit) = unit.as_ref().filter(|unit| !unit.is_empty() && sample.unit.is_none()) {
-                sample.unit = Some((Arc::clone(unit), Dialect::Written));
-            }
-            sample.quality = sample.quality.max(quality.unwrap_or(Quality::Good));
-        }
-        if records.others == Others::Keep && matches!(&element, Tree::Map(left) if !left.is_empty()) {
-            self.feed(&element, value_place)?;
-        }
-        for sample in self.payload.samples.get_mut(first..).unwrap_or_default() {
-            sample.time = sample.time.or(time);
-        }
-        Ok(())
+        Said { time, unit, quality }
     }
 
     /// The value of a tree that is neither a list nor an object nor nothing.
@@ -377,12 +454,7 @@ impl<'c> Shape<'_, 'c> {
             Tree::Integer(number) => Some(Value::from_integer(*number)),
             Tree::Single(number) => Value::from_any_f32(*number).map(|(value, _)| value),
             Tree::Double(number) => Value::from_any_f64(*number).map(|(value, _)| value),
-            Tree::Text(text) => {
-                Some(match self.number_mark.as_deref().and_then(|mark| text.strip_prefix(mark)) {
-                    Some(digits) => Value::from_digits(digits)?,
-                    None => Value::Text(Arc::from(&**text)),
-                })
-            }
+            Tree::Text(text) => Some(Value::Text(Arc::from(&**text))),
             Tree::Bytes(_) | Tree::Time(_) | Tree::Unstorable(_) | Tree::Null => None,
             Tree::List(_) | Tree::Map(_) | Tree::Rows(_) => None,
         }
@@ -405,8 +477,9 @@ impl<'c> Shape<'_, 'c> {
         super::quality::of_sender("", &self.value_of(code)?, codes)
     }
 
-    /// Gives the values of the lists from `first_list` on that are series their list's name, and the distance in time from
-    /// the record's own. Lists that lack their interval stay as they are.
+    /// Gives the values of the lists from `first_list` on that are series their list's name, and their distance in time.
+    /// What they are called does not depend on whether the distance is there: without it all have the record's time, and
+    /// are uncertain.
     pub(super) fn read_series(&mut self, first_list: usize, first_sample: usize) {
         let profile: Option<&'c Profile> = self.context.profile;
         let Some(profile) = profile.filter(|profile| profile.has_series()) else { return };
@@ -415,14 +488,20 @@ impl<'c> Shape<'_, 'c> {
             let Some(first) = self.payload.samples.get(list.first_sample) else { return true };
             let stem = first.name.sent.get(..list.stem_length).unwrap_or_default().to_owned();
             let Some(series) = profile.series(&stem) else { return true };
-            let Some(interval) = self.interval_of(series, first_sample) else { return true };
+            let interval = self.interval_of(series, first_sample);
             let name = self.context.names.get(&stem, self.context.profile);
             let values = self.payload.samples.iter_mut().skip(list.first_sample).take(list.count);
             for (sample, place) in values.zip(0_u32..) {
                 sample.name = std::rc::Rc::clone(&name);
                 self.elements = self.elements.saturating_add(1);
                 sample.element = self.elements;
-                sample.after = series.after(place, list.count, interval);
+                match interval {
+                    Some(interval) => {
+                        let distance = series.distance(self.elements, place, list.count, interval);
+                        self.payload.distances.push(distance);
+                    }
+                    None => sample.quality = sample.quality.max(Quality::Uncertain),
+                }
             }
             false
         });
@@ -454,18 +533,43 @@ impl<'c> Shape<'_, 'c> {
 }
 
 impl Series {
-    /// How long after the record's time the value at `place` was measured, in microseconds.
-    fn after(&self, place: u32, count: usize, interval: f64) -> i64 {
+    /// How far the value at `place`, which is this element of the payload's lists, was measured from the record's time.
+    fn distance(&self, element: u32, place: u32, count: usize, interval: f64) -> Distance {
         let last = u32::try_from(count.saturating_sub(1)).unwrap_or(u32::MAX);
-        let steps = match self.anchor {
-            Anchor::First => f64::from(place),
-            Anchor::Last => f64::from(place) - f64::from(last),
-        };
         #[expect(
             clippy::cast_possible_truncation,
             reason = "a cast saturates, and such a time is not accepted"
         )]
-        let micros = (steps * interval).round() as i64;
-        micros
+        let micros = |steps: f64| (steps * interval).round() as i64;
+        let from_last = micros(f64::from(place) - f64::from(last));
+        let after = match self.anchor {
+            Anchor::First => micros(f64::from(place)),
+            Anchor::Last => from_last,
+        };
+        Distance { element, after, from_last }
+    }
+}
+
+/// What a record says of its value.
+struct Said {
+    time: Option<SentTime>,
+    unit: Option<Arc<str>>,
+    quality: Option<Quality>,
+}
+
+/// Takes the value of a record out of it: the first that is there and is not null, or a null.
+fn take_value<'de>(records: &Records, element: &mut Tree<'de>) -> Option<Tree<'de>> {
+    let is_value = |member: &&MemberPath| element.get(member).is_some_and(|value| *value != Tree::Null);
+    let member = records.value.iter().find(is_value);
+    let member = member.or_else(|| records.value.iter().find(|member| element.get(member).is_some()))?;
+    element.take(member)
+}
+
+/// The bytes of an encoded text, or of a byte string, which needs no encoding; `None` if it is neither.
+fn bytes_of(tree: &Tree<'_>, encoding: Encoding) -> Option<Result<Vec<u8>, Reject>> {
+    match tree {
+        Tree::Text(text) => Some(rewrite::bytes(text, encoding)),
+        Tree::Bytes(bytes) => Some(Ok(bytes.to_vec())),
+        _ => None,
     }
 }

@@ -89,7 +89,7 @@ impl Shape<'_, '_> {
         first_timed: usize,
         prefix: &str,
     ) -> Result<(), Reject> {
-        if prefix.is_empty() || prefix.ends_with('.') {
+        if prefix.ends_with('.') {
             return Err(Reject::EmptyName);
         }
         let Self { context, payload, timed_objects, path, .. } = self;
@@ -99,8 +99,12 @@ impl Shape<'_, '_> {
         let times = times.filter(|name| name.sent.starts_with(&**path));
         for known in samples.chain(times) {
             let rest = known.sent.get(path.len()..).unwrap_or_default();
-            let dot = if rest.starts_with('.') { "" } else { "." };
+            let rest = rest.strip_prefix('.').unwrap_or(rest);
+            let dot = if prefix.is_empty() { "" } else { "." };
             let name = format!("{prefix}{dot}{rest}");
+            if name.is_empty() {
+                return Err(Reject::EmptyName);
+            }
             if name.len() > MAX_NAME_BYTES {
                 return Err(Reject::LongName);
             }

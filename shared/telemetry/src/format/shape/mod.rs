@@ -45,7 +45,7 @@ use serde::de::{
     Visitor,
 };
 
-use self::object::{Object, ProfileTime};
+use self::object::{NamedDevice, Object, ProfileTime};
 use super::{Context, json, json_numbers as numbers};
 use crate::limits::{MAX_DEPTH, MAX_NAME_BYTES, MAX_SAMPLES, MAX_TEXT_BYTES};
 use crate::names::Name;
@@ -65,6 +65,10 @@ pub(crate) fn unit_of_number(text: &str, decimal: char) -> Option<&str> {
 pub(crate) struct Shape<'s, 'c> {
     pub(super) context: &'s mut Context<'c>,
     pub(super) payload: &'s mut Payload,
+    /// Whether the profile describes what stands at places.
+    has_descriptions: bool,
+    /// Whether the elements of the list that is read are payloads: documents that came together.
+    has_documents: bool,
     /// The name so far, dots included.
     path: String,
     depth: usize,
@@ -86,6 +90,8 @@ pub(crate) struct Shape<'s, 'c> {
     device: Option<Arc<str>>,
     /// The record's time, from where the profile says that it stands.
     profile_time: Option<ProfileTime>,
+    /// Whom the record is of, from where the profile says that it stands.
+    profile_device: Option<NamedDevice>,
     /// Objects of the record that have a time of their own.
     timed_objects: Vec<object::TimedObject>,
     /// Lists of values in the record.
@@ -104,9 +110,12 @@ impl<'s, 'c> Shape<'s, 'c> {
     pub(crate) fn new(context: &'s mut Context<'c>, payload: &'s mut Payload) -> Self {
         let mut path = std::mem::take(&mut payload.path);
         path.clear();
+        let has_descriptions = context.profile.is_some_and(|profile| !profile.shapes.is_empty());
         Self {
             context,
             payload,
+            has_descriptions,
+            has_documents: false,
             path,
             depth: 0,
             record: 0,
@@ -118,6 +127,7 @@ impl<'s, 'c> Shape<'s, 'c> {
             was_keyed: false,
             device: None,
             profile_time: None,
+            profile_device: None,
             timed_objects: Vec::new(),
             lists: Vec::new(),
             reject: None,
@@ -125,6 +135,11 @@ impl<'s, 'c> Shape<'s, 'c> {
             number_mark: None,
             met_large_number: false,
         }
+    }
+
+    /// The elements of the list that is read are payloads.
+    pub(super) fn with_documents(self, has_documents: bool) -> Self {
+        Self { has_documents, ..self }
     }
 
     /// Texts that begin with `mark` are the digits of numbers.
@@ -204,7 +219,6 @@ impl<'s, 'c> Shape<'s, 'c> {
             time: None,
             record: self.record,
             element: self.element,
-            after: 0,
             device: self.device.clone(),
             has_own_name: false,
             is_spent: false,
@@ -263,7 +277,7 @@ impl<'s, 'c> Shape<'s, 'c> {
 
     fn push_text<E: Error>(&mut self, text: &str) -> Result<(), E> {
         let name = self.name()?;
-        if name.is_document {
+        if name.is_document && json::is_document(text) {
             return self.read_document(text, Place::Member { unprefixed: None }, None);
         }
         if text.len() > MAX_TEXT_BYTES {
@@ -280,7 +294,7 @@ impl<'s, 'c> Shape<'s, 'c> {
     }
 
     /// Reads a text that is a JSON document itself; the profile's rules up to `after` have been applied to it.
-    fn read_document<E: Error>(&mut self, text: &str, place: Place, after: Option<usize>) -> Result<(), E> {
+    fn read_document<E: Error>(&mut self, text: &str, place: Place, after: Option<u16>) -> Result<(), E> {
         self.enter()?;
         let marked = numbers::mark(text);
         let text = marked.as_ref().map_or(text, |marked| &marked.text);
@@ -384,7 +398,7 @@ pub(crate) struct Node<'a, 's, 'c> {
     shape: &'a mut Shape<'s, 'c>,
     place: Place,
     /// The rules of the profile up to this one have been applied to it.
-    after: Option<usize>,
+    after: Option<u16>,
 }
 
 impl<'a, 's, 'c> Node<'a, 's, 'c> {
@@ -402,10 +416,12 @@ impl<'de> DeserializeSeed<'de> for Node<'_, '_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        match self.shape.described(self.place, self.after) {
-            Some(described) => self.shape.read_described(described, deserializer, self.place),
-            None => deserializer.deserialize_any(self),
+        if self.shape.has_descriptions
+            && let Some(described) = self.shape.described(self.place, self.after)
+        {
+            return self.shape.read_described(described, deserializer, self.place);
         }
+        deserializer.deserialize_any(self)
     }
 }
 
@@ -440,6 +456,7 @@ impl<'de> Visitor<'de> for Node<'_, '_, '_> {
         shape.enter()?;
         match self.place {
             Place::Payload | Place::Device => shape.read_batch(seq)?,
+            Place::BatchElement if shape.has_documents && shape.depth == 2 => shape.read_batch(seq)?,
             Place::BatchElement => return Err(shape.stop(Reject::Shape("an array of arrays"))),
             Place::Member { .. } | Place::Element { .. } | Place::Row => shape.read_list(seq)?,
         }
@@ -469,8 +486,7 @@ impl<'de> Visitor<'de> for Node<'_, '_, '_> {
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<(), E> {
         let value = Value::from_any_f64(number);
-        // Two to the 63rd; and what is too small to be stored.
-        self.shape.met_large_number |= number.abs() >= 9.2e18 || value.is_none();
+        self.shape.met_large_number |= may_be_larger(number);
         self.shape.push_number(value, || format!("{number:e}"))
     }
 
@@ -547,6 +563,12 @@ impl<'de> Visitor<'de> for Rows<'_, '_, '_> {
         shape.leave();
         Ok(())
     }
+}
+
+/// Whether a number may have been an integer of more than 64 bits, or what no double holds: two to the 63rd, and what is
+/// too small to be stored.
+fn may_be_larger(number: f64) -> bool {
+    number.abs() >= 9.2e18 || Value::from_any_f64(number).is_none()
 }
 
 /// A member's name, borrowed where it has no escapes.

@@ -10,7 +10,7 @@ use super::columns::Times;
 use super::element::Naming;
 use super::{Key, Node, Place, Shape, quality, units};
 use crate::names::{Name, Role, TimeRank};
-use crate::profile::TimeField;
+use crate::profile::{NamePattern, TimeField};
 use crate::reading::Value;
 use crate::reject::Reject;
 use crate::sample::{Sample, SentTime};
@@ -43,7 +43,7 @@ pub(super) struct Facts {
     /// A list of times.
     times: Option<Times>,
     /// Whom a gateway's record is of.
-    device: Option<Arc<str>>,
+    device: Option<NamedDevice>,
     /// The member that names the object, and how telling its name is.
     pub(super) identity: Option<(usize, usize)>,
     /// The member that is the object's value.
@@ -53,11 +53,19 @@ pub(super) struct Facts {
     /// The member that is the quality of all that stand beside it.
     quality_of_all: Option<usize>,
     /// The members that are a time together, each with its place among them.
-    time_parts: Vec<(usize, usize)>,
+    time_parts: Vec<(u8, usize)>,
     /// The member that says what the seconds of the time lack.
     fraction: Option<usize>,
     /// Whether a member is the unit of others.
     has_unit_source: bool,
+}
+
+/// Where the samples, lists and timed objects of an object begin.
+#[derive(Clone, Copy)]
+pub(super) struct Begin {
+    pub(super) sample: usize,
+    list: usize,
+    timed: usize,
 }
 
 /// The best candidate so far for the time of an object. It is no sample while it is here.
@@ -70,6 +78,9 @@ pub(super) struct OwnTime {
 
 /// A time from where the profile says that a record's stands, however deep.
 pub(super) type ProfileTime = OwnTime;
+
+/// The name of a gateway's device, and the place of the name that it stood under in the profile's list.
+pub(super) type NamedDevice = (u16, Arc<str>);
 
 /// An object inside a record that has a time of its own, and the places of its samples.
 pub(super) struct TimedObject {
@@ -87,6 +98,7 @@ impl Shape<'_, '_> {
         let outer = (self.element, self.outer_element);
         // An element's own time is looked for in the element: what has been found of the record is the record's.
         let time_of_record = self.profile_time.take();
+        let device_of_record = self.profile_device.take();
         if object != Object::Outermost {
             self.elements += 1;
             (self.element, self.outer_element) = (self.elements, self.element);
@@ -94,6 +106,7 @@ impl Shape<'_, '_> {
         self.read_object(map, object)?;
         (self.element, self.outer_element) = outer;
         self.profile_time = time_of_record;
+        self.profile_device = device_of_record;
         Ok(())
     }
 
@@ -104,38 +117,66 @@ impl Shape<'_, '_> {
         mut map: A,
         object: Object,
     ) -> Result<(), A::Error> {
-        let first_sample = self.payload.samples.len();
-        let (first_list, first_timed) = (self.lists.len(), self.timed_objects.len());
         let mut facts = Facts::default();
-        let base = self.path.len();
+        let begin = self.begin();
         while let Some(name) = map.next_key_seed(Key)? {
-            let before = self.payload.samples.len();
-            self.push_name(&name)?;
-            let level_at = self.path.len() - name.len();
-            let is_outermost = matches!(object, Object::Outermost | Object::BatchElement);
-            let unprefixed = (is_outermost && name == VALUES).then_some(base);
-            map.next_value_seed(Node::new(self, Place::Member { unprefixed }))?;
-            let role = self.role_of_member(before, level_at, &mut facts);
-            self.path.truncate(base);
-            if let Some(role) = role {
-                self.take_role(role, object, before, &mut facts)?;
-            }
+            self.read_member(&name, object, &mut facts, |shape, place| {
+                map.next_value_seed(Node::new(shape, place))
+            })?;
         }
-        if let Some(device) = &facts.device {
-            for sample in &mut self.payload.samples[first_sample..] {
-                sample.device = Some(Arc::clone(device));
-            }
+        self.end_object(begin, object, facts)
+    }
+
+    /// Where an object begins that is read now.
+    pub(super) fn begin(&self) -> Begin {
+        Begin { sample: self.payload.samples.len(), list: self.lists.len(), timed: self.timed_objects.len() }
+    }
+
+    /// Reads a member of an object, whose value `read` reads at its place.
+    pub(super) fn read_member<E: Error>(
+        &mut self,
+        name: &str,
+        object: Object,
+        facts: &mut Facts,
+        read: impl FnOnce(&mut Self, Place) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let base = self.path.len();
+        let before = self.payload.samples.len();
+        self.push_name(name)?;
+        let level_at = self.path.len() - name.len();
+        let is_outermost = matches!(object, Object::Outermost | Object::BatchElement);
+        let unprefixed = (is_outermost && name == VALUES).then_some(base);
+        read(self, Place::Member { unprefixed })?;
+        let role = self.role_of_member(before, level_at, facts);
+        self.path.truncate(base);
+        match role {
+            Some(role) => self.take_role(role, object, before, facts),
+            None => Ok(()),
         }
+    }
+
+    /// Ends an object: what its members say of each other is given to them.
+    pub(super) fn end_object<E: Error>(
+        &mut self,
+        begin: Begin,
+        object: Object,
+        mut facts: Facts,
+    ) -> Result<(), E> {
+        let Begin { sample: first_sample, list: first_list, timed: first_timed } = begin;
+        self.give_device(first_sample, object, &mut facts);
         if facts.has_unit_source {
-            self.payload.has_spent |= units::give_units(&mut self.payload.samples[first_sample..]);
+            let given = units::give_units(&mut self.payload.samples[first_sample..]);
+            self.payload.has_spent |= given.map_err(|reject| self.stop(reject))?;
         }
-        self.join_time(object, &mut facts);
-        self.read_series(first_list, first_sample);
+        if self.context.profile.is_some() {
+            self.join_time(object, &mut facts);
+            self.read_series(first_list, first_sample);
+            self.attach_to_all(first_sample, &facts);
+        }
         if let Some(times) = facts.times.take() {
             self.read_columns(first_list, &times);
         }
         self.attach_to_value(&facts);
-        self.attach_to_all(first_sample, &facts);
         let naming = self.naming(first_sample, object, &facts);
         let is_series = self.give_time(first_sample, first_timed, object, &mut facts);
         self.rename((first_sample, first_timed), object, naming, is_series)?;
@@ -205,13 +246,12 @@ impl Shape<'_, '_> {
             Role::DeviceId if matches!(object, Object::Outermost | Object::BatchElement) => {
                 self.take_device_id()?;
             }
-            Role::SubDevice => {
-                if let Some(device) = self.pop_identity() {
-                    let device = check_name(&device, "name of a gateway's device");
-                    let device = device.map(Arc::from).map_err(|reject| self.stop(reject))?;
-                    facts.device = Some(device);
-                }
+            Role::SubDevice { place, is_each: false } if object == Object::Nested => {
+                let mut best = self.profile_device.take();
+                self.take_device(place, &mut best)?;
+                self.profile_device = best;
             }
+            Role::SubDevice { place, .. } => self.take_device(place, &mut facts.device)?,
             Role::Identity { rank, may_be_integer } => {
                 let is_one = is_text || (is_integer && may_be_integer);
                 if is_one && facts.identity.is_none_or(|(best, _)| rank < best) {
@@ -261,6 +301,34 @@ impl Shape<'_, '_> {
     fn restore(&mut self, OwnTime { name, value, .. }: OwnTime, time: Option<SentTime>) {
         let (device, element) = (self.device.clone(), self.element);
         self.payload.samples.push(Sample { device, element, time, ..Sample::new(name, value, self.record) });
+    }
+
+    /// The last sample is the name of a gateway's device, if it can be one: takes it, unless a better name has been seen.
+    fn take_device<E: Error>(&mut self, place: u16, best: &mut Option<NamedDevice>) -> Result<(), E> {
+        let Some(device) = self.pop_identity() else { return Ok(()) };
+        let device = check_name(&device, "name of a gateway's device");
+        let device = device.map(Arc::from).map_err(|reject| self.stop(reject))?;
+        if best.as_ref().is_none_or(|(known, _)| place <= *known) {
+            *best = Some((place, device));
+        }
+        Ok(())
+    }
+
+    /// Gives the samples of an object the device that the object names, and a record's samples of nobody else that which
+    /// stands deeper in the record.
+    fn give_device(&mut self, first_sample: usize, object: Object, facts: &mut Facts) {
+        let of_record = if object == Object::Nested { None } else { self.profile_device.take() };
+        let samples = self.payload.samples.get_mut(first_sample..).unwrap_or_default();
+        match (facts.device.take(), of_record) {
+            (Some((place, device)), deeper) if deeper.as_ref().is_none_or(|(other, _)| place <= *other) => {
+                samples.iter_mut().for_each(|sample| sample.device = Some(Arc::clone(&device)));
+            }
+            (_, Some((_, device))) => {
+                let nobodys = samples.iter_mut().filter(|sample| sample.device == self.device);
+                nobodys.for_each(|sample| sample.device = Some(Arc::clone(&device)));
+            }
+            (_, None) => {}
+        }
     }
 
     /// Takes the last sample as a name, if it can be one.
@@ -323,20 +391,25 @@ impl Shape<'_, '_> {
     /// Makes the time of an object out of the members that the profile says it stands in.
     fn join_time(&mut self, object: Object, facts: &mut Facts) {
         let Some(field) = self.context.clock.field else { return };
-        let time = self.time_of_parts(field, facts);
-        let best = if object == Object::Nested { &mut self.profile_time } else { &mut facts.time };
-        if let Some(time) = time
-            && best.is_none()
-        {
-            *best = Some(time);
-            for (_, place) in std::mem::take(&mut facts.time_parts) {
-                self.spend(place);
+        if let Some(time) = self.time_of_parts(field, facts) {
+            let is_each = matches!(time.rank, TimeRank::Profile { is_each: true, .. });
+            let is_of_record = object == Object::Nested && !is_each;
+            let best = if is_of_record { &mut self.profile_time } else { &mut facts.time };
+            if best.is_none() {
+                *best = Some(time);
+                for (_, place) in std::mem::take(&mut facts.time_parts) {
+                    self.spend(place);
+                }
             }
         }
-        let best = if object == Object::Nested { &mut self.profile_time } else { &mut facts.time };
+        let is_beside = |time: &&mut OwnTime| {
+            let of_object = time.name.sent.get(..time.name.last_level).unwrap_or_default();
+            matches!(time.rank, TimeRank::Profile { .. }) && of_object.trim_end_matches('.') == self.path
+        };
+        let best = facts.time.as_mut().filter(is_beside).or(self.profile_time.as_mut().filter(is_beside));
         if let Some((_, unit)) = &field.fraction
             && let Some(place) = facts.fraction
-            && let Some(time) = best.as_mut().filter(|time| matches!(time.rank, TimeRank::Profile { .. }))
+            && let Some(time) = best
             && let Some(count) = self.payload.samples.get(place).and_then(|sample| sample.value.as_f64())
         {
             #[expect(
@@ -355,7 +428,7 @@ impl Shape<'_, '_> {
             return None;
         }
         let part = |number: usize| {
-            let (_, place) = facts.time_parts.iter().find(|(part, _)| *part == number)?;
+            let (_, place) = facts.time_parts.iter().find(|(part, _)| usize::from(*part) == number)?;
             self.payload.samples.get(*place)
         };
         let parts = (0..field.join.len()).map(part).collect::<Option<Vec<&Sample>>>()?;
@@ -363,7 +436,8 @@ impl Shape<'_, '_> {
         let value = Value::Text(text.into());
         let name = Rc::clone(&parts.first()?.name);
         let at = self.context.clock.read(&value)?;
-        Some(OwnTime { rank: TimeRank::Profile { place: 0, is_each: false }, at, name, value })
+        let is_each = field.join.iter().any(NamePattern::may_be_several);
+        Some(OwnTime { rank: TimeRank::Profile { place: 0, is_each }, at, name, value })
     }
 
     /// Gives an object's time to its samples that have none yet. Returns whether it is a record because of its time.
@@ -396,6 +470,13 @@ impl Shape<'_, '_> {
             }
         }
         time.is_some()
+    }
+
+    /// Gives objects that no record stands around the times that have been found in them.
+    pub(super) fn end_payload_of_records(&mut self, begin: Begin) {
+        for timed in self.timed_objects.split_off(begin.timed.min(self.timed_objects.len())) {
+            give(self.payload.samples.get_mut(timed.samples).unwrap_or_default(), timed.time.at);
+        }
     }
 
     /// An object inside a record has a time. It counts if the record has none, or if the profile says so.
@@ -435,6 +516,7 @@ impl Shape<'_, '_> {
             (Naming::Plain, _) => Ok(()),
             (Naming::Value(place), _) => self.name_value(place, &self.path.clone()),
             (Naming::Keyed { prefix, value: Some(place) }, _) => self.name_value(place, &prefix),
+            (Naming::Keyed { prefix, value: None }, _) if prefix.is_empty() => Err(Reject::EmptyName),
             (Naming::Keyed { prefix, value: None }, _) => {
                 self.replace_prefix(first_sample, first_timed, &prefix)
             }

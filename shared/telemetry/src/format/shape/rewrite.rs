@@ -27,7 +27,7 @@ pub(super) fn rows<'de>(tree: Tree<'de>, columns: &[Box<str>]) -> Tree<'de> {
 }
 
 /// Puts the rows of an object, which are its member `rows_name`, under the names that its member at `header` lists.
-/// `None`, and the object as it was, if there are none.
+/// The names stay: other rows may have the same. `None`, and the object as it was, if there are none.
 pub(super) fn rows_of_header<'de>(
     object: &mut Tree<'de>,
     rows_name: &str,
@@ -45,7 +45,6 @@ pub(super) fn rows_of_header<'de>(
         return None;
     }
     *place = rows(std::mem::take(place), &columns);
-    object.take(header);
     Some(())
 }
 
@@ -70,24 +69,28 @@ pub(super) fn list<'de>(tree: Tree<'de>, separator: Option<&str>, into: &[Box<st
 }
 
 /// The names and values of a text; what has no name is numbered, or left out.
+///
+/// # Errors
+/// [`Reject::CutShort`] if a value lacks the `end` that values have: a number that is cut off is another number.
 pub(super) fn pairs<'de>(
     tree: Tree<'de>,
     separator: &str,
     equals: &str,
     end: Option<&str>,
     others: Others,
-) -> Tree<'de> {
-    let Tree::Text(text) = &tree else { return tree };
+) -> Result<Tree<'de>, Reject> {
+    let Tree::Text(text) = &tree else { return Ok(tree) };
     let parts = text.split(separator).map(str::trim).filter(|part| !part.is_empty());
     let pair = |(place, part): (usize, &str)| match part.split_once(equals) {
         Some((name, value)) if !name.trim().is_empty() => {
-            let value = end.and_then(|end| value.strip_suffix(end)).unwrap_or(value);
-            Some((Cow::Owned(name.trim().to_owned()), word(value)))
+            let value = end.map_or(Some(value), |end| value.strip_suffix(end));
+            let named = |value| (Cow::Owned(name.trim().to_owned()), word(value));
+            Some(value.map(named).ok_or(Reject::CutShort))
         }
         _ if others == Others::Ignore => None,
-        _ => Some((Cow::Owned(place.to_string()), word(part))),
+        _ => Some(Ok((Cow::Owned(place.to_string()), word(part)))),
     };
-    Tree::Map(parts.enumerate().filter_map(pair).collect())
+    parts.enumerate().filter_map(pair).collect::<Result<_, _>>().map(Tree::Map)
 }
 
 /// A value in a text: a number, a truth value or nothing where it is written as such.

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::rc::Rc;
 
 use serde::Deserialize as _;
 use serde::de::value::{I64Deserializer, StringDeserializer};
@@ -11,10 +12,11 @@ use serde::de::{
 };
 use serde::forward_to_deserialize_any;
 
-use super::Key;
+use super::{Key, may_be_larger};
 use crate::format::items::Failure;
 use crate::limits::{MAX_DEPTH, MAX_SAMPLES};
 use crate::profile::MemberPath;
+use crate::reading::Value;
 use crate::reject::Reject;
 use crate::time::Micros;
 
@@ -70,6 +72,15 @@ impl<'de> Tree<'de> {
         })
     }
 
+    /// The number that digits say; what no value can hold, as text.
+    fn of_digits(digits: &str) -> Self {
+        match Value::from_digits(digits) {
+            Some(Value::Integer(number)) => Self::Integer(number),
+            Some(Value::Float(number)) => Self::Double(number),
+            _ => Self::Unstorable(digits.to_owned()),
+        }
+    }
+
     /// Whether it is neither a list nor an object.
     pub(super) fn is_scalar(&self) -> bool {
         !matches!(self, Self::List(_) | Self::Map(_) | Self::Rows(_))
@@ -82,15 +93,20 @@ pub(super) struct TreeSeed<'r> {
     pub(super) depth: usize,
 }
 
-/// How many values a tree may still have, and why it had to end.
+/// How many values a tree may still have, and what was met in it.
 pub(super) struct Room {
     left: usize,
+    /// What a text begins with that stands for a number which the parser cannot hold.
+    mark: Option<Rc<str>>,
+    /// Why the tree had to end.
     pub(super) reject: Option<Reject>,
+    /// Whether a number was met that may have been more than the parser can hold.
+    pub(super) met_large_number: bool,
 }
 
-impl Default for Room {
-    fn default() -> Self {
-        Self { left: MAX_VALUES, reject: None }
+impl Room {
+    pub(super) fn new(mark: Option<Rc<str>>) -> Self {
+        Self { left: MAX_VALUES, mark, reject: None, met_large_number: false }
     }
 }
 
@@ -149,11 +165,13 @@ impl<'de> Visitor<'de> for TreeSeed<'_> {
     }
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<Tree<'de>, E> {
+        self.room.met_large_number |= may_be_larger(number);
         Ok(Tree::Double(number))
     }
 
     fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Tree<'de>, E> {
-        Ok(Tree::Text(Cow::Borrowed(text)))
+        let digits = self.room.mark.as_deref().and_then(|mark| text.strip_prefix(mark));
+        Ok(digits.map_or(Tree::Text(Cow::Borrowed(text)), Tree::of_digits))
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Tree<'de>, E> {
@@ -197,6 +215,13 @@ impl<'de> Visitor<'de> for TreeSeed<'_> {
         while let Some(name) = map.next_key_seed(Key)? {
             members.push((name, map.next_value_seed(self.inner())?));
         }
+        // Nothing says which of two is meant.
+        let mut names: Vec<&str> = members.iter().map(|(name, _)| &**name).collect();
+        names.sort_unstable();
+        if names.windows(2).any(|pair| pair[0] == pair[1]) {
+            self.room.reject = Some(Reject::Ambiguous);
+            return Err(A::Error::custom("rejected"));
+        }
         Ok(Tree::Map(members))
     }
 }
@@ -216,9 +241,8 @@ impl<'de> Deserializer<'de> for &'de Tree<'_> {
             },
             Tree::Single(number) => visitor.visit_f32(*number),
             Tree::Double(number) => visitor.visit_f64(*number),
-            // A text with escapes cannot be a marked number, which this would take it for.
-            Tree::Text(Cow::Borrowed(text)) => visitor.visit_borrowed_str(text),
-            Tree::Text(Cow::Owned(text)) => visitor.visit_str(text),
+            // Numbers that stood as marked texts are numbers here: no text is taken for one.
+            Tree::Text(text) => visitor.visit_str(text),
             Tree::Bytes(bytes) => visitor.visit_bytes(bytes),
             Tree::Time(at) => {
                 let micros: I64Deserializer<Failure> = at.0.into_deserializer();

@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
+use crate::limits::MAX_PATTERN_COMPARISONS;
 use crate::names::Role;
 use crate::reading::Value;
+use crate::reject::Reject;
 use crate::sample::Sample;
 use crate::unit::{Dialect, Quantity};
-
-/// How many members that are units a pattern is compared with, for each value.
-const MAX_COMPARED: usize = 64;
 
 /// The members of an object that say units, by their places among its samples.
 #[derive(Default)]
@@ -20,8 +19,8 @@ struct Sources {
     of_quantity: Vec<(&'static Quantity, usize)>,
     /// Where the profile says so, by the metric that the member would be.
     named: HashMap<Arc<str>, usize, RandomState>,
-    /// The first of these in their order.
-    first_named: Vec<(Arc<str>, usize)>,
+    /// The same in their order.
+    in_order: Vec<(Arc<str>, usize)>,
 }
 
 impl Sources {
@@ -36,9 +35,7 @@ impl Sources {
                     sources.of_quantity.push((quantity, place));
                 }
                 Some(Role::UnitSource) => {
-                    if sources.first_named.len() < MAX_COMPARED {
-                        sources.first_named.push((Arc::clone(&sample.name.decoded), place));
-                    }
+                    sources.in_order.push((Arc::clone(&sample.name.decoded), place));
                     sources.named.entry(Arc::clone(&sample.name.decoded)).or_insert(place);
                 }
                 _ => {}
@@ -55,7 +52,7 @@ impl Sources {
     fn unit_of(&self, sample: &Sample) -> Option<usize> {
         let named = sample.name.unit_from.as_ref().and_then(|source| match source.only_name() {
             Some(name) => self.named.get(name).copied(),
-            None => self.first_named.iter().find(|(name, _)| source.matches(name)).map(|(_, place)| *place),
+            None => self.in_order.iter().find(|(name, _)| source.matches(name)).map(|(_, place)| *place),
         });
         named.or_else(|| {
             let quantity = sample.name.quantity.filter(|_| sample.name.unit.is_none())?;
@@ -65,10 +62,19 @@ impl Sources {
 }
 
 /// Gives an object's samples the units that stand beside them (`"TempUnit": "C"`, or where the profile says), and
-/// spends those members; a unit of nothing but nulls is spent with them. A unit that belongs to no other member stays a sample. Returns
-/// whether any was spent.
-pub(super) fn give_units(samples: &mut [Sample]) -> bool {
+/// spends those members; a unit of nothing but nulls is spent with them. A unit that belongs to no other member stays a
+/// sample. Returns whether any was spent.
+///
+/// # Errors
+/// [`Reject::Names`] where patterns and members that may be units are too many to compare.
+pub(super) fn give_units(samples: &mut [Sample]) -> Result<bool, Reject> {
     let sources = Sources::of(samples);
+    let is_pattern =
+        |sample: &&Sample| sample.name.unit_from.as_ref().is_some_and(|source| source.only_name().is_none());
+    let patterns = samples.iter().filter(is_pattern).count();
+    if patterns.saturating_mul(sources.in_order.len()) > MAX_PATTERN_COMPARISONS {
+        return Err(Reject::Names);
+    }
     let mut used = Vec::new();
     for place in 0..samples.len() {
         let source = sources.unit_of(&samples[place]).filter(|_| samples[place].unit.is_none());
@@ -80,5 +86,5 @@ pub(super) fn give_units(samples: &mut [Sample]) -> bool {
     for place in &used {
         samples[*place].is_spent = true;
     }
-    !used.is_empty()
+    Ok(!used.is_empty())
 }

@@ -290,7 +290,12 @@ mod tests {
         check_two(
             "at = \"o.a\"; as = \"rows\"; columns_from = \"c\"",
             "at = \"o.b\"; as = \"rows\"; columns_from = \"c\"",
-            "an object has one set of rows",
+            "",
+        );
+        check_two(
+            "at = \"*.a\"; as = \"rows\"; columns_from = \"c\"",
+            "at = \"o.a\"; as = \"rows\"; columns_from = \"c\"",
+            "are named by the shape before",
         );
         check_two(
             "at = \"o.a\"; as = \"rows\"; columns_from = \"c\"",

@@ -31,8 +31,11 @@ pub(super) fn warn(profile: &Profile, fields: &ProfileFields, problems: &mut Pro
     if let Some((fraction, _)) = &time.fraction {
         check(&[Step::Key("time"), Step::Key("fraction")], fraction, "the fraction of a time", problems);
     }
-    if let Some(Gateway::Member(member)) = &profile.gateway {
-        check(&[Step::Key("gateway")], member, "the name of a device", problems);
+    if let Some(Gateway::Member(names)) = &profile.gateway {
+        for (index, name) in names.iter().enumerate() {
+            let path = [Step::Key("gateway"), Step::Index(index)];
+            check(&path, name, "the name of a device", problems);
+        }
     }
     qualities(profile, &taken, problems);
     formats(fields, problems);
@@ -65,8 +68,8 @@ pub(super) fn taken(profile: &Profile) -> Vec<&NamePattern> {
     let time = &profile.time;
     let mut taken: Vec<&NamePattern> = time.fields.iter().chain(&time.join).collect();
     taken.extend(time.fraction.iter().map(|(fraction, _)| fraction));
-    if let Some(Gateway::Member(member)) = &profile.gateway {
-        taken.push(member);
+    if let Some(Gateway::Member(names)) = &profile.gateway {
+        taken.extend(names);
     }
     taken.extend(&profile.quality.fields);
     taken

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use super::{covering, roles};
 use crate::format::Format;
 use crate::names::is_telling;
-use crate::profile::name_pattern::fresh;
 use crate::profile::written::{Problems, Step};
 use crate::profile::{Columns, NamePattern, Profile, ShapeKind, ShapeRule};
 
@@ -218,9 +217,14 @@ fn beyond_reach(profile: &Profile, index: usize, shape: &ShapeRule) -> Option<St
             place(other)
         ));
     }
-    if let ShapeKind::Rows(Columns::Member(_)) = shape.kind {
-        return has_other_header(profile, index, shape).then(|| {
-            "an object has one set of rows with its names beside it, and a shape before this one describes it".to_owned()
+    if let ShapeKind::Rows(Columns::Member(header)) = &shape.kind {
+        let is_same = |other: &&ShapeRule| matches!(&other.kind, ShapeKind::Rows(Columns::Member(other)) if other == header);
+        return before.clone().find(is_same).map(|other| {
+            format!(
+                "the rows at {} are named by the shape before, at {}: leave one out",
+                place(shape),
+                place(other)
+            )
         });
     }
     if let ShapeKind::Number { decimal } = shape.kind
@@ -264,16 +268,4 @@ fn has_other_name(profile: &Profile, series: &ShapeRule) -> bool {
         !matches!(other.kind, ShapeKind::Series(_)) && places.is_some_and(|(one, other)| one.meets(other))
     };
     profile.shapes.iter().rfind(meets).is_some_and(|last| last.under.is_some() && is_within(series, last))
-}
-
-/// Whether the objects in which its rows stand are looked at by another rule of rows with a header.
-fn has_other_header(profile: &Profile, index: usize, shape: &ShapeRule) -> bool {
-    let Some(at) = &shape.at else { return false };
-    let depth = profile.shapes.iter().filter_map(|shape| Some(shape.at.as_ref()?.least_levels())).max();
-    let texts = profile.shapes.iter().filter_map(|shape| Some(shape.at.as_ref()?.as_str()));
-    let witnesses = at.witnesses(fresh(&texts), depth.unwrap_or_default());
-    witnesses.iter().all(|rows| {
-        let object = rows.rsplit_once('.').map_or("", |(object, _)| object);
-        profile.header_shape(object).is_some_and(|first| first < index)
-    })
 }

@@ -9,7 +9,7 @@ use super::metric_rule::{MeaningField, MetricFields, SentinelField};
 use super::quality_field::{CodesField, QualityFields};
 use super::time_field::TimeFields;
 use super::written::{ProfileFields, Texts};
-use super::{FieldType, Gateway, Leniency, MetricRule, Profile, ProfileUnit, ValueType};
+use super::{FieldType, Gateway, Leniency, MetricRule, NamePattern, Profile, ProfileUnit, ValueType};
 
 /// Most entries of a map or a table of codes that are shown.
 const MAX_SHOWN: usize = 6;
@@ -100,7 +100,10 @@ fn as_format(fields: &ProfileFields) -> String {
 fn gateway(gateway: &Gateway) -> String {
     match gateway {
         Gateway::Members => "a gateway: each member of its payloads is a device".to_owned(),
-        Gateway::Member(name) => format!("a gateway: {} names the device of a record", name.as_str()),
+        Gateway::Member(names) => {
+            let names: Vec<_> = names.iter().map(NamePattern::as_str).collect();
+            format!("a gateway: {} names the device of a record", names.join(", else "))
+        }
         Gateway::Format => "a gateway: the format names the devices".to_owned(),
     }
 }
