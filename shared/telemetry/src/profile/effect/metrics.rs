@@ -1,6 +1,7 @@
 //! Rules of metrics: which are never reached, which make one metric of several names, and keys that change nothing.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::{covering, roles, shapes};
 use crate::format::Format;
@@ -192,14 +193,16 @@ fn merging(rules: &[&Placed<'_>], problems: &mut Problems) {
 /// different ways cannot stand in one `from`, and are alternatives; so are names that end in different units.
 fn is_merged(one: &Placed<'_>, other: &Placed<'_>, rules: &[&Placed<'_>]) -> bool {
     let (a, b) = (one.rule, other.rule);
-    let is_written_alike =
-        a.map == b.map && a.value_type == b.value_type && a.scale == b.scale && a.offset == b.offset;
+    let is_written_alike = a.map == b.map
+        && a.value_type == b.value_type
+        && a.scale == b.scale
+        && a.offset == b.offset
+        && a.range == b.range
+        && a.sentinels == b.sentinels;
+    let text = |rule: &MetricRule| rule.unit.as_ref().map(|unit| Arc::clone(&unit.text));
+    let canonical = |rule: &MetricRule| rule.unit.as_ref().map(|unit| unit.canonical().to_owned());
     let has_stars = a.name.as_ref().is_none_or(|name| name.uses(0)) && a.from.stars() > 0;
-    let are_alternatives = a
-        .unit
-        .as_ref()
-        .zip(b.unit.as_ref())
-        .is_some_and(|(a, b)| a.text != b.text && (has_stars || a.conversion.unit == b.conversion.unit));
+    let are_alternatives = text(a) != text(b) && (has_stars || canonical(a) == canonical(b));
     one.metric != other.metric && is_written_alike && !are_alternatives && reaches_another(one, other, rules)
 }
 
