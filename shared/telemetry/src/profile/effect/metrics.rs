@@ -228,11 +228,8 @@ fn unit_source(profile: &Profile, placed: &Placed<'_>, problems: &mut Problems) 
     if profile.topic_name.is_some() {
         return;
     }
-    let taken: Vec<&NamePattern> = roles::taken(profile)
-        .into_iter()
-        .chain(shapes::places_without_texts(profile))
-        .chain(&profile.documents)
-        .collect();
+    let taken: Vec<&NamePattern> =
+        roles::taken(profile).into_iter().chain(shapes::places_without_texts(profile)).collect();
     let texts = taken.iter().map(|pattern| pattern.as_str()).chain([placed.rule.from.as_str()]);
     let Some(name) = placed.rule.from.witnesses(fresh(&texts), 0).pop() else { return };
     let Some(source) = placed.rule.unit_of(&name).filter(|_| !taken.is_empty()) else { return };
@@ -319,8 +316,7 @@ fn says_itself(text: &str, meaning: &Value) -> bool {
 
 /// Whether texts under all names of a rule are read as something else.
 fn never_is_text(profile: &Profile, placed: &Placed<'_>) -> bool {
-    let places: Vec<&NamePattern> =
-        shapes::places_without_texts(profile).into_iter().chain(&profile.documents).collect();
+    let places = shapes::places_without_texts(profile);
     profile.topic_name.is_none() && !places.is_empty() && placed.rule.from.is_covered_by(&places)
 }
 

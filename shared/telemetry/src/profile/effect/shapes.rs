@@ -41,8 +41,10 @@ impl ShapeKind {
     /// Whether a text at its place is read as something else, and never as a text.
     fn takes_texts(&self) -> bool {
         match self {
-            Self::Document(_) | Self::Fields(_) | Self::Pairs { .. } => true,
+            Self::Fields(_) | Self::Pairs { .. } => true,
             Self::List { separator, .. } => separator.is_some(),
+            // A text that is no document stays one.
+            Self::Document(_) => false,
             Self::Records(_) | Self::Series(_) | Self::Rows(_) | Self::Number { .. } => false,
         }
     }
@@ -129,7 +131,10 @@ pub(super) fn warn(profile: &Profile, problems: &mut Problems) {
 
 /// Documents at places that are read otherwise.
 fn documents(profile: &Profile, has_places: bool, problems: &mut Problems) {
-    let taken = places_without_texts(profile);
+    let is_document = |shape: &&ShapeRule| matches!(shape.kind, ShapeKind::Document(None));
+    let taken = places_without_texts(profile).into_iter();
+    let taken = taken.chain(profile.shapes.iter().filter(is_document).filter_map(|shape| shape.at.as_ref()));
+    let taken: Vec<&NamePattern> = taken.collect();
     for (index, document) in profile.documents.iter().enumerate() {
         let path = [Step::Key("documents"), Step::Index(index)];
         if !has_places {
@@ -252,7 +257,11 @@ fn beyond_reach(profile: &Profile, index: usize, shape: &ShapeRule) -> Option<St
     {
         forms.clear();
     }
-    let is_left = forms.iter().any(|form| shape.kind.reads(*form));
+    // What it does not read itself it puts under another name, if it says so.
+    let has_other_name =
+        shape.under.is_some() && others.last().is_some_and(|other| other.under != shape.under);
+    let is_moved = |form: &Form| has_other_name && matches!(form, Form::List | Form::Object | Form::Rows);
+    let is_left = forms.iter().any(|form| shape.kind.reads(*form) || is_moved(form));
     let other = others.last().filter(|_| !is_left)?;
     Some(format!(
         "nothing is left to read at {}: the shape at {} has taken it; leave one of the two out, or change their order",
