@@ -355,7 +355,7 @@ fn describe(sent: &str, stem: &str, profile: Option<&Profile>) -> Name {
     let is_document = profile.is_some_and(|profile| profile.has_document(sent));
     let shape = profile.and_then(|profile| profile.shape(Some(sent), None)).map(|(place, _)| place);
     let has_headers =
-        profile.is_some_and(|profile| profile.has_headers() && profile.headers(&sent).next().is_some());
+        profile.is_some_and(|profile| profile.has_headers() && profile.headers(sent).next().is_some());
     // Where a profile says what the time is, nothing else is.
     let has_time = profile.is_some_and(|profile| profile.time.says_where());
     let built_in = || role(&sent[last_level..]).filter(|role| !has_time || !matches!(role, Role::Time(_)));

@@ -1,6 +1,7 @@
 //! Rules of metrics: which are never reached, which make one metric of several names, and keys that change nothing.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::{covering, roles, shapes};
 use crate::format::Format;
@@ -161,8 +162,7 @@ fn name_as_sent(of_metric: &[&&Placed<'_>], problems: &mut Problems) {
 /// Most patterns that are named in one warning.
 const MAX_SHOWN: usize = 4;
 
-/// Rules that make one metric of different names. Patterns of one `from` are meant to: a device sends one of them; so are
-/// rules of one quantity in different units, which cannot stand in one `from`.
+/// Rules that make one metric of different names. Patterns of one `from` are meant to: a device sends one of them.
 fn merging(rules: &[&Placed<'_>], problems: &mut Problems) {
     let mut makers: BTreeMap<String, Vec<&Placed<'_>>> = BTreeMap::new();
     for placed in rules {
@@ -189,12 +189,21 @@ fn merging(rules: &[&Placed<'_>], problems: &mut Problems) {
     }
 }
 
-/// Whether two rules make one metric of what a message may have both of.
+/// Whether two rules make one metric of what a message may have both of. Rules that read one quantity as it is written in
+/// different ways cannot stand in one `from`, and are alternatives; so are names that end in different units.
 fn is_merged(one: &Placed<'_>, other: &Placed<'_>, rules: &[&Placed<'_>]) -> bool {
-    let units = one.rule.unit.as_ref().zip(other.rule.unit.as_ref());
-    let are_alternatives = units
-        .is_some_and(|(one, other)| one.text != other.text && one.conversion.unit == other.conversion.unit);
-    one.metric != other.metric && !are_alternatives && reaches_another(one, other, rules)
+    let (a, b) = (one.rule, other.rule);
+    let is_written_alike = a.map == b.map
+        && a.value_type == b.value_type
+        && a.scale == b.scale
+        && a.offset == b.offset
+        && a.range == b.range
+        && a.sentinels == b.sentinels;
+    let text = |rule: &MetricRule| rule.unit.as_ref().map(|unit| Arc::clone(&unit.text));
+    let canonical = |rule: &MetricRule| rule.unit.as_ref().map(|unit| unit.canonical().to_owned());
+    let has_stars = a.name.as_ref().is_none_or(|name| name.uses(0)) && a.from.stars() > 0;
+    let are_alternatives = text(a) != text(b) && (has_stars || canonical(a) == canonical(b));
+    one.metric != other.metric && is_written_alike && !are_alternatives && reaches_another(one, other, rules)
 }
 
 /// Whether the same for all stars gives names that the one rule finds, and others that the other one does.

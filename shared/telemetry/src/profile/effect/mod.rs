@@ -191,6 +191,10 @@ mod tests {
         check_none(&in_units("Cel", "degF"));
         check(&in_units("Cel", "Cel"), 9, "a, b all become x");
         check(&in_units("Cel", "V"), 9, "a, b all become x");
+        let map = metric("from = \"b\"; name = \"x\"; map = { ON = true }");
+        check_none(&format!("{one}{map}"));
+        let suffix = metric("from = \"*_c\"; name = \"{1}\"; unit = \"Cel\"");
+        check_none(&format!("{suffix}{}", metric("from = \"*_v\"; name = \"{1}\"; unit = \"V\"")));
         check(&metric("from = \"a\"; name = \"a\""), 5, "how it is called anyway");
     }
 

@@ -86,7 +86,7 @@ impl Kind {
             Self::Length => "length of time: `30s`, `1h 30m`".to_owned(),
             Self::Word(words) => listed(words),
             Self::Words(words) => format!("list of {}", listed(words)),
-            Self::Gateway => "`true`, `\"members\"`, or a name pattern".to_owned(),
+            Self::Gateway => "`true`, `\"members\"`, or name patterns".to_owned(),
             Self::Marks => "table of letters and offsets".to_owned(),
             Self::Codes(words) => format!("{}, or a table of codes and qualities", listed(words)),
             Self::Map => "table of texts and what they stand for".to_owned(),

@@ -56,7 +56,9 @@ fn of_kind(kind: Kind) -> Value {
         Kind::Number => json!({ "type": "number" }),
         Kind::Word(words) => json!({ "enum": words }),
         Kind::Words(words) => json!({ "type": "array", "items": { "enum": words } }),
-        Kind::Gateway => json!({ "anyOf": [{ "type": "boolean" }, { "type": "string" }] }),
+        Kind::Gateway => json!({
+            "anyOf": [{ "type": "boolean" }, { "type": "string" }, { "type": "array", "items": { "type": "string" } }]
+        }),
         Kind::Marks => json!({ "type": "object", "additionalProperties": { "type": "string" } }),
         Kind::Codes(words) => {
             json!({ "anyOf": [{ "enum": words }, { "type": "object", "additionalProperties": qualities() }] })
