@@ -54,6 +54,7 @@ fn the_shipped_profiles_are_valid() {
         let out = tidegate(&["profile", "check", &file], b"").good();
         let name = file.trim_start_matches("infra/profiles/").trim_end_matches(".toml");
         assert!(out.starts_with(&format!("{file}: valid: {name}\n")), "{out}");
+        assert!(!out.contains("warning"), "{out}");
     }
 }
 
