@@ -221,7 +221,12 @@ impl fmt::Display for Described {
 }
 
 /// A payload of each construct; `#` stands for a digit that differs between messages.
-const DESCRIBED: [Described; 9] = [
+const DESCRIBED: [Described; 10] = [
+    Described {
+        name: "every construct",
+        profile: include_str!("../tests/everything.toml"),
+        payload: r##"{"ts":1700000000000,"d":[{"id":"speed","v":2#.5,"u":"m/s","q":192},{"id":"count","v":7#,"q":192}],"gps":"52.1#;13.5","n":"T=2#.5;H=40","w":[0.1#,0.2#],"fs":4,"state":"ON","temperature":2#.5,"note":"in order"}"##,
+    },
     Described {
         name: "records",
         profile: "[[shape]]\nat = \"values\"\nas = \"records\"\nname = \"{id}\"\nvalue = \"v\"\nquality = \"q\"\ntime = \"t\"",
