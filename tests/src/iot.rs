@@ -98,6 +98,13 @@ impl Policy {
         matching.peek().is_some() && matching.all(|statement| !statement.is_deny)
     }
 
+    /// Whether a statement refuses `thing` to publish on `topic`, whatever other policies allow.
+    pub fn refuses_publish(&self, thing: &Thing, topic: &str) -> bool {
+        let resource = format!("topic/{topic}");
+        let mut denies = self.0.iter().filter(|statement| statement.is_deny);
+        denies.any(|statement| statement.matches(thing, "iot:Publish", &resource))
+    }
+
     /// Whether `thing` may publish on `topic`.
     pub fn may_publish(&self, thing: &Thing, topic: &str) -> bool {
         self.allows(thing, "iot:Publish", &format!("topic/{topic}"))

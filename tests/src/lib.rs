@@ -22,6 +22,7 @@ pub mod goldens;
 pub mod ingest;
 pub mod iot;
 pub mod lake;
+pub mod pattern;
 pub mod presence;
 pub mod process;
 pub mod runtime_api;

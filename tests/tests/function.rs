@@ -443,7 +443,7 @@ async fn layouts_say_who_sent_a_message_and_what_is_ignored_is_counted() {
         message("shellies/plug-1/relay/0", "plug-2", r#"{"power": 40}"#),
         // Ignored, whoever sends it and whatever it is.
         message("shellies/announce", "plug-1", "\u{0}"),
-        message("shellies/plug-1/log/x", "plug-2", r#"{"power": 40}"#),
+        message("tele/plug-1/STATE", "plug-2", r#"{"power": 40}"#),
         // Selected by the rule of the layout, and of no layout.
         message("shellies/command", "plug-1", r#"{"power": 40}"#),
         message("dt/plant-1/pump-7/state", "pump-7", r#"{"temperature": 22.5}"#),
@@ -454,7 +454,8 @@ async fn layouts_say_who_sent_a_message_and_what_is_ignored_is_counted() {
         ("TIDEGATE_LAYOUT_2", "shellies/{device}/{metric...}"),
         ("TIDEGATE_LAYOUT_SITE", "home"),
         ("TIDEGATE_LAYOUT_2_IGNORE", "shellies/announce"),
-        ("TIDEGATE_LAYOUT_3_IGNORE", "shellies/+/log/#"),
+        ("TIDEGATE_LAYOUT_3", "tele/{device}/SENSOR"),
+        ("TIDEGATE_LAYOUT_3_IGNORE", "tele/+/STATE"),
     ];
     let mut ingest = Ingest::start_with(&settings).await.unwrap();
     assert_eq!(ingest.invoke(&sqs(&bodies), ENOUGH).await.unwrap(), all_well());

@@ -178,3 +178,37 @@ async fn a_message_that_its_profile_ignores_is_counted_as_that() {
     assert_eq!(counts, Counts { received: 2, stored: 1, ignored: 1, ..Counts::default() });
     assert_eq!(stored(&ingest).len(), 1);
 }
+
+/// A client that publishes for any device may write what a thing of the same name would show, of another site perhaps.
+#[tokio::test]
+async fn what_another_client_published_for_a_device_is_stored_and_stays_with_it() {
+    let own = |n: i64| envelope("plant/pump-7", RECEIVED + n, br#"{"x": 1}"#);
+    let by = |n: i64, client: &str| {
+        let message = own(n);
+        let relayed = message.replace(r#""client":"pump-7""#, &format!(r#""client":"{client}""#));
+        assert_ne!(relayed, message, "the envelope says otherwise who published it");
+        relayed
+    };
+    let check = async |messages: &[String], expected: &[Option<&str>]| {
+        let mut ingest = Ingest::start_with(&[("TIDEGATE_CLIENT_ID", "any")]).await.unwrap();
+        for (message, expected) in messages.iter().zip(expected) {
+            assert_eq!(ingest.invoke(&sqs(std::slice::from_ref(message)), ENOUGH).await.unwrap(), all_well());
+            let items = ingest.aws.items(tests::ingest::DEVICES);
+            let words: Vec<_> =
+                items.iter().map(|item| item.get("identity").map(|word| word["S"].clone())).collect();
+            assert_eq!(words, [expected.map(serde_json::Value::from)]);
+        }
+        // All of them in one batch.
+        let mut ingest = Ingest::start_with(&[("TIDEGATE_CLIENT_ID", "any")]).await.unwrap();
+        assert_eq!(ingest.invoke(&sqs(messages), ENOUGH).await.unwrap(), all_well());
+        let word = ingest.aws.items(tests::ingest::DEVICES)[0].get("identity").map(|word| word["S"].clone());
+        assert_eq!(word, expected[messages.len() - 1].map(serde_json::Value::from));
+    };
+    let relayed = Some("relayed");
+    // Inserted, updated in order, and older than what is stored: each way of writing.
+    check(&[by(0, "gateway"), own(5), own(3)], &[relayed; 3]).await;
+    check(&[own(0), by(5, "gateway"), own(9), own(2)], &[None, relayed, relayed, relayed]).await;
+    check(&[own(5), by(3, "gateway"), own(9)], &[None, relayed, relayed]).await;
+    // Over HTTPS there is no client.
+    check(&[own(0), by(1, "n/a")], &[None; 2]).await;
+}

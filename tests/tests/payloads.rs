@@ -121,7 +121,7 @@ impl Kind {
 /// Those of a deployment with one layout.
 fn settings_of(layout: &str) -> Settings {
     let layout: TopicLayout = layout.parse().unwrap_or_else(|error| panic!("{layout}: {error}"));
-    let layouts = Layouts::new(vec![layout], Vec::new(), "plant-1".parse().unwrap(), None).unwrap();
+    let layouts = Layouts::new(vec![layout.into()], "plant-1".parse().unwrap(), None).unwrap();
     Settings { identity: IdentityRules { layouts, ..IdentityRules::default() }, ..Settings::default() }
 }
 

@@ -86,15 +86,19 @@ async fn late_twice_and_out_of_order_what_stands_is_what_is() {
 
 #[tokio::test]
 async fn a_client_is_none_of_the_devices_that_payloads_and_gateways_name() {
-    let mut presence = with_devices(&["payload::iot/a", "plant/a"]).await;
+    let others = [("payload::iot/a", "payload"), ("plant-2/a", "relayed")];
+    let mut presence = with_devices(&["payload::iot/a", "plant/a", "plant-2/a"]).await;
     for mut item in presence.aws.items(DEVICES) {
-        if item["device"]["S"] == "payload::iot/a" {
-            item.insert("identity".to_owned(), json!({"S": "payload"}));
+        if let Some((_, word)) = others.iter().find(|(device, _)| item["device"]["S"] == *device) {
+            item.insert("identity".to_owned(), json!({"S": word}));
             presence.aws.put_item(DEVICES, item).unwrap();
         }
     }
     assert_eq!(presence.invoke(&sqs(&[connected("a", 5, 3)]), ENOUGH).await.unwrap(), all_well());
-    assert_eq!((&*state(&presence, "plant/a"), &*state(&presence, "payload::iot/a")), ("online@5", "-"));
+    assert_eq!(&*state(&presence, "plant/a"), "online@5");
+    for (device, _) in others {
+        assert_eq!(&*state(&presence, device), "-", "{device}");
+    }
     let expected = Counts { received: 1, applied: 1, ..Counts::default() };
     assert_eq!(assert_adds_up(&presence).await, expected);
 }

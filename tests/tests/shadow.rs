@@ -54,9 +54,13 @@ async fn desire(aws: &FakeAws, thing: &str, desired: Value) {
 /// A payload may name its device as a thing is called.
 #[tokio::test]
 async fn the_thing_of_a_device_that_a_payload_names_is_another_one() {
-    for (site, word) in
-        [("payload::iot", "payload"), ("plant-1", "gateway"), ("plant-1", "sparkplug"), ("plant-1", "later")]
-    {
+    for (site, word) in [
+        ("payload::iot", "payload"),
+        ("plant-1", "gateway"),
+        ("plant-1", "sparkplug"),
+        ("plant-2", "relayed"),
+        ("plant-1", "later"),
+    ] {
         let mut shadow = start("1", "0");
         let device = &format!("{site}/pump-7");
         shadow.write(device, "identity", Some(json!({"S": word}))).unwrap();

@@ -137,10 +137,7 @@ impl Draft {
         let mut updates = latest(&spans);
         for update in &mut updates {
             update.profile = known.profiles.remove(&update.device).map(|(_, profile)| profile);
-            update.identity = known
-                .identities
-                .remove(&update.device)
-                .map_or_else(Identity::default, |(_, identity)| identity);
+            update.identity = known.identities.remove(&update.device).unwrap_or_default();
         }
         let items = spans.into_iter().map(|span| span.to_item(retention_days)).collect();
         Plan { items, updates, objects: days.into_objects(), dispositions, replaced }
@@ -179,14 +176,14 @@ fn stored(readings: &[Reading], decoded: &Decoded, known: &mut Known) -> Disposi
     Disposition::Stored(devices)
 }
 
-/// What the last message of a device says of it beside its readings, and when that arrived. Whatever the order of the batch,
-/// the same counts: of messages of one moment, the greatest.
+/// What the messages of a device say of it beside its readings. Whatever the order of the batch, the same counts.
 #[derive(Default)]
 struct Known {
-    /// The profile that it was read by.
+    /// The profile that the last was read by, and when that arrived; of messages of one moment, the greatest.
     profiles: HashMap<DeviceId, (Micros, Arc<str>)>,
-    /// How it is known that it is of the device, where that is not by the topic.
-    identities: HashMap<DeviceId, (Micros, Identity)>,
+    /// How it is known that they are of the device, where that is not by topic and client: of all its messages, the one that
+    /// lets least follow.
+    identities: HashMap<DeviceId, Identity>,
 }
 
 impl Known {
@@ -197,7 +194,8 @@ impl Known {
             }
             let identity = decoded.identity(device);
             if identity != Identity::default() {
-                replace_older(&mut self.identities, device, (received, identity));
+                let known = self.identities.entry(device.clone()).or_default();
+                *known = identity.max(*known);
             }
         }
     }

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use telemetry::{
     Decoder, DeviceId, HourBound, IdentityRules, LayoutSite, Layouts, Profile, Profiles, Reading, Settings,
-    Span, SpanItem, TimePolicy, standing,
+    Span, SpanItem, TimePolicy, TopicLayout, standing,
 };
 
 use crate::chunk::{Limits, Pending, ReadBefore, TimeLeft};
@@ -225,8 +225,8 @@ fn messages_without_time_and_trace_are_told_apart_by_what_their_source_calls_the
 /// Where a topic's last levels are a metric's, they are not whose it is.
 #[test]
 fn of_any_layout_a_devices_messages_share_a_chunk() {
-    let layouts = vec!["N/{device}/{metric...}".parse().unwrap()];
-    let layouts = Layouts::new(layouts, Vec::new(), LayoutSite::default(), None).unwrap();
+    let layout: TopicLayout = "N/{device}/{metric...}".parse().unwrap();
+    let layouts = Layouts::new(vec![layout.into()], LayoutSite::default(), None).unwrap();
     let identity = IdentityRules { layouts, ..IdentityRules::default() };
     let mut decoder = Decoder::new(Settings { identity, ..Settings::default() }, Arc::default());
     let topics = ["N/a/battery/0", "N/b/battery/0", "N/a/solar/1/pv", "N/b/solar/1/pv"];

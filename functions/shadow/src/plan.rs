@@ -331,6 +331,8 @@ mod tests {
         let check = |device: &str, expected: Option<&str>| {
             assert_eq!(thing_name(&state(device, "")), expected, "{device}");
         };
+        let relayed = state("plant-1/pump-7", r#", "identity": {"S": "relayed"}"#);
+        assert_eq!(thing_name(&relayed), None, "the thing may be of another site");
         for word in ["gateway", "sparkplug", "payload", "of a later version"] {
             let named = state("payload::iot/pump-7", &format!(r#", "identity": {{"S": "{word}"}}"#));
             assert_eq!(thing_name(&named), None, "{word}: the thing of this name is another one");

@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | `latest` | M | the latest value of each metric (`shared/telemetry/src/device.rs`) |
 //! | `profile` | S | the name of the profile that its messages are read by |
-//! | `identity` | S | how it is known that they are its own; absent where the topic says it |
+//! | `identity` | S | how it is known that they are its own; absent where topic and client say it |
 //! | `presence` | M | `online` (BOOL) and `since` (N, µs since 1970); more is passed over |
 //! | `alert` | M | the worst standing alert: `rule`, `severity`, `state`, `id` (S), `since` (N); absent when nothing stands |
 //!

@@ -247,7 +247,7 @@ struct DecodeArgs {
     #[arg(long, value_parser = received)]
     received: Option<Micros>,
     /// Topics, such as iot/#, whose payloads name the device
-    #[arg(long, value_name = "FILTER", value_parser = TopicFilter::of_a_fleet)]
+    #[arg(long, value_name = "FILTER", value_parser = TopicFilter::of_payload_identity)]
     payload_identity: Option<TopicFilter>,
     /// Layout of the topics that name the device; may be given up to three times [default: dt/{site}/{device}/{stream}]
     #[arg(long = "layout", value_name = "TEXT")]
@@ -255,8 +255,8 @@ struct DecodeArgs {
     /// Site of the devices whose layout has no {site}
     #[arg(long, value_name = "SITE", default_value_t = LayoutSite::default())]
     layout_site: LayoutSite,
-    /// Topics, such as shellies/announce, whose messages are ignored; may be given several times
-    #[arg(long = "layout-ignore", value_name = "FILTER", value_parser = TopicFilter::of_a_fleet)]
+    /// Topics, such as shellies/announce, whose messages are ignored; may be given once for each layout
+    #[arg(long = "layout-ignore", value_name = "FILTER", value_parser = TopicFilter::of_ignored)]
     ignored: Vec<TopicFilter>,
     /// Let any client publish for any device
     #[arg(long)]
@@ -472,7 +472,8 @@ impl DecodeArgs {
         };
         let max_age_micros = i64::from(self.max_age_days) * 86_400 * 1_000_000;
         let given = if self.layouts.is_empty() { vec![TopicLayout::default()] } else { self.layouts };
-        let layouts = Layouts::new(given, self.ignored, self.layout_site, self.payload_identity.as_ref());
+        let fleets = tidegate::layout::fleets(given, self.ignored)?;
+        let layouts = Layouts::new(fleets, self.layout_site, self.payload_identity.as_ref());
         let layouts = layouts.map_err(|error| Error::problem(error.to_string()))?;
         Ok(decode::Question {
             topic: self.topic,

@@ -216,8 +216,8 @@ mod tests {
     fn a_topic_is_read_by_the_layouts_that_are_given() {
         let layouts = ["factory/{site}/{prefix}/{device}/{metric}", "shellies/{device}/{metric...}"];
         let layouts = layouts.map(|text| text.parse().unwrap()).to_vec();
-        let ignored = vec!["shellies/announce".parse().unwrap()];
-        let layouts = telemetry::Layouts::new(layouts, ignored, "home".parse().unwrap(), None).unwrap();
+        let fleets = crate::layout::fleets(layouts, vec!["shellies/announce".parse().unwrap()]).unwrap();
+        let layouts = telemetry::Layouts::new(fleets, "home".parse().unwrap(), None).unwrap();
         let identity = telemetry::IdentityRules { layouts, ..Default::default() };
         let settings = Settings { identity, ..Settings::default() };
         let check = |topic: &str, expected: &str| {

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use telemetry::{
-    ClientId, IdentityRules, LayoutSite, Layouts, Level, Micros, Profiles, Settings, TopicLayout,
+    ClientId, FleetLayout, IdentityRules, LayoutSite, Layouts, LayoutsError, Level, Micros, Profiles,
+    Settings, TopicFilter, TopicLayout,
 };
 
 use crate::console::print;
@@ -15,17 +16,54 @@ use crate::query::{Line, json_lines};
 /// When the example arrives: any time will do.
 const RECEIVED: Micros = Micros(1_795_417_200_250_000);
 
-/// Says of each layout whether it is one, and of all of them whether they go together. Returns whether all is well.
+/// Layouts with what is ignored beside each: beside the layout that begins with the same level, where there is one.
 ///
 /// # Errors
-/// If it cannot be printed.
-pub fn check(texts: &[String]) -> Result<bool> {
-    let (text, are_good) = checked(texts);
+/// If there are more filters than layouts.
+pub fn fleets(layouts: Vec<TopicLayout>, ignored: Vec<TopicFilter>) -> Result<Vec<FleetLayout>> {
+    let mut fleets: Vec<FleetLayout> = layouts.into_iter().map(FleetLayout::from).collect();
+    let (own, other): (Vec<_>, Vec<_>) = ignored
+        .into_iter()
+        .partition(|filter| fleets.iter().any(|fleet| first_level(&fleet.layout) == filter.levels().next()));
+    for filter in own.into_iter().chain(other) {
+        let is_own = |fleet: &FleetLayout| first_level(&fleet.layout) == filter.levels().next();
+        let free = |fleet: &FleetLayout| fleet.ignored.is_none();
+        let place = fleets.iter().position(|fleet| is_own(fleet) && free(fleet));
+        let place = place.or_else(|| fleets.iter().position(free));
+        let place = place
+            .ok_or_else(|| Error::problem(format!("{filter} is one filter too many: a layout takes one")))?;
+        fleets[place].ignored = Some(filter);
+    }
+    Ok(fleets)
+}
+
+fn first_level(layout: &TopicLayout) -> Option<&str> {
+    match layout.levels().first() {
+        Some(Level::Literal(text)) => Some(text),
+        _ => None,
+    }
+}
+
+/// Says of each layout whether it is one, and of all of them whether they go together, with what is ignored and with topics
+/// whose payloads name the device. Returns whether all is well.
+///
+/// # Errors
+/// If it cannot be printed, or if there are more filters than layouts.
+pub fn check(
+    texts: &[String],
+    ignored: Vec<TopicFilter>,
+    payload_identity: Option<&TopicFilter>,
+) -> Result<bool> {
+    let (text, are_good) = checked(texts, ignored, payload_identity)?;
     print(&text)?;
     Ok(are_good)
 }
 
-fn checked(texts: &[String]) -> (String, bool) {
+fn checked(
+    texts: &[String],
+    ignored: Vec<TopicFilter>,
+    payload_identity: Option<&TopicFilter>,
+) -> Result<(String, bool)> {
     let (mut lines, mut layouts) = (String::new(), Vec::new());
     for text in texts {
         match text.parse::<TopicLayout>() {
@@ -40,14 +78,15 @@ fn checked(texts: &[String]) -> (String, bool) {
             }
         }
     }
-    let mut are_good = layouts.len() == texts.len();
-    if let Err(error) = Layouts::new(layouts, Vec::new(), LayoutSite::default(), None) {
-        are_good = false;
-        for problem in error.problems() {
-            let _ = writeln!(lines, "{problem}");
-        }
+    // What cannot be read may be what a filter belongs to.
+    if layouts.len() < texts.len() {
+        return Ok((lines, false));
     }
-    (lines, are_good)
+    let together = Layouts::new(fleets(layouts, ignored)?, LayoutSite::default(), payload_identity);
+    for problem in together.as_ref().err().into_iter().flat_map(LayoutsError::problems) {
+        let _ = writeln!(lines, "{problem}");
+    }
+    Ok((lines, together.is_ok()))
 }
 
 /// Prints what becomes of a layout: the filter of its rule, the topics of its policy, an example and what that says.
@@ -92,7 +131,7 @@ example        {topic}
 
 /// What a payload on a topic becomes, or why there is nothing, as lines of JSON.
 fn decoded(layout: &TopicLayout, site: LayoutSite, topic: &str, payload: &str) -> Result<String> {
-    let layouts = Layouts::new(vec![layout.clone()], Vec::new(), site, None);
+    let layouts = Layouts::new(vec![layout.clone().into()], site, None);
     let layouts = layouts.map_err(|error| Error::problem(error.to_string()))?;
     let question = decode::Question {
         topic: topic.to_owned(),
@@ -118,27 +157,48 @@ mod tests {
 
     #[test]
     fn all_problems_are_said_at_once() {
-        let check = |texts: &[&str], expected: &[&str], is_good: bool| {
+        type Filters<'a> = (&'a [&'a str], Option<&'a str>);
+        let check = |texts: &[&str], (ignored, payload): Filters<'_>, expected: &[&str], is_good: bool| {
             let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
-            let (text, are_good) = checked(&texts);
+            let ignored = ignored.iter().map(|text| text.parse().unwrap()).collect();
+            let payload = payload.map(|text| text.parse().unwrap());
+            let (text, are_good) = checked(&texts, ignored, payload.as_ref()).unwrap();
             let lines: Vec<&str> = text.lines().collect();
             assert_eq!((lines.len(), are_good), (expected.len(), is_good), "{text}");
             for (line, expected) in lines.iter().zip(expected) {
                 assert!(line.contains(expected), "{line}");
             }
         };
-        check(&["N/{device}/{metric...}"], &["good, such as N/pump-7/motor/temperature"], true);
+        let none: Filters<'_> = (&[], None);
+        check(&["N/{device}/{metric...}"], none, &["good, such as N/pump-7/motor/temperature"], true);
         check(
             &["{site}/{site}", "f/{device}/t"],
+            none,
             &["no {device}", "{site} stands more than once", "first level", "f/{device}/t: good"],
             false,
         );
-        check(&["f/{device}/t", "f/{device}/{metric}"], &["good", "good", "both match f/pump-7/t"], false);
+        check(
+            &["f/{device}/t", "f/{device}/{metric}"],
+            none,
+            &["good", "good", "both match f/pump-7/t"],
+            false,
+        );
         check(
             &["a/{device}", "b/{device}", "c/{device}", "d/{device}"],
+            none,
             &["a", "b", "c", "d", "4 layouts"],
             false,
         );
+        let two = ["a/{device}", "b/{device}"];
+        check(&two, (&["b/x/#", "c/#"], Some("iot/#")), &["good", "good"], true);
+        check(&two, (&["b/#"], None), &["good", "good", "b/# would ignore all topics of b/{device}"], false);
+        check(&two, (&[], Some("a/x/y/#")), &["good", "good", "begin with the same level"], false);
+        check(&two, (&["iot/x"], Some("iot/#")), &["good", "good", "both match iot/x"], false);
+        let same = ["a/{device}/x", "a/{device}/y"];
+        check(&same, (&["a/announce"], None), &["good", "good", "begins with the same level as"], false);
+        let texts: Vec<String> = two.iter().map(|text| (*text).to_owned()).collect();
+        let many = ["c", "d", "e"].map(|text| text.parse().unwrap()).to_vec();
+        assert!(checked(&texts, many, None).unwrap_err().report().contains("too many"));
     }
 
     #[test]

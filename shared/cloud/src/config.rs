@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use telemetry::sparkplug::SparkplugPolicy;
 use telemetry::{
-    ClientId, DEFAULT_LAYOUT, IdentityRules, LayoutSite, Layouts, Outside, Settings, TimePolicy, TopicFilter,
-    TopicLayout, Zone,
+    ClientId, DEFAULT_LAYOUT, FleetLayout, IdentityRules, LayoutSite, Layouts, Outside, Settings, TimePolicy,
+    TopicFilter, TopicLayout, Zone,
 };
 
 /// One environment variable.
@@ -522,17 +522,15 @@ impl Reader<'_> {
 impl Reader<'_> {
     /// How devices are found, by variables that have to go together.
     fn read_identity(&mut self) -> IdentityRules {
-        let payload_identity = self.read::<FilterSetting>(PAYLOAD_IDENTITY_FILTER).0;
+        let payload_identity = self.read::<PayloadIdentitySetting>(PAYLOAD_IDENTITY_FILTER).0;
         let layouts = [LAYOUT, LAYOUT_2, LAYOUT_3].map(|variable| self.read::<LayoutSetting>(variable).0);
         let ignored = [LAYOUT_IGNORE, LAYOUT_2_IGNORE, LAYOUT_3_IGNORE];
-        let ignored = ignored.map(|variable| self.read::<FilterSetting>(variable).0);
+        let ignored = ignored.map(|variable| self.read::<IgnoredSetting>(variable).0);
         let site = self.read::<LayoutSite>(LAYOUT_SITE);
-        let layouts = Layouts::new(
-            layouts.into_iter().flatten().collect(),
-            ignored.into_iter().flatten().collect(),
-            site,
-            payload_identity.as_ref(),
-        );
+        // Beside a layout that is not set, the template ignores nothing.
+        let fleets = layouts.into_iter().zip(ignored);
+        let fleets = fleets.filter_map(|(layout, ignored)| Some(FleetLayout { layout: layout?, ignored }));
+        let layouts = Layouts::new(fleets.collect(), site, payload_identity.as_ref());
         let layouts = layouts.unwrap_or_else(|error| {
             self.problems.push(error.to_string());
             Layouts::default()
@@ -599,16 +597,31 @@ impl FromStr for ClientIdSetting {
 }
 
 #[derive(Default)]
-struct FilterSetting(Option<TopicFilter>);
+struct PayloadIdentitySetting(Option<TopicFilter>);
 
-impl FromStr for FilterSetting {
+impl FromStr for PayloadIdentitySetting {
     type Err = telemetry::TopicFilterError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text.is_empty() {
             Ok(Self(None))
         } else {
-            TopicFilter::of_a_fleet(text).map(|filter| Self(Some(filter)))
+            TopicFilter::of_payload_identity(text).map(|filter| Self(Some(filter)))
+        }
+    }
+}
+
+#[derive(Default)]
+struct IgnoredSetting(Option<TopicFilter>);
+
+impl FromStr for IgnoredSetting {
+    type Err = telemetry::TopicFilterError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.is_empty() {
+            Ok(Self(None))
+        } else {
+            TopicFilter::of_ignored(text).map(|filter| Self(Some(filter)))
         }
     }
 }
@@ -750,6 +763,9 @@ mod tests {
         );
         check(&[("TIDEGATE_PAYLOAD_IDENTITY_FILTER", "dt/#")], "both match dt/plant-1/pump-7/state");
         check(&[("TIDEGATE_LAYOUT_IGNORE", "dt/#")], "would ignore all topics");
+        let two = [("TIDEGATE_LAYOUT_2", "f/{device}"), ("TIDEGATE_LAYOUT_IGNORE", "f/announce/x")];
+        check(&two, "begins with the same level as f/{device}");
+        check(&[("TIDEGATE_PAYLOAD_IDENTITY_FILTER", "iot/+/up")], "`+` may stand only before");
     }
 
     #[test]

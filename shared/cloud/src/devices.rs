@@ -295,8 +295,8 @@ impl Update {
 /// In a statement's `SET`. The word is reserved (Amazon DynamoDB Developer Guide, "Reserved words in DynamoDB").
 const SET_IDENTITY: &str = "\"identity\" = ?, ";
 
-/// How a device is known, where that is to be written. One that the topic names has no such attribute, and its id is never
-/// one of another kind.
+/// How a device is known, where that is to be written. One that topic and client name does not write the attribute, and so
+/// leaves it to those who published for it.
 fn identity(latest: &Latest) -> Option<&'static str> {
     Some(latest.identity).filter(|identity| *identity != Identity::Topic).map(Identity::as_str)
 }

@@ -21,7 +21,7 @@ use crate::reject::Reject;
 use crate::sample::Payload;
 use crate::sparkplug::{Nodes, Sender, SparkplugPolicy};
 use crate::time::Micros;
-use crate::topic::{IdentityRules, JOINT, check_broker_name, without_basic_ingest};
+use crate::topic::{IdentityRules, JOINT, Publisher, check_broker_name, without_basic_ingest};
 use crate::unit::Units;
 
 /// How many topics are remembered; then all are forgotten and learnt anew.
@@ -64,12 +64,14 @@ pub struct Decoded {
     pub profile: Option<Arc<str>>,
     /// How its payload was written; `None`: it was not read, as messages on its topic are ignored.
     pub format: Option<Format>,
+    /// Who published it.
+    publisher: Publisher,
 }
 
 impl Decoded {
     /// How it is known that one of its readings is of `device`.
     pub fn identity(&self, device: &DeviceId) -> Identity {
-        Identity::of(device, self.format)
+        Identity::of(device, self.format, self.publisher)
     }
 }
 
@@ -160,12 +162,15 @@ impl Decoder {
             self.forget();
         }
         let Some(route) = self.route(&envelope.topic)? else {
-            return Ok(Decoded { profile: None, format: None });
+            return Ok(Decoded { profile: None, format: None, publisher: Publisher::default() });
         };
-        if let Some(device) = &route.device {
-            let speaker = route.sparkplug.as_ref().map_or_else(|| device.name(), Sender::node);
-            self.settings.identity.check_client(envelope.client.as_deref(), speaker)?;
-        }
+        let publisher = match &route.device {
+            Some(device) => {
+                let speaker = route.sparkplug.as_ref().map_or_else(|| device.name(), Sender::node);
+                self.settings.identity.check_client(envelope.client.as_deref(), speaker)?
+            }
+            None => Publisher::default(),
+        };
         self.bytes.clear();
         envelope.decode_payload(&mut self.bytes)?;
         if self.bytes.len() > MAX_PAYLOAD_BYTES {
@@ -230,7 +235,8 @@ impl Decoder {
             self.payload.path.push_str(&member);
             reject
         })?;
-        Ok(Decoded { profile: profile.map(|profile| Arc::clone(&profile.name)), format: Some(format) })
+        let profile = profile.map(|profile| Arc::clone(&profile.name));
+        Ok(Decoded { profile, format: Some(format), publisher })
     }
 
     /// What follows from `topic`; `None`: its messages are ignored.

@@ -9,7 +9,7 @@
 //! | `last_at` | N | time of the newest reading of any metric, µs since 1970 |
 //! | `first_seen`, `last_seen` | N | when the broker received the first and the last message, µs since 1970 |
 //! | `profile` | S | the name of the profile that its last message was read by; what was there stays where none fits |
-//! | `identity` | S | how it is known that its readings are its own, where that is not by the topic: `gateway`, `sparkplug` or `payload` ([`Identity`]) |
+//! | `identity` | S | how it is known that its readings are its own, where it is not by the topic and the client: `relayed`, `gateway`, `sparkplug` or `payload` ([`Identity`]). It never changes to one that lets more follow |
 //! | `rev` | N | how often these were written |
 //! | `name` | S | the part of `device` after the slash, written when the item was: the key of the index `by-name` |
 //! | `presence` | M | whether the device is connected, which `presence` writes by itself: [`Presence`](crate::Presence) |
@@ -49,7 +49,8 @@ pub struct Latest {
     pub last_seen: Micros,
     /// The name of the profile that the last message was read by, where it was by one.
     pub profile: Option<Arc<str>>,
-    /// How it is known that they are of this device, by the last message.
+    /// How it is known that they are of this device: of its messages, the one that lets least follow. What another client
+    /// wrote may be the latest of some metric for ever.
     pub identity: Identity,
 }
 
@@ -73,9 +74,7 @@ impl Latest {
         if (other.last_seen, &other.profile) > (self.last_seen, &self.profile) {
             self.profile.clone_from(&other.profile);
         }
-        if (other.last_seen, other.identity) > (self.last_seen, self.identity) {
-            self.identity = other.identity;
-        }
+        self.identity = self.identity.max(other.identity);
         self.first_seen = self.first_seen.min(other.first_seen);
         self.last_seen = self.last_seen.max(other.last_seen);
         let mut has_changed =
@@ -303,6 +302,45 @@ mod tests {
             ba.merge(&a);
             assert_eq!(ab, ba);
             assert_eq!(ab.profile, b.profile);
+        }
+    }
+
+    #[test]
+    fn what_another_client_wrote_is_not_undone_by_the_device() {
+        let with = |last_seen: i64, identity: Identity| Latest {
+            last_seen: Micros(last_seen),
+            identity,
+            ..latest_with(&[])
+        };
+        let states = [
+            with(5, Identity::Relayed),
+            with(6, Identity::Topic),
+            with(4, Identity::Topic),
+            with(6, Identity::Relayed),
+        ];
+        for a in &states {
+            for b in &states {
+                for c in &states {
+                    let merged = |states: [&Latest; 3]| {
+                        let mut merged = states[0].clone();
+                        merged.merge(states[1]);
+                        merged.merge(states[2]);
+                        merged
+                    };
+                    let expected = merged([a, b, c]);
+                    let is_relayed = [a, b, c].iter().any(|state| state.identity == Identity::Relayed);
+                    assert_eq!(expected.identity == Identity::Relayed, is_relayed);
+                    for other in [[c, b, a], [b, a, c], [a, c, b]] {
+                        assert_eq!(merged(other), expected);
+                    }
+                    let mut right = b.clone();
+                    right.merge(c);
+                    let mut grouped = a.clone();
+                    grouped.merge(&right);
+                    assert_eq!(grouped, expected);
+                    assert!(!grouped.merge(&right), "once more changes nothing");
+                }
+            }
         }
     }
 

@@ -91,8 +91,8 @@ pub use time::Micros;
 pub use time_format::{TimeFormat, ZoneMarks};
 pub use topic::{ClientId, IdentityRules, TopicFilter, TopicFilterError};
 pub use topic_layout::{
-    DEFAULT_LAYOUT, LayoutError, LayoutSite, LayoutTopic, Layouts, LayoutsError, Level, PolicyTopics,
-    TopicLayout, common_topic,
+    DEFAULT_LAYOUT, FleetLayout, LayoutError, LayoutSite, LayoutSiteError, LayoutTopic, Layouts,
+    LayoutsError, Level, PolicyTopics, TopicLayout, common_topic,
 };
 
 /// The documentation's tables of a profile's keys, in Markdown.

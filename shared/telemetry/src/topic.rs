@@ -5,6 +5,7 @@
 //! | identity | device id | who vouches for it |
 //! |---|---|---|
 //! | topic | `{site}/{device}` | the broker: the policy ties the topic's levels to the thing, and the client id is the same |
+//! | relayed, with [`ClientId::Any`] | `{site}/{device}` | the broker for the gateway that published it and, where the policy has it, for the site |
 //! | behind a gateway, or a Sparkplug node | `{site}/{gateway}::{name}` | the broker for the gateway, the gateway for the name |
 //! | payload | `payload::{first level}/{device_id}` | nobody: whoever may publish on the topics that were opted into this |
 //!
@@ -116,17 +117,29 @@ impl IdentityRules {
         }
     }
 
-    /// Whether `client` may publish for the device that a topic names.
-    pub(crate) fn check_client(&self, client: Option<&str>, device: &str) -> Result<(), Reject> {
+    /// Who `client` is to the device that a topic names.
+    ///
+    /// # Errors
+    /// If it is another one, and none may publish for the device.
+    pub(crate) fn check_client(&self, client: Option<&str>, device: &str) -> Result<Publisher, Reject> {
         match client {
-            Some(client)
-                if self.client_id == ClientId::Match && client != device && !is_no_client(client) =>
-            {
-                Err(Reject::Client)
-            }
-            _ => Ok(()),
+            Some(client) if client != device && !is_no_client(client) => match self.client_id {
+                ClientId::Match => Err(Reject::Client),
+                ClientId::Any => Ok(Publisher::Another),
+            },
+            _ => Ok(Publisher::Itself),
         }
     }
+}
+
+/// Who published a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Publisher {
+    /// The device that the topic names, as far as the client is known; a publish over HTTPS has none.
+    #[default]
+    Itself,
+    /// A client of another name.
+    Another,
 }
 
 fn is_no_client(client: &str) -> bool {
@@ -169,11 +182,12 @@ pub(crate) fn is_of_the_stack(first: &str) -> bool {
 
 /// What is wrong with a text that is to stand for itself in a topic filter, a policy and the SQL of a rule alike.
 pub(crate) fn literal_problem(text: &str) -> Option<&'static str> {
-    let is_forbidden = |c: char| c.is_whitespace() || c.is_control() || "*?$+#{}'\"\\".contains(c);
+    // The patterns of the template's parameters say the same.
+    let is_forbidden = |c: char| !c.is_ascii_graphic() || "*?$+#{}'\"\\".contains(c);
     match text {
         "" => Some("is empty"),
         _ if text.contains(is_forbidden) => {
-            Some("has a blank, a control character, a quote, or one of * ? $ + # { } \\")
+            Some("has a blank, a quote, one of * ? $ + # { } \\, or a character that is not of ASCII")
         }
         _ if text.len() > MAX_TOPIC_LEVEL_BYTES => Some("is too long"),
         _ => None,
@@ -186,11 +200,31 @@ pub(crate) fn literal_problem(text: &str) -> Option<&'static str> {
 pub struct TopicFilter(String);
 
 impl TopicFilter {
-    /// A filter that becomes the topics of a device policy: its first level is a text, and none that the stack uses.
+    /// A filter of topics whose payloads name the device. A policy's star spans slashes: what stands for `+` in it permits
+    /// deeper topics, so that `+` stands only where a closing `#` selects these.
     ///
     /// # Errors
     /// Why it is none.
-    pub fn of_a_fleet(text: &str) -> Result<Self, TopicFilterError> {
+    pub fn of_payload_identity(text: &str) -> Result<Self, TopicFilterError> {
+        let filter = Self::of_a_fleet(text)?;
+        let mut rest = filter.levels().skip_while(|level| *level != "+").skip_while(|level| *level == "+");
+        let is_selected = matches!((rest.next(), rest.next()), (Some("#"), None)) || !text.contains('+');
+        drop(rest);
+        if is_selected { Ok(filter) } else { Err(TopicFilterError::Deeper) }
+    }
+
+    /// A filter of topics that are ignored. In a policy its `+` is the name of the client's thing.
+    ///
+    /// # Errors
+    /// Why it is none.
+    pub fn of_ignored(text: &str) -> Result<Self, TopicFilterError> {
+        let filter = Self::of_a_fleet(text)?;
+        let has_one = filter.levels().filter(|level| *level == "+").count() <= 1;
+        if has_one { Ok(filter) } else { Err(TopicFilterError::Several) }
+    }
+
+    /// A filter that becomes the topics of a device policy: its first level is a text, and none that the stack uses.
+    fn of_a_fleet(text: &str) -> Result<Self, TopicFilterError> {
         let filter: Self = text.parse()?;
         let is_wild = |level: &str| matches!(level, "+" | "#");
         let mut literals = filter.levels().filter(|level| !is_wild(level));
@@ -250,6 +284,14 @@ pub enum TopicFilterError {
     /// The first level is one of the stack's own topics.
     #[error("topics below alerts/, cmd/, live/, spBv1.0/ and $aws/ are the stack's own")]
     OfTheStack,
+    /// A policy would permit topics that are deeper than it.
+    #[error(
+        "`+` may stand only before other `+` and a closing `#`: a policy permits deeper topics, which it would not select"
+    )]
+    Deeper,
+    /// Several levels are a `+`.
+    #[error("`+` may stand once: it stands for the name of the client's thing")]
+    Several,
     /// A level cannot stand in a policy.
     #[error("a level of it {0}")]
     Literal(&'static str),
@@ -279,6 +321,7 @@ impl fmt::Display for TopicFilter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::topic_layout::FleetLayout;
 
     #[test]
     fn the_device_is_in_the_topic() {
@@ -310,15 +353,17 @@ mod tests {
 
     #[test]
     fn a_client_speaks_for_itself_unless_gateways_are_allowed() {
-        let check = |client_id: ClientId, client: Option<&str>, expected: Result<(), Reject>| {
+        let check = |client_id: ClientId, client: Option<&str>, expected: Result<Publisher, Reject>| {
             let rules = IdentityRules { client_id, ..IdentityRules::default() };
             assert_eq!(rules.check_client(client, "pump-7"), expected, "{client:?}");
         };
-        check(ClientId::Match, Some("pump-7"), Ok(()));
-        check(ClientId::Match, None, Ok(()));
-        check(ClientId::Match, Some("N/A"), Ok(()));
+        for client_id in [ClientId::Match, ClientId::Any] {
+            check(client_id, Some("pump-7"), Ok(Publisher::Itself));
+            check(client_id, None, Ok(Publisher::Itself));
+            check(client_id, Some("N/A"), Ok(Publisher::Itself));
+        }
         check(ClientId::Match, Some("pump-8"), Err(Reject::Client));
-        check(ClientId::Any, Some("gateway"), Ok(()));
+        check(ClientId::Any, Some("gateway"), Ok(Publisher::Another));
         assert_eq!(IdentityRules::default().address("iot/x"), Err(Reject::Topic), "not opted in");
     }
 
@@ -345,7 +390,7 @@ mod tests {
         let check = |filter: &str, expected: Option<TopicFilterError>| {
             assert_eq!(TopicFilter::of_a_fleet(filter).err(), expected, "{filter}");
         };
-        for valid in ["iot/#", "iot", "iot/+/state", "dt/#", "shellies/announce", "alerts2/#"] {
+        for valid in ["iot/#", "iot", "iot/+/state", "iot/+/+", "dt/#", "shellies/announce", "alerts2/#"] {
             check(valid, None);
         }
         for own in ["alerts/#", "cmd/x", "live/+/x", "spBv1.0/#", "$aws/things/#", "alerts"] {
@@ -354,19 +399,39 @@ mod tests {
         for wild in ["#", "+/#", "+"] {
             check(wild, Some(TopicFilterError::First));
         }
-        for text in ["*/#", "dt*/#", "iot/a?/#", "iot/$x", "iot//x", "io t/#", "iot'/#"] {
+        for text in ["*/#", "dt*/#", "iot/a?/#", "iot/$x", "iot//x", "io t/#", "iot'/#", "iot/\u{e9}"] {
             assert!(matches!(TopicFilter::of_a_fleet(text), Err(TopicFilterError::Literal(_))), "{text}");
         }
         check("iot/#/x", Some(TopicFilterError::Syntax));
     }
 
+    /// The policy has `iot/*/up` for `iot/+/up`, which is `iot/a/b/up`, too.
+    #[test]
+    fn a_filter_selects_all_that_its_policy_permits() {
+        for valid in ["iot", "iot/#", "iot/a/#", "iot/+/#", "iot/a/+/+/#"] {
+            assert!(TopicFilter::of_payload_identity(valid).is_ok(), "{valid}");
+        }
+        for deeper in ["iot/+", "iot/+/up", "iot/+/up/#", "iot/+/a/+/#", "iot/a/+/+"] {
+            let refused = TopicFilter::of_payload_identity(deeper);
+            assert_eq!(refused, Err(TopicFilterError::Deeper), "{deeper}");
+        }
+        assert!(TopicFilter::of_ignored("iot/+/up").is_ok());
+        assert_eq!(TopicFilter::of_ignored("iot/+/+"), Err(TopicFilterError::Several));
+    }
+
     #[test]
     fn ignored_topics_are_ignored_before_anything_else() {
-        let layouts = vec!["shellies/{device}/{metric...}".parse().unwrap()];
-        let ignored = vec!["shellies/announce".parse().unwrap(), "shellies/+/online".parse().unwrap()];
-        let layouts = Layouts::new(layouts, ignored, "home".parse().unwrap(), None).unwrap();
+        let fleet = |layout: &str, ignored: &str| FleetLayout {
+            layout: layout.parse().unwrap(),
+            ignored: Some(ignored.parse().unwrap()),
+        };
+        let layouts = vec![
+            fleet("shellies/{device}/{metric...}", "shellies/+/online"),
+            fleet("zigbee2mqtt/{device}", "zigbee2mqtt/bridge/#"),
+        ];
+        let layouts = Layouts::new(layouts, "home".parse().unwrap(), None).unwrap();
         let rules = IdentityRules { layouts, ..IdentityRules::default() };
-        assert_eq!(rules.address("shellies/announce"), Ok(None));
+        assert_eq!(rules.address("zigbee2mqtt/bridge/state"), Ok(None));
         assert_eq!(rules.address("shellies/a::b/online"), Ok(None));
         assert_eq!(rules.address("shellies/command"), Err(Reject::Topic));
         assert_eq!(

@@ -83,8 +83,12 @@ fn envelope(topic: &str, payload: &[u8]) -> Envelope<'static> {
 /// The settings of a fleet with these layouts, and with topics whose payloads name the device.
 fn settings(layouts: Vec<TopicLayout>, site: &str) -> Settings {
     let payload_identity: Option<TopicFilter> = Some("iot/#".parse().unwrap());
-    let layouts =
-        Layouts::new(layouts, Vec::new(), site.parse().unwrap(), payload_identity.as_ref()).unwrap();
+    let layouts = Layouts::new(
+        layouts.into_iter().map(Into::into).collect(),
+        site.parse().unwrap(),
+        payload_identity.as_ref(),
+    )
+    .unwrap();
     Settings {
         identity: IdentityRules { client_id: ClientId::Any, payload_identity, layouts },
         ..Settings::default()
@@ -168,7 +172,7 @@ proptest! {
     #[test]
     fn two_layouts_are_refused_if_their_rules_select_one_topic(a in layout(), b in layout()) {
         let filters = [&a, &b].map(TopicLayout::rule_filter);
-        let together = Layouts::new(vec![a.clone(), b.clone()], Vec::new(), "main".parse().unwrap(), None);
+        let together = Layouts::new(vec![a.clone().into(), b.clone().into()], "main".parse().unwrap(), None);
         match telemetry::common_topic(&filters[0], &filters[1]) {
             Some(topic) => {
                 prop_assert!(filters.iter().all(|filter| filter.matches(&topic)), "{a} {b}: {topic}");
@@ -181,7 +185,14 @@ proptest! {
             // Below one first level the policies of one may refuse what is deeper.
             None => {
                 let reach = |layout: &TopicLayout| (layout.is_open(), layout.levels().len());
-                let may_refuse = a.levels()[0] == b.levels()[0] && reach(&a) != reach(&b);
+                // So do those of an open layout, whose stars would permit what is of the other.
+                let is_wide = |layout: &TopicLayout| {
+                    let device = layout.levels().iter().position(|level| *level == Level::Device).unwrap();
+                    let after = &layout.levels()[device..];
+                    layout.is_open() && after.iter().any(|level| matches!(level, Level::Literal(_)))
+                };
+                let may_refuse = a.levels()[0] == b.levels()[0]
+                    && (reach(&a) != reach(&b) || is_wide(&a) || is_wide(&b));
                 prop_assert!(together.is_ok() || may_refuse, "{a} {b}");
             }
         }

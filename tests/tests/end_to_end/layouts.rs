@@ -161,8 +161,22 @@ const VALUES: [(&str, &[&str], &[&str]); 4] = [
     ),
     (
         "PayloadIdentityFilter",
-        &["", "iot/#", "legacy/+/up", "iot/+/data/#"],
-        &["alerts/#", "*/#", "dt*/#", "dt/#", "a/?", "a/$x", "spBv1.0/#", "cmd/#", "live/x", "+/x", "#"],
+        &["", "iot/#", "iot/+/#", "legacy/up"],
+        &[
+            "alerts/#",
+            "*/#",
+            "dt*/#",
+            "dt/#",
+            "a/?",
+            "a/$x",
+            "spBv1.0/#",
+            "cmd/#",
+            "live/x",
+            "+/x",
+            "#",
+            "iot/+/up",
+            "iot/+",
+        ],
     ),
 ];
 

@@ -47,7 +47,9 @@ fn links_lead_somewhere() {
             text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);
         for target in targets.filter(|target| !target.contains("://") && !target.starts_with("mailto:")) {
             let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
-            let path = if path.is_empty() { document } else { path };
+            // As it is read where the document lies.
+            let folder = document.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
+            let path = &if path.is_empty() { document.to_owned() } else { folder + path };
             assert!(root().join(path).exists(), "{document} links to {target}");
             if path.ends_with(".md") && !anchor.is_empty() {
                 assert!(

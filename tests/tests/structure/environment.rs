@@ -84,7 +84,7 @@ fn parameters_and_registry_have_the_same_defaults() {
 fn every_value_that_a_parameter_allows_starts_the_functions() {
     let mut choices: Vec<(String, String)> = vec![
         ("PayloadIdentityFilter".into(), "iot/#".into()),
-        ("PayloadIdentityFilter".into(), "legacy/+/up".into()),
+        ("PayloadIdentityFilter".into(), "legacy/+/#".into()),
         ("Stage".into(), "production1".into()),
         ("Layout".into(), "N/{device}/{metric...}".into()),
         ("Layout2".into(), "factory/{site}/{prefix}/{device}/{metric}".into()),

@@ -6,9 +6,10 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use telemetry::{ClientId, TopicLayout};
+use telemetry::{ClientId, LayoutSite, Layouts, TopicFilter, TopicLayout};
 use tests::cloudformation::{ACCOUNT, Resolver};
 use tests::iot::{Parent, Policy, Rule, Thing, filter_matches, of_account};
+use tests::pattern::Pattern;
 
 use crate::deployment::TEMPLATE;
 use crate::read;
@@ -377,15 +378,203 @@ fn a_policy_grants_nothing_but_its_layout() {
     }
 }
 
+/// Two layouts of one stack, with the policies of each and the rules of both.
+struct Pair {
+    layouts: [String; 2],
+    /// Of devices and of gateways, by layout.
+    policies: [[Policy; 2]; 2],
+    rules: Vec<Rule>,
+}
+
+impl Pair {
+    fn new(first: &str, second: &str) -> Self {
+        let resolver = resolver(&[("Layout2", first), ("Layout3", second), ("ClientId", "any")]);
+        let policies = ["2", "3"].map(|number| {
+            ["DevicePolicy", "GatewayPolicy"].map(|kind| policy(&resolver, &format!("{kind}{number}")))
+        });
+        let rules = rules(&resolver);
+        Self { layouts: [first, second].map(str::to_owned), policies, rules }
+    }
+
+    /// Whether a rule of the first or of the second layout selects a topic.
+    fn selects(&self, place: usize, topic: &str) -> bool {
+        let suffix = ["_2", "_3"][place];
+        self.rules.iter().any(|rule| rule.name.ends_with(suffix) && rule.selects(topic, Parent::Passed))
+    }
+
+    /// Topics of all that a policy allows, with texts of either layout where a star stands.
+    fn topics(policy: &Policy, thing: &Thing) -> BTreeSet<String> {
+        let allowed = policy.0.iter().filter(|statement| !statement.is_deny);
+        let patterns = allowed
+            .flat_map(|statement| &statement.resources)
+            .filter_map(|resource| of_account(resource).strip_prefix("topic/"));
+        let own = |pattern: &str| {
+            let named = pattern.replace("${iot:Connection.Thing.ThingName}", &thing.name);
+            named.replace("${iot:Connection.Thing.Attributes[site]}", &thing.attributes["site"])
+        };
+        patterns.flat_map(|pattern| fill(&own(pattern), &["x", "t", "t/x", "u/x"])).collect()
+    }
+
+    /// Asserts that no policy of one permits or refuses what is of the other alone.
+    fn check(&self) {
+        let things = [Thing::at("plant-1", "pump-7"), Thing::at("plant-1", "gateway")];
+        let policies = self.policies.iter().flat_map(|policies| policies.iter().zip(&things));
+        let topics: BTreeSet<String> =
+            policies.flat_map(|(policy, thing)| Self::topics(policy, thing)).collect();
+        for topic in &topics {
+            for (own, other) in [(0, 1), (1, 0)] {
+                if self.selects(own, topic) || !self.selects(other, topic) {
+                    continue;
+                }
+                for (policy, thing) in self.policies[own].iter().zip(&things) {
+                    let place = format!(
+                        "{} beside {}: {} on {topic}",
+                        self.layouts[own], self.layouts[other], thing.name
+                    );
+                    assert!(!policy.may_publish(thing, topic), "permitted: {place}");
+                    assert!(!policy.refuses_publish(thing, topic), "refused: {place}");
+                }
+            }
+        }
+    }
+}
+
+/// Whether ingest starts with these layouts.
+fn go_together(first: &str, second: &str) -> bool {
+    let layouts = [first, second].map(|text| text.parse::<TopicLayout>().unwrap().into());
+    Layouts::new(layouts.to_vec(), "main".parse().unwrap(), None).is_ok()
+}
+
+#[test]
+fn layouts_that_go_together_leave_the_topics_of_each_other_alone() {
+    let layouts = small_layouts();
+    let some = |nth: usize| {
+        layouts.iter().enumerate().filter_map(move |(place, layout)| {
+            let is_short = layout.matches('/').count() < 3;
+            (is_short || place % nth == 0).then_some(layout)
+        })
+    };
+    let mut count = 0;
+    for first in some(7) {
+        // Another text, so that some pairs share no topic.
+        for second in some(11).map(|layout| layout.replace("/t", "/u")) {
+            if go_together(first, &second) {
+                Pair::new(first, &second).check();
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 50, "{count}");
+    // What each refusal is for.
+    for (first, second) in [
+        ("f/{device}/t/{metric...}", "f/{site}/u/{device}/{metric...}"),
+        ("f/{device}/t", "f/{device}/air/{metric}"),
+        ("f/{site}/{device}/t", "f/a/{device}/b/{metric...}"),
+    ] {
+        assert!(!go_together(first, second), "{first} {second}");
+        let pair = std::panic::catch_unwind(|| Pair::new(first, second).check());
+        assert!(pair.is_err(), "{first} and {second} could go together");
+    }
+}
+
+/// Policies name the rules of their own layout.
+#[test]
+fn no_policy_refuses_what_is_sent_to_the_rules_of_another_layout() {
+    let resolver = resolver(&[
+        ("Layout", "dt/{site}/{device}/{stream}"),
+        ("Layout2", "N/{device}/{metric...}"),
+        ("PayloadIdentityFilter", "iot/#"),
+        ("ClientId", "any"),
+    ]);
+    let thing = Thing::at("plant-1", "pump-7");
+    for topic in [
+        "$aws/rules/tidegate_dev_telemetry_2/N/pump-7/dt/a/b/c/d",
+        "$aws/rules/tidegate_dev_payload_identity/iot/dt/a/b/c/d/e",
+    ] {
+        for id in ["DevicePolicy", "GatewayPolicy"] {
+            assert!(!policy(&resolver, id).refuses_publish(&thing, topic), "{id}: {topic}");
+        }
+    }
+    let own = policy(&resolver, "DevicePolicy");
+    for rule in ["telemetry", "urgent"] {
+        let deeper = format!("$aws/rules/tidegate_dev_{rule}/dt/plant-1/pump-7/a/b");
+        assert!(own.refuses_publish(&thing, &deeper), "{deeper}");
+    }
+}
+
+/// The alerts of a device are below its site, which is LayoutSite where its layout has none.
+#[test]
+fn a_device_hears_its_alerts_whether_its_layout_has_a_site_or_not() {
+    let pump = Thing::at("plant-1", "pump-7");
+    let nowhere = Thing { name: "pump-7".to_owned(), attributes: [].into() };
+    let check = |parameters: &[(&str, &str)], thing: &Thing, site: &str, expected: bool| {
+        let policy = policy(&resolver(parameters), "DeviceAnswersPolicy");
+        for device in ["pump-7", "pump-8"] {
+            let expected = expected && device == "pump-7";
+            for (action, resource) in [
+                ("iot:Subscribe", format!("topicfilter/alerts/{site}/{device}/+")),
+                ("iot:Receive", format!("topic/alerts/{site}/{device}/hot")),
+                ("iot:Publish", format!("topic/alerts/{site}/{device}/hot/ack")),
+            ] {
+                let found = policy.allows(thing, action, &resource);
+                assert_eq!(found, expected, "{parameters:?}: {action} {resource}");
+            }
+        }
+        for topic in ["alerts/plant-1/pump-7/hot", "alerts/boat/pump-7/hot"] {
+            assert!(!policy.may_publish(thing, topic), "{topic}");
+        }
+    };
+    check(&[], &pump, "plant-1", true);
+    check(&[], &pump, "main", false);
+    check(&[("LayoutSite", "boat")], &pump, "boat", false);
+    let factory = ("Layout2", "factory/{site}/{device}/{metric}");
+    check(&[factory, ("LayoutSite", "boat")], &pump, "boat", false);
+    for number in ["Layout", "Layout2", "Layout3"] {
+        let parameters = [(number, "N/{device}/{metric...}"), ("LayoutSite", "boat")];
+        check(&parameters, &nowhere, "boat", true);
+        check(&parameters, &nowhere, "plant-1", false);
+        check(&parameters, &pump, "plant-1", true);
+    }
+}
+
+/// What a policy permits by a filter for identity in the payload, its rule selects.
+#[test]
+fn a_filter_of_payload_identity_permits_what_its_rule_selects() {
+    let thing = Thing::at("plant-1", "pump-7");
+    let levels = ["iot", "x", "+", "#"];
+    let mut filters = vec!["iot".to_owned()];
+    let mut longer = filters.clone();
+    for _ in 0..3 {
+        longer = longer.iter().flat_map(|text| levels.map(|level| format!("{text}/{level}"))).collect();
+        filters.extend(longer.clone());
+    }
+    let filters: Vec<String> =
+        filters.into_iter().filter(|text| TopicFilter::of_payload_identity(text).is_ok()).collect();
+    assert!(filters.len() > 20, "{filters:?}");
+    for filter in &filters {
+        let resolver = resolver(&[("PayloadIdentityFilter", filter)]);
+        let (policy, rules) = (policy(&resolver, "DevicePolicy"), rules(&resolver));
+        let mut permitted = 0;
+        for topic in topics(&policy, &thing).iter().filter(|topic| topic.contains("iot")) {
+            if policy.may_publish(&thing, topic) {
+                let is_selected = rules.iter().any(|rule| rule.selects(topic, Parent::Passed));
+                assert!(is_selected, "{filter} permits {topic}, and no rule selects it");
+                permitted += 1;
+            }
+        }
+        assert!(permitted > 0, "{filter}");
+    }
+}
+
 #[test]
 fn the_device_policy_of_the_default_layout_grants_nothing_else() {
     let thing = Thing::at("plant-1", "pump-7");
-    let resolver = resolver(&[("PayloadIdentityFilter", "iot/+/data/#")]);
+    let resolver = resolver(&[("PayloadIdentityFilter", "iot/data/+/#")]);
     let policy = policy(&resolver, "DevicePolicy");
     for topic in OF_OTHERS.iter().filter(|topic| !topic.contains("dt/")) {
         assert!(!policy.may_publish(&thing, topic), "{topic}");
     }
-    for topic in ["dt/plant-1/pump-7/state", "dt/plant-1/pump-7/urgent", "iot/x/data/y"] {
+    for topic in ["dt/plant-1/pump-7/state", "dt/plant-1/pump-7/urgent", "iot/data/x/y"] {
         assert!(policy.may_publish(&thing, topic), "{topic}");
     }
     for topic in
@@ -427,6 +616,11 @@ fn a_topic_filter_narrows_the_default_layout_only() {
     assert_eq!(filters(&[("TopicFilter", "dt/plant-1/+/+")]), ["dt/plant-1/+/+"; 2]);
     let other = [("TopicFilter", "dt/plant-1/+/+"), ("Layout", "N/{device}/{metric...}")];
     assert_eq!(filters(&other), ["N/+/#"]);
+    // What is deeper, by the levels that say where it comes from.
+    let deeper =
+        |filter: &str| filters(&[("TopicFilter", filter), ("LayoutIgnore", "dt/+/log/#")]).swap_remove(0);
+    assert_eq!(deeper("dt/+/+/+"), "dt/+/+/+/#");
+    assert_eq!(deeper("dt/plant-1/+/state"), "dt/plant-1/+/+/#");
 }
 
 #[test]
@@ -503,4 +697,92 @@ fn the_pages_parameters_make_a_stack() {
         }
     }
     assert!(count >= 7, "{count}");
+}
+
+/// The pattern of a parameter.
+fn pattern(parameter: &str) -> Pattern {
+    Pattern::read(TEMPLATE["Parameters"][parameter]["AllowedPattern"].as_str().unwrap())
+}
+
+/// Characters of ASCII, and some that other languages take for blanks, for ends of lines or for letters.
+fn characters() -> impl Iterator<Item = char> {
+    let others = "\u{80}\u{85}\u{a0}\u{ad}\u{e9}\u{130}\u{1680}\u{2000}\u{200b}\u{2028}\u{2029}\u{202f}\u{3000}\u{feff}\u{ff03}\u{1f600}";
+    (0..=0x7f_u8).map(char::from).chain(others.chars())
+}
+
+/// All texts of up to so many of these levels.
+fn texts(levels: &[&str], most: usize) -> Vec<String> {
+    let mut all: Vec<String> = levels.iter().map(|level| (*level).to_owned()).collect();
+    let mut longer = all.clone();
+    for _ in 1..most {
+        longer = longer
+            .iter()
+            .flat_map(|text| levels.iter().map(move |level| format!("{text}/{level}")))
+            .collect();
+        all.extend(longer.clone());
+    }
+    all
+}
+
+/// What the template takes, starts ingest; and what ingest takes, can be deployed.
+#[test]
+fn template_and_code_take_the_same_texts() {
+    let check = |parameter: &str, texts: &[String], takes: &dyn Fn(&str) -> bool| {
+        let pattern = pattern(parameter);
+        let mut taken = 0;
+        for text in texts {
+            assert_eq!(pattern.matches(text), takes(text), "{parameter}={text:?}");
+            taken += usize::from(takes(text));
+        }
+        assert!(taken > 0 && taken < texts.len(), "{parameter}: {taken} of {}", texts.len());
+    };
+    let with = |around: &[&str]| -> Vec<String> {
+        let one = |c: char| around.iter().map(move |text| text.replace('_', &c.to_string()));
+        characters().flat_map(one).collect()
+    };
+
+    let is_layout = |text: &str| text.parse::<TopicLayout>().is_ok();
+    let mut layouts = with(&["_/{device}", "f_/{device}", "f/_/{device}", "f/x_y/{device}/{metric...}"]);
+    let words = [
+        "t",
+        "+",
+        "{site}",
+        "{device}",
+        "{stream}",
+        "{metric}",
+        "{prefix}",
+        "{metric...}",
+        "{other}",
+        "",
+        "#",
+    ];
+    layouts.extend(texts(&words, 3).into_iter().map(|text| format!("f/{text}")));
+    layouts.extend(small_layouts());
+    layouts.extend(
+        ["alerts", "cmd", "live", "spBv1.0", "$aws", "alerts2"].map(|first| format!("{first}/{{device}}")),
+    );
+    layouts.extend((5..8).map(|count| format!("f/{}/{{device}}", vec!["x"; count].join("/"))));
+    for parameter in ["Layout", "Layout2", "Layout3"] {
+        check(parameter, &layouts, &is_layout);
+    }
+
+    // An empty text is none.
+    let is_ignored = |text: &str| text.is_empty() || TopicFilter::of_ignored(text).is_ok();
+    let mut ignored = with(&["_", "f_", "f/_", "f/_/#"]);
+    ignored.extend(texts(&["f", "alerts", "+", "#", "", "x+"], 4));
+    for parameter in ["LayoutIgnore", "Layout2Ignore", "Layout3Ignore"] {
+        check(parameter, &ignored, &is_ignored);
+    }
+
+    // The template keeps the default layout's first level free, and all of Sparkplug's.
+    let is_payload_identity = |text: &str| {
+        let is_free = text.split('/').next() != Some("dt");
+        text.is_empty() || is_free && TopicFilter::of_payload_identity(text).is_ok()
+    };
+    let mut filters = with(&["_", "iot_", "iot/_", "iot/_/+/#"]);
+    filters.extend(texts(&["iot", "alerts", "dt", "+", "#", "", "x+"], 4));
+    check("PayloadIdentityFilter", &filters, &is_payload_identity);
+
+    let is_site = |text: &str| text.parse::<LayoutSite>().is_ok();
+    check("LayoutSite", &[with(&["_", "a_", "a_b"]), texts(&["a", ""], 2)].concat(), &is_site);
 }

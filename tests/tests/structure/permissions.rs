@@ -100,16 +100,19 @@ const MAX_IOT_POLICY_CHARS: usize = 2_048;
 
 #[test]
 fn aws_iot_takes_each_policy() {
-    // As long as parameters let them be: a layout of one long text is in each policy oftenest.
+    // As long as parameters let them be: a layout of one long text is in each policy oftenest. One without a site adds
+    // LayoutSite to the policy of answers.
     let layout = |first: &str| format!("{first}{}/{{site}}/{{device}}/{{stream}}", "x".repeat(46));
+    let no_site = format!("c{}/{{device}}/{{stream}}", "x".repeat(53));
     let ignored = |first: &str| format!("{first}/{}/+/#", "x".repeat(58));
     let texts = ["a", "b", "c"].map(|first| (layout(first), ignored(first)));
     let longest = [
         ("Stage", "sixteenletters16"),
-        ("ShadowName", "telemetry"),
+        ("ShadowName", &"n".repeat(64)),
         ("ClientId", "any"),
-        ("PayloadIdentityFilter", "iot/+/+/#"),
         ("SparkplugFilter", "spBv1.0/#"),
+        ("PayloadIdentityFilter", &format!("i/{}/+/#", "x".repeat(58))),
+        ("LayoutSite", &"s".repeat(48)),
         ("Layout", &texts[0].0),
         ("LayoutIgnore", &texts[0].1),
         ("Layout2", &texts[1].0),
@@ -117,11 +120,14 @@ fn aws_iot_takes_each_policy() {
         ("Layout3", &texts[2].0),
         ("Layout3Ignore", &texts[2].1),
     ];
-    for (name, value) in &longest[5..] {
+    for (name, value) in &longest[4..] {
         let most = TEMPLATE["Parameters"][name]["MaxLength"].as_u64();
         assert_eq!(most, u64::try_from(value.len()).ok(), "{name} could be longer");
     }
-    for parameters in [&longest[..], &longest[..4], &[]] {
+    let mut without_site = longest;
+    without_site[10].1 = &no_site;
+    assert_eq!((without_site[10].0, no_site.len()), ("Layout3", texts[2].0.len()));
+    for parameters in [&longest[..], &without_site[..], &longest[..6], &[]] {
         let resolver = Resolver::new(&TEMPLATE, parameters).in_account(&ACCOUNT);
         let policies =
             TEMPLATE["Resources"].as_object().unwrap().iter().filter(|(_, resource)| {
@@ -224,7 +230,7 @@ fn a_device_speaks_for_itself_and_to_rules_that_exist() {
                     let is_own = resource.contains("/${!iot:Connection.Thing.ThingName}");
                     let may_be_others = statement["Effect"] == "Deny"
                         || id.starts_with("GatewayPolicy")
-                        || ["PublishWithIdentityInThePayload", "PublishWhatIsIgnored"]
+                        || ["PublishBesides", "PublishWhatIsIgnored"]
                             .iter()
                             .any(|sid| statement["Sid"] == *sid);
                     assert!(is_own || may_be_others, "{id}: {resource}");
@@ -255,7 +261,12 @@ fn a_device_reads_its_shadow_and_never_writes_it() {
                     let (_, kind) = kind.split_once("${AWS::AccountId}:").unwrap();
                     let rest = format!("$aws/things/{rest}");
                     let topic = rest.strip_prefix(&own).unwrap_or_else(|| panic!("{rest} is not its own"));
-                    allowed.insert(format!("{} {kind}{topic}", statement["Action"].as_str().unwrap()));
+                    // A subscription is authorized for its filter, all else for its topic.
+                    let actions =
+                        list(&statement["Action"]).into_iter().map(|action| action.as_str().unwrap());
+                    let is_of_kind = |action: &&str| (*action == "iot:Subscribe") == (kind == "topicfilter/");
+                    allowed
+                        .extend(actions.filter(is_of_kind).map(|action| format!("{action} {kind}{topic}")));
                 }
             }
         }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
-use telemetry::{ClientId, LayoutSite};
+use telemetry::{ClientId, LayoutSite, TopicFilter};
 use tidegate::{Result, layout};
 
 #[derive(Debug, Subcommand)]
@@ -19,6 +19,12 @@ pub(super) struct CheckArgs {
     /// Layouts of one deployment, such as 'factory/{site}/{prefix}/{device}/{metric}'
     #[arg(required = true, value_name = "TEXT")]
     layouts: Vec<String>,
+    /// Topics, such as shellies/announce, whose messages are ignored; may be given once for each layout
+    #[arg(long = "ignore", value_name = "FILTER", value_parser = TopicFilter::of_ignored)]
+    ignored: Vec<TopicFilter>,
+    /// Topics, such as iot/#, whose payloads name the device
+    #[arg(long, value_name = "FILTER", value_parser = TopicFilter::of_payload_identity)]
+    payload_identity: Option<TopicFilter>,
 }
 
 #[derive(Debug, Args)]
@@ -44,7 +50,7 @@ impl LayoutCommand {
     pub(super) fn run(self) -> Result<ExitCode> {
         match self {
             Self::Check(args) => {
-                let are_good = layout::check(&args.layouts)?;
+                let are_good = layout::check(&args.layouts, args.ignored, args.payload_identity.as_ref())?;
                 Ok(if are_good { ExitCode::SUCCESS } else { ExitCode::from(1) })
             }
             Self::Show(ShowArgs { layout, site, client_id }) => {

@@ -38,7 +38,7 @@ use crate::topic::{TopicFilter, check_broker_name, check_name, is_of_the_stack, 
 
 pub use overlap::common_topic;
 pub use policy::PolicyTopics;
-pub use set::{LayoutSite, Layouts, LayoutsError};
+pub use set::{FleetLayout, LayoutSite, LayoutSiteError, Layouts, LayoutsError};
 
 /// The layout that holds where no other is set.
 pub const DEFAULT_LAYOUT: &str = "dt/{site}/{device}/{stream}";
