@@ -7,7 +7,7 @@
 //! | topic | `{site}/{device}` | the broker: the policy ties the topic's levels to the thing, and the client id is the same |
 //! | relayed, with [`ClientId::Any`] | `{site}/{device}` | the broker for the gateway that published it and, where the policy has it, for the site |
 //! | behind a gateway, or a Sparkplug node | `{site}/{gateway}::{name}` | the broker for the gateway, the gateway for the name |
-//! | payload | `payload::{first level}/{device_id}` | nobody: whoever may publish on the topics that were opted into this |
+//! | payload | `payload::{first level}/{device_id}` | no one: any client that may publish on the topics that were opted into this |
 //!
 //! No site and no device that a topic names has `::` or ends with `:`, so the first `::` of an id parts what the broker
 //! vouches for from what a payload says.
@@ -122,12 +122,14 @@ impl IdentityRules {
     /// # Errors
     /// If it is another one, and none may publish for the device.
     pub(crate) fn check_client(&self, client: Option<&str>, device: &str) -> Result<Publisher, Reject> {
-        match client {
-            Some(client) if client != device && !is_no_client(client) => match self.client_id {
-                ClientId::Match => Err(Reject::Client),
-                ClientId::Any => Ok(Publisher::Another),
-            },
-            _ => Ok(Publisher::Itself),
+        let client = client.filter(|client| !is_no_client(client));
+        match (client, self.client_id) {
+            (Some(client), _) if client == device => Ok(Publisher::Itself),
+            (Some(_), ClientId::Match) => Err(Reject::Client),
+            // The policies of the stack let a client without a name publish for no device but its own.
+            (None, ClientId::Match) => Ok(Publisher::Itself),
+            // Where gateways publish, a message without a client may be a gateway's.
+            (Some(_) | None, ClientId::Any) => Ok(Publisher::Another),
         }
     }
 }
@@ -135,10 +137,10 @@ impl IdentityRules {
 /// Who published a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Publisher {
-    /// The device that the topic names, as far as the client is known; a publish over HTTPS has none.
+    /// The device that the topic names, as far as is known: a publish over HTTPS has no client.
     #[default]
     Itself,
-    /// A client of another name.
+    /// A client of another name, or where gateways may publish, one without a name.
     Another,
 }
 
@@ -359,8 +361,11 @@ mod tests {
         };
         for client_id in [ClientId::Match, ClientId::Any] {
             check(client_id, Some("pump-7"), Ok(Publisher::Itself));
-            check(client_id, None, Ok(Publisher::Itself));
-            check(client_id, Some("N/A"), Ok(Publisher::Itself));
+        }
+        for unnamed in [None, Some("N/A"), Some("")] {
+            check(ClientId::Match, unnamed, Ok(Publisher::Itself));
+            // It may be a gateway's.
+            check(ClientId::Any, unnamed, Ok(Publisher::Another));
         }
         check(ClientId::Match, Some("pump-8"), Err(Reject::Client));
         check(ClientId::Any, Some("gateway"), Ok(Publisher::Another));

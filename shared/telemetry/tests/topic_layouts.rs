@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use telemetry::sparkplug::NodeId;
 use telemetry::{
-    ClientId, Decoder, Envelope, Format, Identity, IdentityRules, Layouts, Level, Micros, Profile, Profiles,
-    Reading, Settings, TopicFilter, TopicLayout,
+    Decoder, Envelope, Format, Identity, IdentityRules, Layouts, Level, Micros, Profile, Profiles, Reading,
+    Settings, TopicFilter, TopicLayout,
 };
 
 const LEVELS: [&str; 12] = [
@@ -90,7 +90,7 @@ fn settings(layouts: Vec<TopicLayout>, site: &str) -> Settings {
     )
     .unwrap();
     Settings {
-        identity: IdentityRules { client_id: ClientId::Any, payload_identity, layouts },
+        identity: IdentityRules { payload_identity, layouts, ..IdentityRules::default() },
         ..Settings::default()
     }
 }

@@ -314,7 +314,7 @@ impl Shape<'_, '_> {
         Ok(())
     }
 
-    /// Gives the samples of an object the device that the object names, and a record's samples of nobody else that which
+    /// Gives the samples of an object the device that the object names, and a record's samples that have none that which
     /// stands deeper in the record.
     fn give_device(&mut self, first_sample: usize, object: Object, facts: &mut Facts) {
         let of_record = if object == Object::Nested { None } else { self.profile_device.take() };
@@ -324,8 +324,8 @@ impl Shape<'_, '_> {
                 samples.iter_mut().for_each(|sample| sample.device = Some(Arc::clone(&device)));
             }
             (_, Some((_, device))) => {
-                let nobodys = samples.iter_mut().filter(|sample| sample.device == self.device);
-                nobodys.for_each(|sample| sample.device = Some(Arc::clone(&device)));
+                let unnamed = samples.iter_mut().filter(|sample| sample.device == self.device);
+                unnamed.for_each(|sample| sample.device = Some(Arc::clone(&device)));
             }
             (_, None) => {}
         }
