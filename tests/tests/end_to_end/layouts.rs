@@ -82,6 +82,53 @@ async fn two_fleets_publish_as_they_always_did() {
     }
 }
 
+#[tokio::test]
+async fn one_bridge_publishes_for_all_and_others_for_themselves() {
+    let mut stack = Stack::open().await;
+    let parameters = [
+        ("Stage", "bridge"),
+        ("Layout", "zigbee2mqtt/{device}"),
+        ("LayoutIgnore", "zigbee2mqtt/bridge/#"),
+        ("Layout2", "sensors/{device}/temperature"),
+        ("Layout3", "shellies/{device}/{metric...}"),
+        ("Layout3Ignore", "shellies/announce"),
+        ("LayoutSite", "home"),
+        ("ClientId", "any"),
+    ];
+    stack.deploy("tidegate-bridge", &parameters).await;
+
+    let (bridge, mut connection) = stack.connect_as(&["GatewayPolicyName"], "bridge").await;
+    let lamp = format!("lamp-{}", now().0);
+    publish(&mut connection, "zigbee2mqtt/bridge/state".to_owned(), r#"{"state": "online"}"#).await;
+    publish(&mut connection, format!("zigbee2mqtt/{lamp}"), r#"{"state": "ON", "brightness": 254}"#).await;
+    wait_for(&stack, &format!("home/{lamp}"), &[("state", "ON"), ("brightness", "254")]).await;
+    assert_eq!(stack.quarantined(bridge.strip_prefix("lab/").unwrap()).await, Vec::<Value>::new());
+
+    let (probe, mut connection) = stack.connect_as(&["DevicePolicy2Name"], "probe").await;
+    let name = probe.strip_prefix("lab/").unwrap();
+    publish(&mut connection, format!("sensors/{name}/temperature"), "20.5").await;
+    wait_for(&stack, &format!("home/{name}"), &[("temperature", "20.5")]).await;
+
+    let (plug, mut connection) = stack.connect_as(&["DevicePolicy3Name"], "plug").await;
+    let name = plug.strip_prefix("lab/").unwrap();
+    publish(&mut connection, "shellies/announce".to_owned(), r#"{"id": "plug"}"#).await;
+    publish(&mut connection, format!("shellies/{name}/relay/0/power"), "21.5").await;
+    publish(&mut connection, format!("shellies/{name}/relay/0"), "on").await;
+    let expected = [("relay.0.power", "21.5"), ("relay.0", "on")];
+    wait_for(&stack, &format!("home/{name}"), &expected).await;
+    assert_eq!(stack.quarantined(name).await, Vec::<Value>::new());
+
+    for (policy, topic) in [
+        ("GatewayPolicyName", "shellies/other/relay/0"),
+        ("GatewayPolicyName", "alerts/home/lamp/hot"),
+        ("DevicePolicy2Name", "sensors/other/temperature"),
+        ("DevicePolicy3Name", "shellies/other/relay/0/power"),
+    ] {
+        let (_, mut connection) = stack.connect_as(&[policy], "denied").await;
+        assert!(connection.publish(topic, b"21.5").await.is_err(), "{policy} permits {topic}");
+    }
+}
+
 /// Asserts that policies and rules are deployed as [`Resolver`] makes them: what holds them together is a test on that.
 async fn the_stack_is_what_the_tests_make_of_the_template(stack: &Stack) {
     let text = std::fs::read_to_string(checkout().join("template.yaml")).unwrap();
