@@ -446,6 +446,11 @@ fn topics_name_bare_values_and_stand_before_other_names() {
     );
     let both = decode_on(&mut decoder("topic_name = \"{4}\""), "dt/s/d/a", br#"{"v": 1, "value": 2}"#);
     assert_eq!(both, Err(Reject::Ambiguous));
+    let long = |length: usize| format!(r#"{{"{}": 1}}"#, "x".repeat(length));
+    let on =
+        |length: usize| decode_on(&mut decoder("topic_name = \"{4}\""), "dt/s/d/a", long(length).as_bytes());
+    assert_eq!(on(254).map(|readings| readings[0].metric.len()), Ok(256));
+    assert_eq!(on(255), Err(Reject::LongName));
     let lenient = "topic_name = \"{4}\"\nlenient = [\"leading_zeros\"]";
     let clock = decode_on(&mut decoder(lenient), "dt/s/d/a", b"07:05:09");
     assert_eq!(shown(&clock.unwrap()), "a=07:05:09");

@@ -18,10 +18,11 @@ use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
+use crate::limits::MAX_NAME_BYTES;
 use crate::names::Names;
 use crate::profile::Profile;
 use crate::reject::Reject;
-use crate::sample::Payload;
+use crate::sample::{Payload, Sample};
 
 /// How a payload is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -136,6 +137,11 @@ impl Format {
         let allows_empty = context.profile.is_some_and(Profile::allows_empty);
         if context.names.has_too_many() {
             return Err(Reject::Names);
+        }
+        // What the topic puts before a name counts, too.
+        let is_long = |sample: &Sample| !sample.is_spent && sample.name.metric.len() > MAX_NAME_BYTES;
+        if context.names.has_stem() && payload.samples.iter().any(is_long) {
+            return Err(Reject::LongName);
         }
         match outcome {
             Err(Reject::Empty | Reject::NoValue) if allows_empty => Ok(()),
