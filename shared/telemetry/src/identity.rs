@@ -10,14 +10,14 @@ pub enum Identity {
     /// The topic names the device, and the broker's policy says who may publish there. A Sparkplug node is known so, too.
     #[default]
     Topic,
-    /// The topic names the device, and a client of another name published it, for which the policy allows any device. A
-    /// thing of the device's name may be of another site.
+    /// The topic names the device, and a client of another name published it, or where gateways may publish one without a
+    /// name: the policy may allow it any device. A thing of the device's name may be of another site.
     Relayed,
     /// A gateway, which the topic names, names it.
     Gateway,
     /// It is behind a Sparkplug node, which the topic names.
     Sparkplug,
-    /// The payload names it, and nobody vouches for that.
+    /// The payload names it, and nothing else confirms that.
     Payload,
 }
 
@@ -52,7 +52,7 @@ impl Identity {
     }
 
     /// What the attribute `identity` of a device's item says: `topic` where it is missing, as in items of earlier versions
-    /// and of devices that the topic names. Of a word that is not known nobody vouches.
+    /// and of devices that the topic names. A word that is not known says as little as `payload`.
     pub fn from_stored(word: Option<&str>) -> Self {
         match word {
             None | Some("topic") => Self::Topic,

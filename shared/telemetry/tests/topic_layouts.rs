@@ -271,7 +271,7 @@ proptest! {
                 let device = reading.device.as_str();
                 let is_own = own == Some(device);
                 prop_assert_eq!(identity.is_of_a_thing(), is_own, "{}", device);
-                // A payload that names nobody is of the device that its topic names.
+                // A payload that names no device is of the one that its topic names.
                 prop_assert_eq!(is_own, own.is_some() && stream == "json");
                 prop_assert!(is_own || !by_topic.contains(device), "{}", device);
             }

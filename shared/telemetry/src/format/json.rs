@@ -1,7 +1,5 @@
 //! JSON payloads. Their shapes are those of every format that is made of maps and lists ([`shape`](super::shape)).
 
-use std::borrow::Cow;
-
 use serde::de::{DeserializeSeed, IgnoredAny};
 
 use super::json_numbers as numbers;
@@ -69,11 +67,7 @@ pub(super) fn read_bytes<'de, T: DeserializeSeed<'de>>(
     bytes: &'de [u8],
     seed: T,
 ) -> Result<T::Value, Reject> {
-    match text::of_bytes(bytes, None)? {
-        Cow::Borrowed(text) => read(text, seed),
-        // UTF-8 stays where it is.
-        Cow::Owned(_) => Err(Reject::Empty),
-    }
+    read(text::of_utf8(bytes)?, seed)
 }
 
 /// Puts a parser's complaint in words that quote nothing of the payload.

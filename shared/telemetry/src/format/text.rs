@@ -8,18 +8,22 @@ use crate::reject::Reject;
 
 /// The text of a payload, as the profile says that it is encoded.
 pub(super) fn of_bytes<'a>(bytes: &'a [u8], profile: Option<&Profile>) -> Result<Cow<'a, str>, Reject> {
-    let text = match profile.map(|profile| profile.charset).unwrap_or_default() {
-        Charset::Utf8 => {
-            let text = std::str::from_utf8(bytes).map_err(|error| Reject::NotUtf8(error.valid_up_to()))?;
-            // Byte order marks and C's closing zero bytes are what editors and firmware add, not content.
-            Cow::Borrowed(text.trim_start_matches('\u{feff}').trim_end_matches('\0'))
-        }
+    let text: Cow<'_, str> = match profile.map(|profile| profile.charset).unwrap_or_default() {
+        Charset::Utf8 => return of_utf8(bytes).map(Cow::Borrowed),
         Charset::Latin1 => {
             bytes.iter().copied().map(char::from).collect::<String>().trim_end_matches('\0').to_owned().into()
         }
         Charset::Utf16 => of_utf16(bytes, u16::from_le_bytes)?.into(),
         Charset::Utf16Be => of_utf16(bytes, u16::from_be_bytes)?.into(),
     };
+    if text.trim_ascii().is_empty() { Err(Reject::Empty) } else { Ok(text) }
+}
+
+/// The text of a payload that is UTF-8.
+pub(super) fn of_utf8(bytes: &[u8]) -> Result<&str, Reject> {
+    let text = std::str::from_utf8(bytes).map_err(|error| Reject::NotUtf8(error.valid_up_to()))?;
+    // Byte order marks and C's closing zero bytes are what editors and firmware add, not content.
+    let text = text.trim_start_matches('\u{feff}').trim_end_matches('\0');
     if text.trim_ascii().is_empty() { Err(Reject::Empty) } else { Ok(text) }
 }
 

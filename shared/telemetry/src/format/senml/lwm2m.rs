@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::number::Number;
 use super::record::{Field, Record, RecordSeed};
@@ -24,6 +24,9 @@ pub(in crate::format) fn decode(
     payload: &mut Payload,
 ) -> Result<(), Reject> {
     let document = json::read_bytes(bytes, DocumentSeed)?;
+    if document.has_too_many {
+        return Err(Reject::Samples);
+    }
     let mut pack = Pack::new(Labels::Lwm2m, context, payload);
     let base = Record {
         base_name: document.base_name,
@@ -44,6 +47,8 @@ struct Document<'de> {
     base_name: Option<Cow<'de, str>>,
     base_time: Option<Number>,
     entries: Vec<Record<'de>>,
+    /// Whether there are more entries than a message may have samples.
+    has_too_many: bool,
     /// Why it cannot be taken.
     fault: Option<&'static str>,
 }
@@ -72,7 +77,7 @@ impl<'de> Visitor<'de> for DocumentSeed {
                 "bn" => map.next_value::<Field<'de>>()?.put_text(&mut document.base_name),
                 "bt" => map.next_value::<Field<'de>>()?.put_number(&mut document.base_time),
                 "e" => {
-                    map.next_value_seed(Entries(&mut document.entries))?;
+                    map.next_value_seed(Entries(&mut document))?;
                     true
                 }
                 _ => {
@@ -89,7 +94,7 @@ impl<'de> Visitor<'de> for DocumentSeed {
 }
 
 /// The entries of a document.
-struct Entries<'a, 'de>(&'a mut Vec<Record<'de>>);
+struct Entries<'a, 'de>(&'a mut Document<'de>);
 
 impl<'de> DeserializeSeed<'de> for Entries<'_, 'de> {
     type Value = ();
@@ -108,10 +113,12 @@ impl<'de> Visitor<'de> for Entries<'_, 'de> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         while let Some(entry) = seq.next_element_seed(RecordSeed(Labels::Lwm2m))? {
-            if self.0.len() > MAX_SAMPLES {
-                return Err(A::Error::custom("rejected"));
+            if self.0.entries.len() == MAX_SAMPLES {
+                self.0.has_too_many = true;
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                break;
             }
-            self.0.push(entry);
+            self.0.entries.push(entry);
         }
         Ok(())
     }
@@ -139,6 +146,9 @@ mod tests {
         );
         check(r#"{"bn": "/3303/0/5700", "e": [{"v": 20.5}]}"#, Ok("3303/0/5700=20.5@-"));
         check(r#"{"bn": "/3303/0/5700", "e": []}"#, Err(Reject::NoValue));
+        let many = |count: usize| format!(r#"{{"e": [{}{{"n": "a", "v": 1}}]}}"#, "{},".repeat(count));
+        check(&many(9_999), Ok("a=1@-"));
+        check(&many(10_000), Err(Reject::Samples));
         let fault = "has a base name that is no text, or a base time that is no number";
         check(r#"{"bn": 7, "e": [{"n": "a", "v": 1}]}"#, Err(Reject::Senml { record: 1, what: fault }));
     }
